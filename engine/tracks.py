@@ -1,0 +1,124 @@
+"""Coefficient and emotion tracks as files: a row a frame, a line an event; times in seconds, public names."""
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.face.coefficients import INDEX, NAMES
+from engine.les import Les, LesError, parse_json
+from engine.units import FPS
+
+Coefficients = npt.NDArray[np.float32]
+
+
+class TrackError(ValueError):
+    """A track file that can't be used; the message says where and why."""
+
+
+def rest() -> Coefficients:
+    """[69] the face at rest: zeros, and a head scale of 1."""
+    values = np.zeros(len(NAMES), np.float32)
+    values[INDEX["headScale"]] = 1
+    return values
+
+
+def read_coefficients(path: Path) -> Coefficients:
+    """[frames, 69] from a CSV with the header `time,<name>,...` and 25 rows a second; absent columns are at rest."""
+    with path.open(newline="") as file:
+        rows = csv.reader(file)
+        names = _columns(next(rows, []), path)
+        frames = [_row(row, names, f"{path.name}, line {rows.line_num}") for row in rows if row]
+    if not frames:
+        raise TrackError(f"{path.name} has no rows below its header")
+    return np.stack(frames)
+
+
+def _columns(header: Sequence[str], path: Path) -> list[str]:
+    names = [name.strip() for name in header]
+    if not names or names[0] != "time":
+        raise TrackError(f"{path.name} must begin with the header time,<coefficient name>,...")
+    if unknown := [name for name in names[1:] if name not in INDEX]:
+        raise TrackError(f"{path.name} names no coefficient of the face: {', '.join(unknown[:3])}")
+    if len(set(names)) != len(names):
+        raise TrackError(f"{path.name} names a column twice")
+    return names
+
+
+def _row(row: Sequence[str], names: Sequence[str], where: str) -> Coefficients:
+    if len(row) != len(names):
+        raise TrackError(f"{where}: {len(row)} values for {len(names)} columns")
+    values = rest()
+    for name, text in zip(names[1:], row[1:], strict=True):
+        values[INDEX[name]] = _number(text, f"{where}, {name}")
+    return values
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise TrackError(f"{where}: {text!r} is no number")
+    return value
+
+
+def write_coefficients(file: TextIO, frames: Iterable[Coefficients]) -> None:
+    """The CSV that `read_coefficients` reads."""
+    out = csv.writer(file, lineterminator="\n")
+    out.writerow(["time", *NAMES])
+    for i, frame in enumerate(frames):
+        out.writerow([f"{i / FPS:.2f}", *(f"{value:.5g}" for value in frame)])
+
+
+@dataclass(frozen=True)
+class EmotionEvent:
+    """A change of the emotion at a time."""
+
+    time_s: float
+    target: Les
+    transition_s: float
+
+
+def read_emotions(path: Path) -> list[EmotionEvent]:
+    """One JSON object a line, in order of time; `transition_ms` is 300 where it is absent.
+
+    `{"time": 1.5, "emotion": {"happiness": 0.6}, "units": {"AU4": 0.2}, "transition_ms": 300}`
+    """
+    lines = path.read_text().splitlines()
+    return sorted(
+        (_event(line, f"{path.name}, line {i}") for i, line in enumerate(lines, 1) if line.strip()), key=_time
+    )
+
+
+def _time(event: EmotionEvent) -> float:
+    return event.time_s
+
+
+def _event(line: str, where: str) -> EmotionEvent:
+    try:
+        data = json.loads(line)
+        if not isinstance(data, dict):
+            raise TypeError("no JSON object")
+        time_s, transition_ms = float(data.pop("time")), float(data.pop("transition_ms", 300))
+        if not (math.isfinite(time_s) and 0 <= transition_ms < math.inf):
+            raise ValueError("times must be finite, transition_ms not negative")
+        return EmotionEvent(time_s, parse_json(data), transition_ms / 1000)
+    except KeyError as error:
+        raise TrackError(f"{where}: {error} is missing") from None
+    except (LesError, TypeError, ValueError) as error:
+        raise TrackError(f"{where}: {error}") from None
+
+
+def add_source(frame: Coefficients, source: Coefficients) -> Coefficients:
+    """[69] a frame given relative to the portrait's own expression `source` [63], as an absolute one."""
+    absolute = frame.copy()
+    absolute[: len(source)] += source
+    return absolute

@@ -1,0 +1,94 @@
+"""The command line: parses, calls one command, and turns every refusal into one line on stderr and exit status 2."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.units import DEFAULT_LOOK_AHEAD, FRAME_SIZE, MAX_LOOK_AHEAD, MAX_SIZE, MIN_SIZE
+from server.commands import Refusal, bench, doctor, prepare, render, serve
+
+PORTRAIT_HELP = "a photo (JPEG, PNG, WebP), a file that `prepare` wrote, or the name of a default portrait"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.DEBUG if options.verbose else logging.INFO, format="%(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        status: int = options.command(options)
+    except Refusal as refusal:
+        print(f"les-avatar: {refusal}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="les-avatar", description=__doc__.partition(":")[0] if __doc__ else None)
+    parser.description = "One photo, a live voice and facial action units become a talking face."
+    parser.add_argument("--verbose", action="store_true", help="log every detail")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_serve(commands.add_parser("serve", help="the page at http://localhost:8080"))
+    _add_prepare(commands.add_parser("prepare", help="check and prepare a portrait, print a quality report"))
+    _add_render(commands.add_parser("render", help="a film of the talking face"))
+    _add_bench(commands.add_parser("bench", help="how fast the engine is on this machine"))
+    doctor_parser = commands.add_parser("doctor", help="what this machine can do and what it lacks")
+    doctor_parser.set_defaults(command=doctor.run)
+    return parser
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1: this machine only)")
+    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--portraits", type=Path, metavar="DIR", help="where prepared portraits are kept")
+    parser.add_argument("--max-sessions", type=int, default=4, help="calls at once; further ones get 503")
+    parser.add_argument("--look-ahead", type=int, default=DEFAULT_LOOK_AHEAD, choices=range(MAX_LOOK_AHEAD + 1))
+    parser.add_argument("--stun", action="append", default=[], metavar="URL", help="stun:host:port, may be repeated")
+    parser.add_argument("--turn", action="append", default=[], metavar="URL", help="turn:host:port, may be repeated")
+    parser.add_argument("--turn-username", metavar="NAME", help="fixed TURN user; the password is $LES_TURN_PASSWORD")
+    parser.add_argument(
+        "--allow-origin", action="append", default=[], metavar="ORIGIN", help="another page that may call"
+    )
+    parser.set_defaults(command=serve.run)
+
+
+def _add_prepare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("photo", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    parser.set_defaults(command=prepare.run)
+
+
+def _add_render(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("portrait", help=PORTRAIT_HELP)
+    driver = parser.add_mutually_exclusive_group(required=True)
+    driver.add_argument("--audio", type=Path, metavar="FILE", help="the voice: any sound or film file")
+    driver.add_argument("--coefficients", type=Path, metavar="CSV", help="time,<name>,... with 25 rows a second")
+    parser.add_argument("--relative", action="store_true", help="add the coefficients to the portrait's own expression")
+    emotion = parser.add_mutually_exclusive_group()
+    emotion.add_argument("--emotion", metavar="LES", help='for example "happiness=0.6,AU4=0.2"')
+    emotion.add_argument(
+        "--emotion-track", type=Path, metavar="JSONL", help="changes over time, one JSON object a line"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".mp4, .mov, .mkv or .webm")
+    parser.add_argument("--save-coefficients", type=Path, metavar="CSV")
+    parser.add_argument("--no-motion", action="store_true", help="no blinks, gaze, breath or head motion")
+    parser.add_argument("--size", type=int, default=FRAME_SIZE, help=f"pixels, {MIN_SIZE} to {MAX_SIZE}, even")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--look-ahead", type=int, default=DEFAULT_LOOK_AHEAD, choices=range(MAX_LOOK_AHEAD + 1))
+    parser.set_defaults(command=render.run)
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--portrait", default="anna", help=PORTRAIT_HELP)
+    parser.add_argument("--seconds", type=float, default=10, help="length of the speech-like sound that is rendered")
+    parser.add_argument("--size", type=int, default=FRAME_SIZE)
+    parser.set_defaults(command=bench.run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""`les-avatar bench`: milliseconds a frame of the engine on one thread of this machine."""
+
+import argparse
+import os
+import platform
+import time
+from importlib.metadata import version
+
+import numpy as np
+
+from engine.avatar import Avatar
+from engine.units import CHUNK, FPS, FRAME_MS, SAMPLE_RATE
+from server.commands.sources import checked_size, open_portrait
+
+WARM_UP = 10  # frames
+
+
+def run(options: argparse.Namespace) -> int:
+    portrait = open_portrait(options.portrait)
+    avatar = Avatar()
+    stream = avatar.open(portrait, size=checked_size(options.size))
+    wall, cpu = [], []
+    for chunk in babble(options.seconds):
+        start = time.perf_counter(), time.process_time()
+        avatar.step([(stream, chunk)])
+        wall.append(time.perf_counter() - start[0])
+        cpu.append(time.process_time() - start[1])
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}")
+    print(f"openvino {version('openvino')}, {options.size}x{options.size}, one thread, {len(wall)} frames\n")
+    print("ms a frame      p50    p95    p99")
+    for name, seconds in (("wall", wall), ("CPU", cpu)):
+        p50, p95, p99 = np.percentile(np.array(seconds[WARM_UP:]) * 1000, (50, 95, 99))
+        print(f"{name:<10}  {p50:7.1f}{p95:7.1f}{p99:7.1f}")
+    print(f"\na frame lasts {FRAME_MS} ms: {FRAME_MS / float(np.median(wall) * 1000):.1f} engines' worth on one core")
+    return 0
+
+
+def babble(seconds: float) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """[frames, 640] a buzzing vowel four syllables a second: work for the network, from no recording."""
+    t = np.arange(max(WARM_UP + 1, int(seconds * FPS)) * CHUNK) / SAMPLE_RATE
+    voice = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 20))
+    return (0.1 * voice * np.sin(np.pi * 4 * t) ** 2).astype(np.float32).reshape(-1, CHUNK)

@@ -1,0 +1,96 @@
+"""`les-avatar render`: a voice or a coefficient track drives a portrait into a film file."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from engine.audio import AudioError, load_audio
+from engine.avatar import Avatar, Stream
+from engine.film import Film, Rgb
+from engine.les import LesError, parse
+from engine.motion import MotionAmounts
+from engine.portrait import Portrait
+from engine.renderer import CpuRenderer
+from engine.tracks import (
+    Coefficients,
+    EmotionEvent,
+    TrackError,
+    add_source,
+    read_coefficients,
+    read_emotions,
+    write_coefficients,
+)
+from engine.units import CHUNK, FPS
+from server.commands import Refusal
+from server.commands.sources import checked_size, open_portrait
+
+
+def run(options: argparse.Namespace) -> int:
+    size = checked_size(options.size)
+    try:
+        pictures = _from_voice(options, size) if options.audio else _from_coefficients(options, size)
+        _write(options, size, pictures)
+    except (AudioError, LesError, TrackError, ValueError) as error:
+        raise Refusal(str(error)) from None
+    except OSError as error:
+        raise Refusal(f"can't use {error.filename}: {error.strerror}") from None
+    return 0
+
+
+def _write(options: argparse.Namespace, size: int, pictures: Iterator[tuple[Rgb, Coefficients]]) -> None:
+    with ExitStack() as stack:
+        film = stack.enter_context(Film(options.output, size, options.audio))
+        rows: list[Coefficients] = []
+        for rgb, coefficients in pictures:
+            film.add(rgb)
+            rows.append(coefficients)
+    if options.save_coefficients:
+        with Path(options.save_coefficients).open("w", newline="") as file:
+            write_coefficients(file, rows)
+
+
+def _from_voice(options: argparse.Namespace, size: int) -> Iterator[tuple[Rgb, Coefficients]]:
+    events = _emotions(options)
+    samples = load_audio(options.audio)
+    avatar = Avatar(look_ahead=options.look_ahead)
+    stream = avatar.open(open_portrait(options.portrait), seed=options.seed, size=size)
+    if options.no_motion:
+        stream.set_motion(MotionAmounts(head=0, gaze=0, blink=0))
+    frames = -(-len(samples) // CHUNK)
+    padded = np.zeros((frames + avatar.look_ahead, CHUNK), np.float32)
+    padded.reshape(-1)[: len(samples)] = samples
+    return _driven(avatar, stream, padded, events)
+
+
+def _driven(
+    avatar: Avatar, stream: Stream, chunks: Coefficients, events: list[EmotionEvent]
+) -> Iterator[tuple[Rgb, Coefficients]]:
+    """The pictures that belong to the sound: the first `look_ahead` ones, before its beginning, are dropped."""
+    for number, chunk in enumerate(chunks):
+        at = (number - avatar.look_ahead) / FPS
+        while events and events[0].time_s <= max(at, 0):
+            event = events.pop(0)
+            stream.set_emotion(event.target, transition_s=event.transition_s)
+        [picture] = avatar.step([(stream, chunk)])
+        if at >= 0:
+            yield picture.rgb, picture.coefficients
+
+
+def _emotions(options: argparse.Namespace) -> list[EmotionEvent]:
+    if options.emotion_track:
+        return read_emotions(options.emotion_track)
+    return [EmotionEvent(0, parse(options.emotion), 0)] if options.emotion else []
+
+
+def _from_coefficients(options: argparse.Namespace, size: int) -> Iterator[tuple[Rgb, Coefficients]]:
+    if options.emotion or options.emotion_track:
+        raise Refusal("--emotion goes with --audio; a coefficient track holds the whole face already")
+    frames = read_coefficients(options.coefficients)
+    portrait: Portrait = open_portrait(options.portrait)
+    renderer = CpuRenderer(size)
+    for frame in frames:
+        face = add_source(frame, portrait.source) if options.relative else frame
+        yield renderer.render(portrait, face), face

@@ -1,0 +1,31 @@
+"""What the commands' arguments name: a portrait, a size."""
+
+from pathlib import Path
+
+from engine.portrait import Portrait, PortraitError, default_names, default_photo, prepare
+from engine.units import MAX_SIZE, MIN_SIZE
+from server.commands import Refusal
+
+
+def read_file(path: Path) -> bytes:
+    """A file's bytes, or a Refusal."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Refusal(f"can't read {path}: {error.strerror}") from None
+
+
+def open_portrait(name: str) -> Portrait:
+    """A photo (prepared here and now), a prepared file, or a default portrait by its name."""
+    data = default_photo(name) if name in default_names() else read_file(Path(name))
+    try:
+        return Portrait.from_bytes(data) if Portrait.is_prepared(data) else prepare(data)
+    except PortraitError as error:
+        raise Refusal(f"{name}: {error}") from None
+
+
+def checked_size(size: int) -> int:
+    """The picture's size if the renderer can draw it and a video codec can take it."""
+    if not MIN_SIZE <= size <= MAX_SIZE or size % 2:
+        raise Refusal(f"--size must be an even number from {MIN_SIZE} to {MAX_SIZE}, not {size}")
+    return size

@@ -1,0 +1,102 @@
+"""What may depend on what: no arrow points back."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# A part may import itself and what stands here beside it; nothing else of the project.
+ALLOWED: dict[str, set[str]] = {
+    "engine.units": set(),
+    "engine.les": {"engine.units"},
+    "engine.face": {"engine.units"},
+    "engine.audio": {"engine.units"},
+    "engine.runtime": set(),
+    "engine.cdan": {"engine.units", "engine.les", "engine.face", "engine.audio", "engine.runtime"},
+    "engine.portrait": {"engine.units", "engine.les", "engine.face", "engine.runtime"},
+    "engine.renderer": {"engine.units", "engine.les", "engine.face", "engine.runtime", "engine.portrait"},
+    "engine.motion": {"engine.units", "engine.les", "engine.face"},
+    "engine.tracks": {"engine.units", "engine.les", "engine.face"},
+    "engine.film": {"engine.units"},
+    "engine.avatar": {
+        f"engine.{p}" for p in "units les face audio cdan portrait renderer motion runtime tracks".split()
+    },
+    "trt_build": {"engine"},
+    "client_web": set(),
+}
+# The server reaches the engine at its worker, its commands and the few facts that both sides of the protocol share.
+SERVER_MAY: dict[str, set[str]] = {
+    "server.commands": {"engine"},
+    "server.cli": {"engine"},
+}
+SERVER_SHARED = {"engine.units", "engine.les", "engine.portrait", "engine.face", "engine.motion"}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for top in ("engine", "server", "trt_build", "client_web"):
+        for path in sorted((ROOT / top).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            yield name.removesuffix(".__init__"), path
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: imports are absolute"
+            yield node.module or ""
+
+
+def within(name: str, parts: set[str]) -> bool:
+    return any(name == part or name.startswith(part + ".") for part in parts)
+
+
+def part_of(name: str) -> str:
+    return next((part for part in ALLOWED if within(name, {part})), "")
+
+
+def ours(path: Path) -> list[str]:
+    return [name for name in imported(path) if name.split(".")[0] in ("engine", "server", "trt_build", "client_web")]
+
+
+class TestArrows:
+    def test_every_engine_module_belongs_to_a_part(self) -> None:
+        homeless = [name for name, _ in modules() if name.startswith("engine.") and not part_of(name)]
+        assert homeless == []
+
+    @pytest.mark.parametrize("part", ALLOWED)
+    def test_part_imports_only_what_stands_below_it(self, part: str) -> None:
+        wrong = [
+            f"{name} -> {target}"
+            for name, path in modules()
+            if part_of(name) == part
+            for target in ours(path)
+            if not within(target, ALLOWED[part] | {part})
+        ]
+        assert wrong == []
+
+    def test_server_meets_the_engine_at_its_edges_only(self) -> None:
+        wrong = [
+            f"{name} -> {target}"
+            for name, path in modules()
+            if name.startswith("server")
+            for target in ours(path)
+            if not within(target, {"server"} | SERVER_SHARED)
+            if not any(within(name, {edge}) and within(target, may) for edge, may in SERVER_MAY.items())
+        ]
+        assert wrong == []
+
+
+class TestServingNeedsNoTorch:
+    """The torch leaves are for training, for reference and for export; nothing on the serving path imports them."""
+
+    LEAVES = {"engine.cdan.network", "engine.cdan.training", "engine.renderer.module", "engine.runtime.torch"}
+
+    def test_only_leaves_import_torch(self) -> None:
+        torch_users = {name for name, path in modules() if within("torch", set(imported(path)))}
+        assert {
+            name for name in torch_users if not within(name, self.LEAVES) and not name.startswith("trt_build")
+        } == set()
