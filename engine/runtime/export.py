@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch.jit._trace import TracerWarning
 
 OPSET = 17
 
@@ -23,7 +24,7 @@ def export(
     with warnings.catch_warnings():
         # The tracing exporter is deprecated but is the one that writes this opset without converting down.
         warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", TracerWarning)
         torch.onnx.export(
             module.eval(),
             tuple(example),
