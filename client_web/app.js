@@ -1,0 +1,266 @@
+/** The page put together: who listens to whom. No element is touched here, no protocol spoken. */
+
+import { Api } from "./api.js";
+import { Expression } from "./expression.js";
+import { Microphone } from "./microphone.js";
+import { Session } from "./session.js";
+import { Panel } from "./view/panel.js";
+import { Portraits } from "./view/portraits.js";
+import { Spectrum } from "./view/spectrum.js";
+import { Stage } from "./view/stage.js";
+import { Stats } from "./view/stats.js";
+import { Theme } from "./view/theme.js";
+import * as words from "./words.js";
+
+const PORTRAIT_KEY = "les-avatar.portrait";
+const RETRY_LIST_S = 3;
+const LEAVE_PLACE_AFTER_MS = 60_000; // a hidden page that nobody talks through gives its place back
+
+class App {
+  #api = new Api();
+  #session = new Session(this.#api);
+  #microphone = new Microphone();
+  #expression = new Expression();
+  #stage = new Stage();
+  #portraits = new Portraits();
+  #spectrum = new Spectrum();
+  #stats = new Stats();
+
+  #known = /** @type {import("./api.js").Portrait[]} */ ([]);
+  #chosen = /** @type {import("./api.js").Portrait | null} */ (null);
+  #phase = "closed";
+  #talking = false;
+  #asking = false;
+  #audible = true;
+  #leaving = 0;
+
+  constructor() {
+    new Theme();
+    new Panel(this.#expression);
+    this.#hearSession();
+    this.#hearStage();
+    this.#hearPortraits();
+    this.#hearPage();
+    this.#microphone.addEventListener("ended", () => this.#unplugged());
+    this.#microphone.addEventListener("devices", ({ detail }) => this.#stage.microphones(detail, this.#microphone.deviceId));
+    this.#stage.muteButton(false);
+    this.#stage.soundButton(true);
+    this.#show();
+  }
+
+  async start() {
+    this.#microphone.list();
+    if (!("RTCPeerConnection" in window)) return this.#stage.complain(words.ofServer({ code: "no_webrtc" }));
+    await this.#list();
+    this.#stage.clear();
+    const kept = localStorage.getItem(PORTRAIT_KEY);
+    this.#choose(this.#known.find(({ id }) => id === kept) ?? this.#known[0]);
+  }
+
+  /** Who asked for less motion sees the still picture until the call. */
+  get #previews() {
+    return !matchMedia("(prefers-reduced-motion: reduce)").matches;
+  }
+
+  async #list() {
+    for (;;) {
+      try {
+        this.#known = await this.#api.portraits();
+        return this.#portraits.show(this.#known, this.#chosen?.id ?? null);
+      } catch (error) {
+        this.#stage.complain(words.ofServer(error), words.tryingAgain(error.retryAfter ?? RETRY_LIST_S));
+        await new Promise((resolve) => setTimeout(resolve, (error.retryAfter ?? RETRY_LIST_S) * 1000));
+      }
+    }
+  }
+
+  /** @param {import("./api.js").Portrait | undefined} portrait */
+  #choose(portrait) {
+    if (!portrait) return this.#stage.complain("The server has no portrait yet. Add a photo to begin.");
+    this.#chosen = portrait;
+    localStorage.setItem(PORTRAIT_KEY, portrait.id);
+    this.#portraits.show(this.#known, portrait.id);
+    this.#stage.portrait(portrait);
+    if (this.#talking || this.#previews) this.#session.open(portrait.id);
+  }
+
+  #hearSession() {
+    const on = (type, listener) => this.#session.addEventListener(type, ({ detail }) => listener(detail));
+    on("status", (status) => this.#follow(status));
+    on("stream", (stream) => this.#play(stream));
+    on("control", (control) => this.#expression.attach(control));
+    on("received", (stats) => this.#stats.received(stats));
+    on("stats", (stats) => this.#stats.told(stats));
+    on("state", (state) => this.#heed(state));
+    on("speech", ({ active }) => this.#stage.speaking(active && this.#talking));
+  }
+
+  #hearStage() {
+    this.#stage.addEventListener("call", () => this.#call());
+    this.#stage.addEventListener("hangup", () => this.#hangUp());
+    this.#stage.addEventListener("retry", () => this.#session.retry());
+    this.#stage.addEventListener("mute", () => this.#mute());
+    this.#stage.addEventListener("sound", () => this.#hear(!this.#audible));
+    this.#stage.addEventListener("device", ({ detail }) => this.#useDevice(detail));
+  }
+
+  #hearPortraits() {
+    this.#portraits.addEventListener("chosen", ({ detail }) => detail.id !== this.#chosen?.id && this.#choose(detail));
+    this.#portraits.addEventListener("photo", ({ detail }) => this.#upload(detail));
+    this.#portraits.addEventListener("removed", ({ detail }) => this.#remove(detail));
+  }
+
+  #hearPage() {
+    addEventListener("pagehide", () => this.#session.close());
+    addEventListener("pageshow", ({ persisted }) => persisted && this.#return());
+    document.addEventListener("visibilitychange", () => {
+      clearTimeout(this.#leaving);
+      if (!document.hidden) this.#return();
+      else if (!this.#talking) this.#leaving = setTimeout(() => this.#session.close(), LEAVE_PLACE_AFTER_MS);
+    });
+  }
+
+  #return() {
+    if (this.#chosen && !this.#session.wanted && this.#previews) this.#session.open(this.#chosen.id);
+  }
+
+  async #call() {
+    this.#asking = true;
+    this.#stage.clear();
+    this.#show();
+    try {
+      await this.#talk();
+    } catch (error) {
+      this.#stage.complain(words.ofMicrophone(error));
+    } finally {
+      this.#asking = false;
+      this.#show();
+    }
+  }
+
+  async #talk() {
+    const track = await this.#microphone.start();
+    if (!this.#asking) return this.#microphone.stop(); // hung up meanwhile
+    this.#talking = true;
+    this.#stage.listen(this.#audible);
+    await this.#session.speak(track);
+    if (!this.#session.wanted && this.#chosen) this.#session.open(this.#chosen.id);
+    this.#session.retry();
+  }
+
+  #hangUp() {
+    this.#asking = false;
+    this.#talking = false;
+    this.#session.speak(null);
+    this.#microphone.stop();
+    this.#stage.listen(false);
+    this.#stage.speaking(false);
+    if (!this.#previews) this.#session.close();
+    this.#show();
+  }
+
+  #unplugged() {
+    this.#hangUp();
+    this.#stage.complain("The microphone was unplugged. Choose another one, then call again.");
+  }
+
+  #mute() {
+    this.#microphone.muted = !this.#microphone.muted;
+    this.#stage.muteButton(this.#microphone.muted);
+  }
+
+  /** @param {boolean} audible whether the user wants to hear the portrait */
+  #hear(audible) {
+    this.#audible = audible;
+    this.#stage.soundButton(audible);
+    this.#stage.listen(audible && this.#talking);
+  }
+
+  /** @param {string} id */
+  async #useDevice(id) {
+    this.#microphone.deviceId = id;
+    if (!this.#talking) return;
+    try {
+      await this.#session.speak(await this.#microphone.start());
+    } catch (error) {
+      this.#stage.complain(words.ofMicrophone(error));
+    }
+  }
+
+  /** @param {MediaStream} stream */
+  async #play(stream) {
+    this.#stage.listen(this.#audible && this.#talking);
+    try {
+      await this.#stage.onAir(stream);
+    } catch (error) {
+      if (error.name === "NotAllowedError") this.#stage.complain("The browser holds the picture back until you press Call.");
+      else if (error.name !== "AbortError") throw error; // AbortError: the second track restarted it
+    }
+  }
+
+  /** @param {import("./session.js").Status} status */
+  #follow(status) {
+    this.#phase = status.phase;
+    if (status.phase === "live") this.#stage.clear();
+    else this.#stats.clear();
+    if (status.phase === "waiting" || status.phase === "closed") this.#stage.offAir();
+    if (status.phase === "closed") this.#spectrum.show({});
+    if (status.phase === "waiting") this.#explain(status);
+    this.#show();
+  }
+
+  /** @param {import("./session.js").Status} status */
+  #explain({ error, seconds }) {
+    if (error.code === "no_portrait") return this.#vanished();
+    const lost = "The connection was lost.";
+    const said = error.reason ? words.ofEnd(error.reason) : error.code === "lost" ? lost : words.ofServer(error);
+    this.#stage.complain(said, words.tryingAgain(seconds), true);
+  }
+
+  /** The chosen portrait was deleted elsewhere: show another one. */
+  async #vanished() {
+    this.#session.close();
+    await this.#list();
+    this.#choose(this.#known[0]);
+    this.#stage.complain(words.ofServer({ code: "no_portrait" }));
+  }
+
+  /** @param {{units: Record<string, number>, microphone: string}} state */
+  #heed({ units, microphone }) {
+    this.#spectrum.show(units);
+    if (this.#talking && microphone === "stalled") this.#stage.complain("Nothing arrives from your microphone any more.");
+    else if (microphone === "live" && this.#phase === "live") this.#stage.clear();
+  }
+
+  /** @param {File} photo */
+  async #upload(photo) {
+    this.#portraits.uploading(0);
+    try {
+      const portrait = await this.#api.upload(photo, (share) => this.#portraits.uploading(share));
+      this.#portraits.added(portrait);
+      await this.#list();
+      this.#choose(portrait);
+    } catch (error) {
+      this.#portraits.refused(words.ofServer(error));
+    }
+  }
+
+  /** @param {import("./api.js").Portrait} portrait */
+  async #remove(portrait) {
+    try {
+      await this.#api.deletePortrait(portrait.id);
+    } catch (error) {
+      if (error.code !== "no_portrait") return this.#portraits.refused(words.ofServer(error));
+    }
+    await this.#list();
+    if (portrait.id === this.#chosen?.id) this.#choose(this.#known[0]);
+  }
+
+  #show() {
+    const watching = { live: "live", opening: "connecting", waiting: "connecting", closed: "still" }[this.#phase];
+    const talking = this.#phase === "live" ? "talking" : "connecting";
+    this.#stage.scene(this.#asking ? "asking" : this.#talking ? talking : watching, this.#talking);
+  }
+}
+
+new App().start();

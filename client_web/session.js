@@ -1,0 +1,159 @@
+/**
+ * A session that is kept alive: created, connected, and after every loss tried again, until it is closed.
+ *
+ * Events: `status` (detail: Status), `stream` (detail: MediaStream), `control` (detail: Control), `stats` (server's),
+ * `received` (detail: CallStats of this browser), `speech` (detail: {active}), `state` (server's).
+ */
+
+import { Call } from "./call.js";
+import { Control } from "./control.js";
+
+/**
+ * @typedef {object} Status
+ * @property {"closed" | "opening" | "live" | "waiting"} phase
+ * @property {{code?: string, message?: string, reason?: string}} [error] why it waits
+ * @property {number} [seconds] until the next try
+ */
+
+const BACKOFF_S = [1, 2, 4, 8, 10];
+const SECOND_MS = 1_000;
+const FORGET_GRANT_ON = new Set(["no_session", "unauthorized"]);
+
+export class Session extends EventTarget {
+  #api;
+  #abort = /** @type {AbortController | null} */ (null);
+  #grant = /** @type {import("./api.js").SessionGrant | null} */ (null);
+  #control = /** @type {Control | null} */ (null);
+  #call = /** @type {Call | null} */ (null);
+  #track = /** @type {MediaStreamTrack | null} */ (null);
+
+  /** @param {import("./api.js").Api} api */
+  constructor(api) {
+    super();
+    this.#api = api;
+  }
+
+  get wanted() {
+    return this.#abort !== null;
+  }
+
+  /** Shows a portrait; one that is shown already ends first. @param {string} portrait */
+  open(portrait) {
+    this.close();
+    this.#abort = new AbortController();
+    this.#keep(portrait, this.#abort.signal);
+  }
+
+  /** Speaks from now on with this microphone, also after a reconnection. @param {MediaStreamTrack | null} track */
+  async speak(track) {
+    this.#track = track;
+    await this.#call?.speak(track);
+  }
+
+  close() {
+    if (!this.#abort) return;
+    this.#abort.abort();
+    this.#abort = null;
+    this.#hangUp();
+    this.#forget();
+    this.#status({ phase: "closed" });
+  }
+
+  /** Tries at once instead of after the pause. */
+  retry() {
+    this.dispatchEvent(new Event("hurry"));
+  }
+
+  /** @param {string} portrait @param {AbortSignal} signal */
+  async #keep(portrait, signal) {
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      try {
+        this.#status({ phase: "opening" });
+        await this.#connect(portrait, signal);
+        attempt = 0;
+        this.#status({ phase: "live" });
+        await this.#untilLost(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#hangUp();
+        if (error.reason || FORGET_GRANT_ON.has(error.code)) this.#forget();
+        if (error.code === undefined && error.reason === undefined) throw error; // a fault of this page
+        await this.#pause(error.retryAfter ?? BACKOFF_S[Math.min(attempt, BACKOFF_S.length - 1)], error, signal);
+      }
+    }
+  }
+
+  async #connect(portrait, signal) {
+    if (!this.#grant) await this.#create(portrait, signal);
+    const call = new Call(this.#api, this.#grant);
+    this.#call = call;
+    this.#relay(call, { stream: "stream", stats: "received" });
+    await call.connect(this.#track);
+    await call.speak(this.#track); // it may have changed meanwhile
+  }
+
+  async #create(portrait, signal) {
+    const grant = await this.#api.createSession({ portrait });
+    if (signal.aborted) {
+      this.#end(grant);
+      throw new DOMException("closed while opening", "AbortError");
+    }
+    this.#grant = grant;
+    this.#control = new Control(this.#api.socket(grant.control), grant.token);
+    this.#relay(this.#control, { "message:stats": "stats", "message:speech": "speech", "message:state": "state" });
+    this.dispatchEvent(new CustomEvent("control", { detail: this.#control }));
+  }
+
+  /** Rejects when media is lost or the server ends the session. @param {AbortSignal} signal */
+  #untilLost(signal) {
+    const call = this.#call;
+    const control = this.#control;
+    return new Promise((_, reject) => {
+      call.addEventListener("lost", () => reject({ code: "lost" }), { once: true, signal });
+      control.addEventListener("ended", ({ detail }) => reject({ reason: detail }), { once: true, signal });
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    });
+  }
+
+  /** @param {number} seconds @param {object} error @param {AbortSignal} signal */
+  async #pause(seconds, error, signal) {
+    const hurry = new AbortController();
+    this.addEventListener("hurry", () => hurry.abort(), { once: true, signal });
+    for (let left = seconds; left > 0 && !signal.aborted && !hurry.signal.aborted; left--) {
+      this.#status({ phase: "waiting", error, seconds: left });
+      await Promise.race([
+        new Promise((resolve) => setTimeout(resolve, SECOND_MS)),
+        new Promise((resolve) => hurry.signal.addEventListener("abort", resolve, { once: true })),
+      ]);
+    }
+  }
+
+  #hangUp() {
+    this.#call?.close();
+    this.#call = null;
+  }
+
+  #forget() {
+    this.#control?.close();
+    this.#control = null;
+    if (this.#grant) this.#end(this.#grant);
+    this.#grant = null;
+  }
+
+  /** The server frees an abandoned session by itself, so a failure here needs no word. */
+  #end(grant) {
+    this.#api.end(grant).catch((error) => console.debug("end of session:", error.message));
+  }
+
+  /** @param {EventTarget} source @param {Record<string, string>} names */
+  #relay(source, names) {
+    for (const [from, to] of Object.entries(names)) {
+      source.addEventListener(from, ({ detail }) => this.dispatchEvent(new CustomEvent(to, { detail })));
+    }
+  }
+
+  /** @param {Status} status */
+  #status(status) {
+    this.dispatchEvent(new CustomEvent("status", { detail: status }));
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * The row of portraits, and the way to add one.
+ * Events: `chosen` (detail: Portrait), `photo` (detail: File), `removed` (detail: Portrait).
+ */
+
+import { byId, drawing, el } from "./dom.js";
+import { inWords } from "./report.js";
+
+const PLUS = Object.freeze(["M14 7v14M7 14h14"]);
+
+export class Portraits extends EventTarget {
+  #row = byId("portraits");
+  #note = byId("portrait-note");
+  #file = /** @type {HTMLInputElement} */ (el("input", { type: "file", accept: "image/jpeg,image/png,image/webp", hidden: true }));
+  #progress = /** @type {HTMLProgressElement} */ (byId("upload-progress"));
+
+  constructor() {
+    super();
+    this.#file.addEventListener("change", () => this.#offer(this.#file.files));
+    this.#row.after(this.#file);
+    const area = byId("portrait-section");
+    area.addEventListener("dragover", (event) => event.preventDefault());
+    area.addEventListener("drop", (event) => {
+      event.preventDefault();
+      this.#offer(event.dataTransfer.files);
+    });
+  }
+
+  /** @param {import("../api.js").Portrait[]} portraits @param {string | null} chosen id */
+  show(portraits, chosen) {
+    this.#row.replaceChildren(...portraits.map((portrait) => this.#card(portrait, portrait.id === chosen)), this.#adder());
+  }
+
+  /** @param {number} share of the photo's bytes sent */
+  uploading(share) {
+    this.#progress.hidden = false;
+    if (share < 1) this.#progress.value = share;
+    else this.#progress.removeAttribute("value"); // all sent: how long the preparation takes is unknown
+    this.#say(share < 1 ? "Sending the photo …" : "Finding the face and preparing the portrait …");
+  }
+
+  /** @param {import("../api.js").Portrait} portrait fresh from the server */
+  added(portrait) {
+    const { facts, warnings } = inWords(portrait.report);
+    this.#progress.hidden = true;
+    const verdict = warnings.length ? "is ready, with reservations." : "is ready.";
+    this.#say(`${portrait.name} ${verdict} ${facts ? `${facts}.` : ""}`, warnings);
+  }
+
+  /** @param {string} words */
+  refused(words) {
+    this.#progress.hidden = true;
+    this.#say(words, [], "refused");
+  }
+
+  /** @param {string} words @param {string[]} [points] @param {string} [state] */
+  #say(words, points = [], state = "") {
+    const list = points.length ? [el("ul", {}, ...points.map((point) => el("li", {}, point)))] : [];
+    this.#note.replaceChildren(el("p", {}, words), ...list);
+    this.#note.dataset.state = state;
+  }
+
+  /** @param {FileList | null} files */
+  #offer(files) {
+    if (files?.length) this.dispatchEvent(new CustomEvent("photo", { detail: files[0] }));
+    this.#file.value = "";
+  }
+
+  #card(portrait, chosen) {
+    const picture = el("img", { src: portrait.thumbnail, alt: "", width: 72, height: 72, loading: "lazy" });
+    const card = el("button", { type: "button", className: "card", "aria-pressed": chosen }, picture, el("span", {}, portrait.name));
+    card.addEventListener("click", () => this.dispatchEvent(new CustomEvent("chosen", { detail: portrait })));
+    return el("li", {}, card, ...(portrait.default ? [] : [this.#remover(portrait)]));
+  }
+
+  #remover(portrait) {
+    const remove = el("button", { type: "button", className: "remove", "aria-label": `Delete ${portrait.name}`, title: "Delete" }, "×");
+    remove.addEventListener("click", () => this.dispatchEvent(new CustomEvent("removed", { detail: portrait })));
+    return remove;
+  }
+
+  #adder() {
+    const add = el("button", { type: "button", className: "card add" }, drawing("glyph", "0 0 28 28", PLUS), el("span", {}, "Add photo"));
+    add.addEventListener("click", () => this.#file.click());
+    return el("li", {}, add);
+  }
+}

@@ -1,0 +1,29 @@
+/** One line of measurements, quiet when there is nothing to measure. */
+
+import { byId } from "./dom.js";
+
+const DASH = "–";
+/** @param {number | null | undefined} value @param {number} digits @returns {string} */
+const number = (value, digits = 0) => (Number.isFinite(value) ? value.toFixed(digits) : DASH);
+
+export class Stats {
+  #cells = Object.fromEntries(["fps", "latency", "offset", "bitrate", "rtt", "codec"].map((id) => [id, byId(`stat-${id}`)]));
+
+  /** @param {import("../call.js").CallStats} received as this browser measures it */
+  received(received) {
+    this.#cells.fps.textContent = number(received.fps);
+    this.#cells.bitrate.textContent = number(received.kbps && received.kbps / 1000, 2);
+    this.#cells.rtt.textContent = number(received.rttMs);
+  }
+
+  /** @param {Record<string, number | string | null>} stats as the server sends them */
+  told(stats) {
+    this.#cells.latency.textContent = number(stats.latency_ms);
+    this.#cells.offset.textContent = (stats.av_offset_ms > 0 ? "+" : "") + number(stats.av_offset_ms);
+    this.#cells.codec.textContent = { H264: "H.264" }[stats.codec] ?? stats.codec ?? DASH;
+  }
+
+  clear() {
+    for (const cell of Object.values(this.#cells)) cell.textContent = DASH;
+  }
+}
