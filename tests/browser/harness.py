@@ -1,0 +1,182 @@
+"""Chromium with a fake microphone, and what its probe saw.
+
+The real server runs as a process of its own (`server_process`); tests with a fake engine start one in a thread.
+"""
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+
+CHROMIUM = Path("/usr/bin/chromium")
+PROBE = Path(__file__).with_name("probe.js")
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-device-for-media-stream", "--disable-backgrounding-occluded-windows",
+)  # fmt: skip
+GRANT = "--use-fake-ui-for-media-stream"  # the fake user says yes to the microphone
+START_S = 120.0  # a server that prepares its default portraits for the first time takes its time
+
+Rgb = npt.NDArray[np.uint8]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True)
+class Served:
+    url: str
+    pid: int
+
+
+@contextmanager
+def server_process(*arguments: str, log: Path | None = None) -> Iterator[Served]:
+    """`les-avatar serve` with the real engine, ready for calls."""
+    port = free_port()
+    command = [sys.executable, "-m", "server.cli", "serve", "--port", str(port), *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with open(log or os.devnull, "w") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+    try:
+        wait_until_ready(url := f"http://localhost:{port}", process)
+        yield Served(url, process.pid)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[bytes] | None = None) -> None:
+    """RuntimeError when the server ends, or takes longer than two minutes."""
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and (process is None or process.poll() is None):
+        try:
+            with urllib.request.urlopen(f"{url}/readyz") as answer:
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, ConnectionError):
+            pass
+        time.sleep(0.1)
+    raise RuntimeError("the server did not become ready; start it by hand to see why")
+
+
+def launch(playwright: Playwright, microphone: Path | None = None, *, grant: bool = True) -> Browser:
+    """Chromium whose microphone plays `microphone` (48 kHz mono WAV) over and over, from the moment it is opened."""
+    flags = [
+        *FLAGS,
+        *([GRANT] if grant else []),
+        *([f"--use-file-for-fake-audio-capture={microphone}"] if microphone else []),
+    ]
+    return playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A frame as shown: milliseconds of the page's clock, RTP timestamp, picture."""
+
+    shown: float
+    rtp: int | None
+    rgb: Rgb
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What the page heard: float32[n], and the page's time in milliseconds of its first sample."""
+
+    samples: npt.NDArray[np.float32]
+    rate: int
+    start: float
+
+
+@dataclass(frozen=True)
+class Frames:
+    """One row a frame shown: when, when received (both ms), RTP timestamp, frames presented so far."""
+
+    rows: npt.NDArray[np.float64]
+
+    @property
+    def shown(self) -> npt.NDArray[np.float64]:
+        return self.rows[:, 0]
+
+    @property
+    def received(self) -> npt.NDArray[np.float64]:
+        return self.rows[:, 1]
+
+    @property
+    def rtp(self) -> npt.NDArray[np.float64]:
+        return self.rows[:, 2]
+
+
+class ProbedPage:
+    """The page, with the probe in it. Console errors and exceptions are collected."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.page: Page = context.new_page()
+        self.errors: list[str] = []
+        self.page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.add_init_script(path=PROBE)
+
+    def now(self) -> float:
+        """The page's clock, ms."""
+        return float(self.page.evaluate("performance.now()"))
+
+    def frames(self) -> Frames:
+        rows = self.page.evaluate("probe.frames")
+        return Frames(np.array(rows, np.float64).reshape(-1, 4))
+
+    def control(self, direction: str, kind: str) -> list[tuple[float, dict[str, Any]]]:
+        """Messages sent ("out") or received ("in") so far, with their times in ms."""
+        log = json.loads(self.page.evaluate("JSON.stringify(probe.control)"))
+        return [(at, message) for at, way, message in log if way == direction and message["type"] == kind]
+
+    def wait_for_frames(self, more: int, timeout_s: float = 20.0) -> None:
+        self.page.wait_for_function(
+            "(n) => probe.frames.length >= n", arg=len(self.frames().rows) + more, timeout=timeout_s * 1000
+        )
+
+    def listen(self) -> None:
+        self.page.evaluate("probe.listen()")
+
+    def shoot(self, seconds: float) -> list[Shot]:
+        """Every frame shown in the next `seconds`."""
+        self.page.evaluate("(s) => probe.shootFor(s)", seconds)
+        self.page.wait_for_timeout(seconds * 1000 + 300)
+        return [Shot(shown, rtp, _picture(data)) for shown, rtp, data in self.page.evaluate("probe.takeShots()")]
+
+    def heard(self) -> Sound:
+        """All since `listen`."""
+        taken = self.page.evaluate("probe.takeSound()")
+        samples = np.frombuffer(base64.b64decode(taken["samples"]), np.int16).astype(np.float32) / 32767
+        return Sound(samples, taken["rate"], _first_sample_at(taken))
+
+
+def _picture(data: str) -> Rgb:
+    bgr = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+    return np.ascontiguousarray(bgr[:, :, ::-1], np.uint8)
+
+
+def _first_sample_at(taken: dict[str, Any]) -> float:
+    """Blocks arrive late by varying amounts, never early: the least delay seen is the clock."""
+    clock = np.array(taken["clock"], np.float64)
+    delay = float(np.min(clock[:, 0] - 1000 * clock[:, 1]))
+    return delay + 1000 * taken["first"] / float(taken["rate"])
