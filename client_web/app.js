@@ -2,6 +2,7 @@
 
 import { Api } from "./api.js";
 import { Expression } from "./expression.js";
+import { vector } from "./les.js";
 import { Microphone } from "./microphone.js";
 import { Session } from "./session.js";
 import { Panel } from "./view/panel.js";
@@ -41,6 +42,7 @@ class App {
     this.#hearStage();
     this.#hearPortraits();
     this.#hearPage();
+    this.#expression.addEventListener("applied", () => this.#spectrum.show(vector(this.#expression.applied)));
     this.#microphone.addEventListener("ended", () => this.#unplugged());
     this.#microphone.addEventListener("devices", ({ detail }) => this.#stage.microphones(detail, this.#microphone.deviceId));
     this.#stage.muteButton(false);

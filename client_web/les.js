@@ -93,12 +93,12 @@ export function describe(axis) {
 
 /**
  * The point of the space that emotions and units add up to; sums clip at 1.
- * @param {Record<string, number>} emotions @param {Record<string, number>} units @returns {Record<string, number>}
+ * @param {import("./expression.js").Levels} levels @returns {Record<string, number>}
  */
-export function vector(emotions, units) {
+export function vector({ emotion, units }) {
   const sum = { ...units };
-  for (const [emotion, level] of Object.entries(emotions)) {
-    for (const [axis, peak] of Object.entries(EMOTIONS[emotion])) sum[axis] = (sum[axis] ?? 0) + level * peak;
+  for (const [name, level] of Object.entries(emotion)) {
+    for (const [axis, peak] of Object.entries(EMOTIONS[name])) sum[axis] = (sum[axis] ?? 0) + level * peak;
   }
   return Object.fromEntries(Object.entries(sum).map(([axis, value]) => [axis, Math.min(1, value)]));
 }

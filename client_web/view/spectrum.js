@@ -1,4 +1,4 @@
-/** The vector itself: 41 bars in the order of the axes, drawn from what the server says it is heading for. */
+/** The vector itself: 41 bars in the order of the axes, drawn from what the server has acknowledged. */
 
 import { AXES, describe, regionOf } from "../les.js";
 import { byId, el } from "./dom.js";
