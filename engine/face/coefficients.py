@@ -34,3 +34,6 @@ shoulder), inter-ocular distances (right and down in the picture positive), and 
 FACE: tuple[str, ...] = ARKIT + EXTRA
 NAMES: tuple[str, ...] = FACE + HEAD
 INDEX: dict[str, int] = {name: i for i, name in enumerate(NAMES)}
+
+GAZE_DEGREES = 30.0
+"""How far an eye turns where one of its eyeLook coefficients is 1."""

@@ -1,0 +1,5 @@
+"""Life of its own: blinks, gaze, head and breath from a seed, nudged by the voice; deterministic, without a clock."""
+
+from engine.motion.motion import Motion, MotionAmounts
+
+__all__ = ["Motion", "MotionAmounts"]

@@ -1,0 +1,82 @@
+"""Blinks, gaze and head as one offset of the coefficients a frame."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.face.coefficients import GAZE_DEGREES, INDEX, NAMES
+from engine.motion.blink import Blinks
+from engine.motion.gaze import Gaze
+from engine.motion.head import Head
+from engine.units import FPS
+
+Offsets = npt.NDArray[np.float32]
+
+SILENCE = (0.0, 0.0, 0.0)
+AMOUNT_STEP = 1 / FPS  # an amount takes a second from 0 to 1, so that nothing jumps
+
+
+@dataclass(frozen=True)
+class MotionAmounts:
+    """How much of each the portrait moves of its own accord: 0 is off, 1 is lifelike."""
+
+    head: float = 1.0
+    gaze: float = 1.0
+    blink: float = 1.0
+    """The share of blinks that happen: half a blink would look drowsy."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("head", self.head), ("gaze", self.gaze), ("blink", self.blink)):
+            if not (math.isfinite(value) and 0 <= value <= 1):
+                raise ValueError(f"{name} must be from 0 to 1, not {value}")
+
+
+class Motion:
+    """One portrait's motion, a frame at a step. The same seed and voice give the same motion, whatever the amounts."""
+
+    def __init__(self, seed: int, amounts: MotionAmounts | None = None) -> None:
+        blink, gaze, head = np.random.default_rng(seed).spawn(3)
+        self._blinks, self._gaze, self._head = Blinks(blink), Gaze(gaze), Head(head)
+        self.amounts = amounts or MotionAmounts()
+        self._head_amount, self._gaze_amount = self.amounts.head, self.amounts.gaze
+
+    def step(self, prosody: tuple[float, float, float] = SILENCE) -> Offsets:
+        """[69] what to add to the coefficients of this frame.
+
+        `prosody` is the voice's activity and loudness, 0 to 1, and pitch, -1 to 1, at this frame.
+        """
+        speaking = prosody[0] > 0.5
+        self._head_amount = _towards(self._head_amount, self.amounts.head)
+        self._gaze_amount = _towards(self._gaze_amount, self.amounts.gaze)
+        pose, head_y, brow = self._head.step(*prosody)
+        pose = pose * self._head_amount
+        out = np.zeros(len(NAMES), np.float32)
+        out[_POSE] = pose
+        out[INDEX["headY"]] = head_y * self._head_amount
+        out[_BROWS] = brow * self._head_amount
+        # Eyes that look at the viewer turn against the head.
+        yaw, pitch = (self._gaze.step(speaking) - pose[:2]) * self._gaze_amount
+        _look(out, yaw, pitch)
+        out[_LIDS] = self._blinks.step(speaking, self.amounts.blink)
+        return out
+
+
+_POSE = [INDEX[name] for name in ("headYaw", "headPitch", "headRoll")]
+_BROWS = [INDEX[name] for name in ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")]
+_LIDS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
+
+
+def _look(out: Offsets, yaw: float, pitch: float) -> None:
+    """Writes a direction in degrees (to the person's left, up) as the eight gaze coefficients."""
+    outward, inward = ("Left", "Right") if yaw > 0 else ("Right", "Left")
+    out[INDEX[f"eyeLookOut{outward}"]] = out[INDEX[f"eyeLookIn{inward}"]] = min(abs(yaw) / GAZE_DEGREES, 1)
+    vertical = "Up" if pitch > 0 else "Down"
+    for side in ("Left", "Right"):
+        out[INDEX[f"eyeLook{vertical}{side}"]] = min(abs(pitch) / GAZE_DEGREES, 1)
+
+
+def _towards(value: float, target: float) -> float:
+    """A step of at most AMOUNT_STEP, so that a change of amount never jumps."""
+    return value + min(max(target - value, -AMOUNT_STEP), AMOUNT_STEP)
