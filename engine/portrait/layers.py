@@ -1,0 +1,127 @@
+"""The renderer's inputs, made once from a fitted photo: pictures of the layers, and fields that move them."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.face import Head, Part
+from engine.portrait import layers_eyes, layers_mouth
+from engine.portrait.fit import Fit
+from engine.portrait.layers_fields import Places, Slits, fields, place, pose_maps
+from engine.portrait.layers_layout import EYE, FRAME, LEFT, MOUTH, RIGHT, SIDE, Array, Window, texture
+from engine.portrait.layers_mesh import look
+from engine.portrait.layers_slit import Slit, straight, trace
+
+# The landmark mesh's own numbering, from corner to corner.
+_LIP_UPPER = [78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308]
+_LIP_LOWER = [78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308]
+_LID_UPPER = {
+    LEFT: [362, 398, 384, 385, 386, 387, 388, 466, 263],
+    RIGHT: [33, 246, 161, 160, 159, 158, 157, 173, 133],
+}
+_LID_LOWER = {
+    LEFT: [362, 382, 381, 380, 374, 373, 390, 249, 263],
+    RIGHT: [33, 7, 163, 144, 145, 153, 154, 155, 133],
+}
+_BROW = {LEFT: [295, 282, 283], RIGHT: [65, 52, 53]}  # its lower edge
+_IRIS = {LEFT: 473, RIGHT: 468}  # its centre, before the four points of its rim
+_CHIN = 152
+
+
+def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
+    """Everything of a portrait that the renderer takes, by the names of its inputs."""
+    landmarks = fit.landmarks
+    slits = find_slits(landmarks)
+    places = place(slits)
+    skin = head.triangles[head.part == Part.SKIN]
+    surface = look(fit.vertices, skin)
+    eyes = float(np.hypot(*(landmarks[_IRIS[LEFT], :2] - landmarks[_IRIS[RIGHT], :2])))
+    layers: dict[str, npt.NDArray[Any]] = {
+        "source": fit.source.astype(np.float32),
+        "iod": np.array([eyes], np.float32),
+        "pivot": fit.pivot.astype(np.float32),
+    }
+    layers |= fields(surface, fit.shapes, landmarks, slits, fit.source)
+    poses = pose_maps(surface, fit.vertices[:, 2], landmarks, places)
+    layers |= poses
+    layers |= _pictures(fit, slits, places)
+    layers |= _sprites(fit, head, slits, places, eyes, poses["frame_pose"][0])
+    return layers
+
+
+def find_slits(landmarks: Array) -> Slits:
+    """Mouth and eyes as the landmarks draw them."""
+    chin = float(landmarks[_CHIN, 1] - landmarks[17, 1])
+    mouth = straight(landmarks, (78, 308), 1, lip=0.5, fringe=0.5)
+    mouth = trace(landmarks, _LIP_UPPER, _LIP_LOWER, replace(mouth, depth=0.9 * chin, reach=30), closed=3)
+    left, right = (_eye(landmarks, side) for side in (LEFT, RIGHT))
+    return Slits(mouth, (left, right))
+
+
+def _eye(landmarks: Array, side: int) -> Slit:
+    lower, upper = _LID_LOWER[side], _LID_UPPER[side]
+    eye = straight(landmarks, (lower[0], lower[-1]), -1, lip=0.4, fringe=1.3)
+    lid, brow = landmarks[upper, 1].min(), landmarks[_BROW[side], 1].max()
+    wide = float(landmarks[lower, 1].max() - lid)
+    return trace(landmarks, lower, upper, replace(eye, depth=0.8 * max(float(lid - brow), 14), reach=3 * wide))
+
+
+def _pictures(fit: Fit, slits: Slits, places: Places) -> dict[str, npt.NDArray[np.uint8]]:
+    """The head with its holes, the patches over them, and what lies behind it all."""
+    whole = texture(Window(SIDE, SIDE, 1))
+    cut = np.zeros((whole.rows, whole.cols), np.float32)
+    for slit in slits.all():
+        np.maximum(cut, slit.hole(whole, (0, 0)), out=cut)
+    alpha = np.round(fit.matte * (1 - cut)).astype(np.uint8)
+    lower = slits.mouth.cover(texture(MOUTH), places.mouth, 8)
+    lids = [slit.cover(texture(EYE), at, 5) for slit, at in zip(slits.eyes, places.eyes, strict=True)]
+
+    def patch(window: Window, origin: tuple[float, float], cover: Array) -> npt.NDArray[np.uint8]:
+        return np.dstack([layers_eyes.cut(fit.picture, window, origin), np.round(cover * 255).astype(np.uint8)])
+
+    return {
+        "person": np.dstack([fit.picture, alpha]),
+        "background": fit.background,
+        "lower": patch(MOUTH, places.mouth, lower),
+        "lids": np.stack([patch(EYE, at, c) for at, c in zip(places.eyes, lids, strict=True)]),
+    }
+
+
+def _sprites(fit: Fit, head: Head, slits: Slits, places: Places, eyes: float, z: Array) -> dict[str, npt.NDArray[Any]]:
+    """Pictures that move as rigid plates: the mouth's inside, the whites, the irises; in this order."""
+    whites, irises, box, depth, moves = [], [], [*layers_mouth.boxes(slits.mouth, eyes)], [], []
+    for part in (Part.UPPER_TEETH, Part.TONGUE, Part.LOWER_TEETH, Part.UPPER_TEETH):
+        own = np.unique(head.triangles[head.part == part])
+        depth.append(_depth(z, slits.mouth) - (0.35 if part == Part.TONGUE else 0.12) * eyes)
+        moves.append(fit.shapes[:, own].mean(1))
+    depth[0] -= 0.3 * eyes
+    for side in (LEFT, RIGHT):
+        slit, at = slits.eyes[side], places.eyes[side]
+        iris, rim = fit.landmarks[_IRIS[side]], fit.landmarks[_IRIS[side] + 1 : _IRIS[side] + 5, :2]
+        radius = float(np.hypot(*(rim - iris[:2]).T).mean())
+        whites.append(layers_eyes.white(fit.picture, slit, iris, radius, at))
+        irises.append(layers_eyes.iris_disk(fit.picture, slit, iris, radius))
+        size = 2 * layers_eyes.IRIS_REACH * radius
+        box += [[at[0] + EYE.width / 2, at[1] + EYE.height / 2, EYE.width, EYE.height], [*iris[:2], size, size]]
+        own = np.unique(head.triangles[head.part == (Part.EYE_LEFT, Part.EYE_RIGHT)[side]])
+        front = own[np.argsort(fit.vertices[own, 2])[-6:]]
+        depth += [_depth(z, slit)] * 2
+        moves += [np.zeros_like(fit.shapes[:, 0]), fit.shapes[:, front].mean(1)]
+    order = [0, 1, 2, 3, 4, 6, 5, 7]  # whites before irises
+    light = np.percentile(np.concatenate([w.reshape(-1, 3) for w in whites]), 85, axis=0) / 235
+    return {
+        "mouth_pictures": layers_mouth.pictures(np.clip(light, 0.3, 1).astype(np.float32)),
+        "whites": np.stack(whites),
+        "irises": np.stack(irises),
+        "sprite_box": np.array(box, np.float32)[order],
+        "sprite_depth": np.array(depth, np.float32)[order],
+        "sprite_moves": np.stack(moves).astype(np.float32)[order],
+    }
+
+
+def _depth(z: Array, slit: Slit) -> float:
+    """Of the skin about the middle of a slit, from the frame's lattice."""
+    column, row = ((slit.start + slit.end) / 2 / FRAME.cell).astype(int)
+    return float(z[row, column])

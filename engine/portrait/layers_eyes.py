@@ -1,0 +1,83 @@
+"""Eyeballs: the white completed where iris and lids hid it, and the iris completed below the lid."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from engine.portrait.layers_fields import Origin
+from engine.portrait.layers_layout import EYE, SIDE, TEXELS, Array, Window, texture
+from engine.portrait.layers_mesh import Mask, extend
+from engine.portrait.layers_slit import Slit, smoothstep
+
+Picture = npt.NDArray[np.uint8]
+
+IRIS_TEXELS = 64
+IRIS_REACH = 1.25  # radii from the centre to the side of its texture
+_WHITE = (205.0, 198.0, 194.0)  # where the photo shows none
+
+
+def cut(picture: Picture, window: Window, origin: Origin) -> Picture:
+    """The texels of a window; the picture's edge is repeated beyond it."""
+    x, y = (round(o * TEXELS) for o in origin)
+    lattice = texture(window)
+    rows = np.clip(np.arange(y, y + lattice.rows), 0, SIDE * TEXELS - 1)
+    cols = np.clip(np.arange(x, x + lattice.cols), 0, SIDE * TEXELS - 1)
+    return np.ascontiguousarray(picture[rows[:, None], cols])
+
+
+def inside(slit: Slit, points: Array) -> Array:
+    """Units from the nearer lid, negative behind it."""
+    u, v = slit.local(points)
+    base, patch = slit.edges(u)
+    return np.where(np.abs(u) < 1, np.minimum(v - base, patch - v), -1).astype(np.float32)
+
+
+def white(picture: Picture, slit: Slit, iris: Array, radius: float, origin: Origin) -> Picture:
+    """RGB [2 * EYE units]: the eyeball without its iris."""
+    points = texture(EYE).centres(origin)
+    colours = cut(picture, EYE, origin).astype(np.float32)
+    away = np.hypot(*np.moveaxis(points - iris[:2], -1, 0)) / radius
+    within = inside(slit, points)
+    clear = (within > 1.5) & (away > 1.18)
+    if clear.sum() < 40:
+        return _bytes(np.broadcast_to(np.array(_WHITE, np.float32), colours.shape))
+    light = colours.mean(-1)
+    clear &= light >= np.percentile(light[clear], 50)  # not the shadow and the veins at the lids
+    filled = extend(colours, clear)
+    share = smoothstep(0.8, 2.5, within) * smoothstep(1.12, 1.3, away)
+    return _bytes(filled + (colours - filled) * share[..., None])
+
+
+def iris_disk(picture: Picture, slit: Slit, iris: Array, radius: float) -> Picture:
+    """RGBA [IRIS_TEXELS, IRIS_TEXELS]: what the lids hide is mirrored from below, or taken from the ring it lies on."""
+    cell = 2 * IRIS_REACH * radius / IRIS_TEXELS
+    window = Window(IRIS_TEXELS, IRIS_TEXELS, cell)
+    corner = float(iris[0] - IRIS_REACH * radius), float(iris[1] - IRIS_REACH * radius)
+    points = window.centres(corner)
+    at = points * TEXELS - 0.5
+    colours = cv2.remap(picture, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    away = np.hypot(*np.moveaxis(points - iris[:2], -1, 0)) / radius
+    within = inside(slit, points)
+    clear = within > 2
+    filled = _rings(colours, clear, away)
+    mirrored = clear[::-1]
+    filled = np.where((mirrored & (away < 1.02))[..., None], colours[::-1], filled)
+    share = smoothstep(0.8, 2, within)
+    alpha = 255 * (1 - smoothstep(1.0, 1.14, away))
+    return _bytes(np.dstack([filled + (colours - filled) * share[..., None], alpha]))
+
+
+def _rings(colours: Array, clear: Mask, away: Array) -> Array:
+    """Every texel as the mean of the visible ones at its distance from the centre."""
+    bins = np.minimum((away * 16).astype(np.int64), 31)
+    count = np.bincount(bins[clear], minlength=32)
+    means = np.stack([np.bincount(bins[clear], colours[..., i][clear], 32) for i in range(3)], 1)
+    known = count > 0
+    means = means / np.maximum(count, 1)[:, None]
+    for i in range(3):
+        means[:, i] = np.interp(np.arange(32), np.flatnonzero(known), means[known, i]) if known.any() else 60
+    return means[bins].astype(np.float32)
+
+
+def _bytes(a: Array) -> Picture:
+    return np.clip(np.round(a), 0, 255).astype(np.uint8)

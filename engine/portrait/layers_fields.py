@@ -1,0 +1,250 @@
+"""Displacement fields: what every coefficient does to head, lower lip with chin, and upper lids."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from engine.face.coefficients import FACE as NAMES
+from engine.portrait.layers_layout import (
+    EYE,
+    EYE_COLUMNS,
+    FACE,
+    FACE_ORIGIN,
+    FRAME,
+    LEFT,
+    MOUTH,
+    MOUTH_COLUMNS,
+    RIGHT,
+    SIDE,
+    Array,
+    Window,
+)
+from engine.portrait.layers_mesh import Mask, Surface, by_channels, extend, limit_slope
+from engine.portrait.layers_slit import Slit, smoothstep
+
+_K = len(NAMES)
+_SLOPE = 1.5  # of the depth: steeper sides would fold when the head turns by 20 degrees
+_NECK = 1.05  # inter-ocular distances below the chin: where the head's motion has faded to the shoulders'
+_BLINK = (NAMES.index("eyeBlinkLeft"), NAMES.index("eyeBlinkRight"))
+_CLOSE = 1.06  # of the lid's way: the watched distance stops it at the lower lid
+
+Origin = tuple[float, float]
+
+
+class Places(NamedTuple):
+    """Where a portrait's windows lie."""
+
+    mouth: Origin
+    eyes: tuple[Origin, Origin]
+
+
+@dataclass(frozen=True)
+class Slits:
+    mouth: Slit
+    eyes: tuple[Slit, Slit]
+
+    def all(self) -> tuple[Slit, Slit, Slit]:
+        return self.mouth, *self.eyes
+
+
+def place(slits: Slits) -> Places:
+    """Windows about the slits, on the lattice of the frame's field."""
+
+    def about(slit: Slit, window: Window, above: float) -> Origin:
+        x, y = (slit.start + slit.end) / 2
+        return round((x - window.width / 2) / 4) * 4.0, round((y - above) / 4) * 4.0
+
+    left, right = (about(slit, EYE, 48) for slit in slits.eyes)
+    return Places(about(slits.mouth, MOUTH, 60), (left, right))
+
+
+def skin_mask(landmarks: Array) -> Mask:
+    """[SIDE, SIDE]: not the neck, which lies behind the jaw: the chin slides over it."""
+    oval = cv2.convexHull(np.round(landmarks[:468, :2]).astype(np.int32))
+    face = np.zeros((SIDE, SIDE), np.uint8)
+    cv2.fillConvexPoly(face, oval, 1)
+    cheek = int(np.clip(landmarks[[234, 454], 1].max() + 30, 0, SIDE))
+    face[:cheek] = 1
+    return face > 0
+
+
+def fields(
+    surface: Surface, shapes: Array, landmarks: Array, slits: Slits, source: Array
+) -> dict[str, npt.NDArray[np.float32]]:
+    """The renderer's displacement maps by name, and the gaps it watches. `shapes` [63, V, 3] in units."""
+    values = np.ascontiguousarray(shapes.transpose(1, 0, 2).reshape(shapes.shape[1], -1))
+    skin, points = skin_mask(landmarks), Window(SIDE, SIDE, 1).centres()
+    base, patch = skin.copy(), skin.copy()
+    for slit in slits.all():
+        base &= slit.base_side(points)
+        patch &= slit.patch_side(points)
+    places = place(slits)
+
+    def spread(window: Window, origin: Origin, allowed: Mask, pinned: bool = False) -> Array:
+        field, known = surface.carry(values, allowed, window, origin)
+        if pinned:  # nothing moves at the window's top and sides
+            known[0] = known[:, [0, -1]] = True
+            field[0] = field[:, [0, -1]] = 0
+        return extend(field, known) * _fade(landmarks, window.centres(origin))[..., None]
+
+    head, common = spread(FACE, FACE_ORIGIN, base, True), spread(FACE, FACE_ORIGIN, skin, True)
+    face = common
+    for slit in slits.all():
+        face = _beside(slit, FACE.centres(FACE_ORIGIN), face, _Field(head, FACE, FACE_ORIGIN), Slit.onto_base)
+    window = _Field(spread(MOUTH, places.mouth, patch), MOUTH, places.mouth)
+    crop = _crop(places.mouth)
+    mouth = _beside(slits.mouth, MOUTH.centres(places.mouth), common[crop], window, Slit.onto_patch)
+    lids = []
+    for slit, origin in zip(slits.eyes, places.eyes, strict=True):
+        window = _Field(spread(EYE, origin, patch), EYE, origin)
+        lid = _beside(slit, EYE.centres(origin), spread(EYE, origin, skin), window, Slit.onto_patch)
+        lids.append(soften(lid, 0.8))
+    return _assemble(soften(face, 0.6), soften(mouth, 0.6), lids, slits, places, source)
+
+
+def _beside(slit: Slit, points: Array, common: Array, own: "_Field", onto: Callable[[Slit, Array], Array]) -> Array:
+    """`common` [h, w, C], but in the slit's lenses the field of one side drawn across it."""
+    flat = onto(slit, points).reshape(-1, 2)
+    values = own.at(flat).reshape(common.shape)
+    blend = slit.blend_base if onto is Slit.onto_base else slit.blend_patch
+    return np.where(_near(slit, points)[..., None], blend(common, values, points), common)
+
+
+def _fade(landmarks: Array, points: Array) -> Array:
+    """1 on the face, falling to 0 over the neck: slowly, or the jaw that drops would fold it."""
+    chin = float(landmarks[152, 1])
+    bottom = min(chin + 1.2 * float(np.hypot(*(landmarks[468, :2] - landmarks[473, :2]))), SIDE - 4)
+    return 1 - smoothstep(chin - 8, bottom, points[..., 1])
+
+
+def soften(field: Array, sigma: float) -> Array:
+    """A field [h, w, C] blurred by `sigma` cells."""
+    return by_channels(field, lambda part: cv2.GaussianBlur(part, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))
+
+
+def _near(slit: Slit, points: Array) -> Mask:
+    deep, high = slit.lenses(points)
+    return (deep < 1) | (high < 1)
+
+
+def _crop(origin: Origin) -> tuple[slice, slice]:
+    """The mouth's window in the face's lattice."""
+    row, column = (int((origin[i] - FACE_ORIGIN[i]) / FACE.cell) for i in (1, 0))
+    return slice(row, row + MOUTH.rows), slice(column, column + MOUTH.cols)
+
+
+def _assemble(
+    face: Array, mouth: Array, lids: list[Array], slits: Slits, places: Places, source: Array
+) -> dict[str, npt.NDArray[np.float32]]:
+    head = _Field(face, FACE, FACE_ORIGIN)
+    lip = _Field(mouth, MOUTH, places.mouth)
+    mouth_gap, mouth_push = _contact(slits.mouth, head, lip, MOUTH_COLUMNS)
+    eye_gaps, eye_maps = [], []
+    for side in (LEFT, RIGHT):
+        slit, lid = slits.eyes[side], _Field(lids[side], EYE, places.eyes[side])
+        _close(slit, head, lid, _BLINK[side], 1 - float(source[_BLINK[side]]))
+        gap, push = _contact(slit, head, lid, EYE_COLUMNS)
+        eye_gaps.append(gap)
+        eye_maps.append(np.concatenate([_maps(lid.values), push]))
+    return {
+        "face_maps": _maps(face),
+        "mouth_maps": np.concatenate([_maps(mouth), mouth_push]),
+        "eye_maps": np.stack(eye_maps),
+        "mouth_gap": mouth_gap,
+        "eye_gap": np.stack(eye_gaps),
+        "mouth_at": np.array(places.mouth, np.float32),
+        "eye_at": np.array(places.eyes, np.float32),
+    }
+
+
+def _maps(field: Array) -> Array:
+    """[h, w, K * 3] -> [K, 3, h, w]."""
+    h, w, _ = field.shape
+    return np.ascontiguousarray(field.reshape(h, w, _K, 3).transpose(2, 3, 0, 1))
+
+
+@dataclass(frozen=True)
+class _Field:
+    values: Array
+    window: Window
+    origin: Origin
+
+    def at(self, points: Array) -> Array:
+        """[n, K, 3] at points [n, 2]."""
+        where = ((points - np.array(self.origin, np.float32)) / self.window.cell - 0.5).astype(np.float32)
+        x, y = (np.ascontiguousarray(where[:, i])[:, None] for i in (0, 1))
+        channels = [
+            cv2.remap(np.ascontiguousarray(self.values[..., i : i + 3]), x, y, cv2.INTER_LINEAR)[:, 0]
+            for i in range(0, self.values.shape[2], 3)
+        ]
+        return np.stack(channels, 1)
+
+
+def _columns(count: int) -> Array:
+    """Places along a slit, from corner to corner."""
+    return np.linspace(-1, 1, count + 2, dtype=np.float32)[1:-1]
+
+
+def _contact(slit: Slit, head: _Field, patch: _Field, count: int) -> tuple[Array, Array]:
+    """What keeps the edges from passing through each other.
+
+    The distance between the edges at `count` columns, as [1 + K, count]: at the source expression, then per
+    coefficient; and the maps [count, 3, h, w] that push the patch back by a unit at each of them.
+    """
+    u = _columns(count)
+    base, edge = slit.edges(u)
+    apart = patch.at(slit.point(u, edge)) - head.at(slit.point(u, base))
+    gap = np.concatenate([(edge - base)[None], (apart[..., :2] @ slit.away()).T])
+    at = patch.window.centres(patch.origin)
+    along, _ = slit.local(at)
+    deep, high = slit.lenses(at)
+    fall = np.where(deep > 0, 1 - smoothstep(0, 1, deep), 1 - smoothstep(0, 1, high))
+    bumps = np.clip(1 - np.abs(along[None] - u[:, None, None]) * (count + 1) / 2, 0, 1)
+    push = (bumps * fall)[:, None] * np.array([*slit.away(), 0], np.float32)[:, None, None]
+    return gap.astype(np.float32), push.astype(np.float32)
+
+
+def _close(slit: Slit, head: _Field, lid: _Field, blink: int, rest: float) -> None:
+    """Scales the lid's blink in place, so that its edge reaches the lower lid at every column."""
+    u = np.linspace(-0.92, 0.92, 24, dtype=np.float32)
+    base, edge = slit.edges(u)
+    fall = lid.at(slit.point(u, edge))[:, blink, :2] @ slit.away()
+    rise = head.at(slit.point(u, base))[:, blink, :2] @ slit.away()
+    want = rise - _CLOSE * (edge - base) / max(rest, 0.3)
+    gain = np.clip(want / np.minimum(fall, -0.5), 0.6, 2.5)
+    gain = cv2.GaussianBlur(gain[None].astype(np.float32), (0, 0), 1.5)[0]
+    at = lid.window.centres(lid.origin)
+    along, _ = slit.local(at)
+    deep, high = slit.lenses(at)
+    share = 1 - smoothstep(0.1, 1, np.maximum(np.where(deep < 1, deep, 0), np.where(deep > 0, deep, high)))
+    factor = 1 + (np.interp(along, u, gain).astype(np.float32) - 1) * share
+    lid.values[..., 3 * blink : 3 * blink + 3] *= factor[..., None]
+
+
+def pose_maps(surface: Surface, depth: Array, landmarks: Array, places: Places) -> dict[str, Array]:
+    """Depth [rows, cols] in units and how far the head's turn takes each cell along, for the frame and each window."""
+    everywhere = np.ones((SIDE, SIDE), bool)
+    z, known = surface.carry(np.ascontiguousarray(depth[:, None]), everywhere, FRAME, (0, 0))
+    smooth = limit_slope(extend(z, known, 20)[..., 0], _SLOPE, FRAME.cell)
+    smooth = cv2.GaussianBlur(smooth, (0, 0), 1.5, borderType=cv2.BORDER_REPLICATE)
+    chin, eyes = landmarks[152, 1], float(np.hypot(*(landmarks[468, :2] - landmarks[473, :2])))
+    bottom = min(chin + _NECK * eyes, SIDE - 4)
+    weight = 1 - smoothstep(min(chin - 0.1 * eyes, bottom - 0.7 * eyes), bottom, FRAME.centres()[..., 1])
+
+    def window(a: Array, lattice: Window, origin: Origin) -> Array:
+        scale = lattice.cell / FRAME.cell
+        shift = [(o + lattice.cell / 2) / FRAME.cell - 0.5 for o in origin]
+        m = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(
+            cv2.warpAffine(a, m, (lattice.cols, lattice.rows), flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32
+        )
+
+    maps = {"frame_pose": np.stack([smooth, weight])}
+    maps["mouth_pose"] = np.stack([window(a, MOUTH, places.mouth) for a in (smooth, weight)])
+    maps["eye_pose"] = np.stack([[window(a, EYE, o) for a in (smooth, weight)] for o in places.eyes])
+    return maps

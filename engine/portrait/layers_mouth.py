@@ -1,0 +1,82 @@
+"""What shows between the lips: pictures of teeth, tongue and cavity, toned to the light of the portrait."""
+
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from engine.portrait.layers_layout import CAVITY, LOWER_TEETH, TONGUE, UPPER_TEETH, Array
+from engine.portrait.layers_slit import Slit
+
+Picture = npt.NDArray[np.uint8]
+
+ROWS, COLS = 192, 256  # texels of each picture
+_MM_PER_EYES = 62.0  # between the pupils of an adult
+_DATA = Path(__file__).parent / "data"
+
+
+class _Sprite(NamedTuple):
+    """A picture of the mouth: its file, its size, and where it rests below the middle of the slit (mm)."""
+
+    file: str
+    width: float
+    height: float
+    below: float
+    """From the slit down to its middle."""
+    tone: float
+    """Brightness beside the light on the face."""
+
+
+_SPRITES = {
+    CAVITY: _Sprite("cavity.png", 74, 74, 16, 0.22),
+    TONGUE: _Sprite("tongue.png", 44, 21, 10, 0.55),
+    LOWER_TEETH: _Sprite("lower_teeth.png", 56, 24, 8, 0.78),
+    UPPER_TEETH: _Sprite("upper_teeth.png", 64, 24, -5.5, 0.9),
+}
+
+
+@cache
+def _picture(file: str) -> Picture:
+    bgra = cv2.imread(str(_DATA / file), cv2.IMREAD_UNCHANGED)
+    rgba = cv2.cvtColor(bgra, cv2.COLOR_BGRA2RGBA)
+    return np.asarray(cv2.resize(rgba, (COLS, ROWS), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def pictures(light: Array) -> Picture:
+    """RGBA [4, ROWS, COLS] back to front. `light` [3]: the colour in which white appears, 0..1."""
+    toned = []
+    for kind in sorted(_SPRITES):
+        sprite = _SPRITES[kind]
+        rgba = _picture(sprite.file).astype(np.float32)
+        rgba[..., :3] *= light * sprite.tone
+        if kind == CAVITY:
+            rgba = _throat(rgba)
+        toned.append(np.clip(np.round(rgba), 0, 255).astype(np.uint8))
+    return np.stack(toned)
+
+
+def _throat(rgba: Array) -> Array:
+    """The cavity covers whatever a hole may show: opaque within an oval, fading out beyond it."""
+    y, x = np.mgrid[-1 : 1 : ROWS * 1j, -1 : 1 : COLS * 1j]  # type: ignore[misc]
+    far = np.hypot(x, y)
+    colour = cv2.GaussianBlur(rgba[..., :3], (0, 0), 6)
+    middle = colour[rgba[..., 3] > 250].mean(0)
+    inside = cv2.GaussianBlur((rgba[..., 3] > 250).astype(np.float32), (0, 0), 8)[..., None]
+    return np.dstack([middle + (colour - middle) * inside, 255 * np.clip((1 - far) / 0.15, 0, 1)]).astype(np.float32)
+
+
+def boxes(slit: Slit, eyes: float) -> Array:
+    """[4, 4]: the middle (x, y) and size (width, height) in units; `eyes` is the distance between the pupils."""
+    unit = eyes / _MM_PER_EYES
+    middle = (slit.start + slit.end) / 2
+    base, patch = slit.edges(np.zeros(1, np.float32))
+    down = slit.away()
+    rows = []
+    for kind in sorted(_SPRITES):
+        sprite = _SPRITES[kind]
+        rest = float(base[0]) + sprite.below * unit
+        rows.append([*(middle + rest * down), sprite.width * unit, sprite.height * unit])
+    return np.array(rows, np.float32)

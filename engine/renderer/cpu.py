@@ -1,0 +1,172 @@
+"""The renderer for any CPU: fields from a small graph, pictures put together with cv2.
+
+It draws what `engine.renderer.module` defines; general samplers at full resolution would cost five times as much.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from engine.portrait.layers_layout import EYE, MOUTH, SIDE, TEXELS, Window
+from engine.renderer.names import MAPS, PICTURES
+from engine.runtime import OpenVinoNetwork
+from engine.units import FRAME_SIZE, MAX_SIZE, MIN_SIZE
+
+Image = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+STEP = 32  # sizes are multiples of it: windows then begin on whole pixels
+
+
+class Layered(Protocol):
+    """A prepared portrait."""
+
+    @property
+    def layers(self) -> Mapping[str, npt.NDArray[Any]]: ...
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A portrait in the form the CPU wants, held once however many sessions show it."""
+
+    maps: dict[str, Floats]
+    person: Image
+    background: Image
+    lower: Image
+    lids: Image
+    sprites: tuple[Image, ...]
+
+
+_prepared: "WeakKeyDictionary[Layered, _Prepared]" = WeakKeyDictionary()
+
+
+def _prepare(portrait: Layered) -> _Prepared:
+    found = _prepared.get(portrait)
+    if found is None:
+        layers = portrait.layers
+        person, background, lower, lids, mouth, whites, irises = (layers[name] for name in PICTURES)
+        opaque = np.dstack([np.full(whites.shape[1:3], 255, np.uint8)])
+        sprites = (*mouth, *(np.dstack([white, opaque]) for white in whites), *irises)
+        maps = {name: np.ascontiguousarray(layers[name], np.float32)[None] for name in MAPS}
+        found = _prepared[portrait] = _Prepared(maps, person, background, lower, lids, sprites)
+    return found
+
+
+class CpuRenderer:
+    """Draws prepared portraits at one size. Calls from one thread at a time."""
+
+    def __init__(self, size: int = FRAME_SIZE, *, threads: int = 1) -> None:
+        if not MIN_SIZE <= size <= MAX_SIZE or size % STEP:
+            raise ValueError(f"size must be a multiple of {STEP} from {MIN_SIZE} to {MAX_SIZE}, not {size}")
+        self.size = size
+        self._scale = size / SIDE  # pixels a unit
+        with as_file(files("engine.renderer") / "data" / "fields.onnx") as path:
+            self._fields = OpenVinoNetwork(path, threads=threads)
+        self._here = _texels(Window(size, size, SIDE / size).centres())
+        self._backgrounds: WeakKeyDictionary[Layered, Image] = WeakKeyDictionary()
+
+    def render(self, portrait: Layered, coefficients: Floats) -> Image:
+        """`coefficients` [69] as `engine.face.coefficients.NAMES` -> RGB [size, size, 3]."""
+        ready = _prepare(portrait)
+        fields = self._fields({"coefficients": coefficients[None], **ready.maps})
+        below = self._background(portrait, ready).copy()
+        self._inside(below, fields, ready)
+        picture = self._person(below, fields["person"][0], ready.person)
+        self._patch(picture, ready.lower, fields["mouth"][0], fields["mouth_to"][0], MOUTH)
+        for lid, field, to in zip(ready.lids, fields["eyes"][0], fields["eyes_to"][0], strict=True):
+            self._patch(picture, lid, field, to, EYE)
+        return picture
+
+    def _background(self, portrait: Layered, ready: _Prepared) -> Image:
+        found = self._backgrounds.get(portrait)
+        if found is None:
+            size = (self.size, self.size)
+            found = np.asarray(cv2.resize(ready.background, size, interpolation=cv2.INTER_AREA), np.uint8)
+            self._backgrounds[portrait] = found
+        return found
+
+    def _inside(self, below: Image, fields: Mapping[str, Floats], ready: _Prepared) -> None:
+        """The mouth's inside and the eyeballs, over what lies behind them."""
+        places = [(fields["mouth_to"][0], MOUTH)] * 4
+        places += [(fields["eyes_to"][0, i], EYE) for i in (0, 1)] * 2
+        for sprite, matrix, (to, window) in zip(ready.sprites, fields["sprites"][0], places, strict=True):
+            box = self._box(to, window)
+            if box.empty:
+                continue
+            rows, cols = sprite.shape[:2]
+            half = np.array([cols / 2, rows / 2])
+            linear = matrix[:, :2] * half[:, None] / self._scale
+            corner = np.array([box.left + 0.5, box.top + 0.5])
+            offset = linear @ corner + matrix[:, 2] * half + half - 0.5
+            layer = cv2.warpAffine(
+                sprite,
+                np.column_stack([linear, offset]),
+                (box.right - box.left, box.bottom - box.top),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            )
+            _over(below[box.slices], layer)
+
+    def _person(self, below: Image, offset: Floats, person: Image) -> Image:
+        small = cv2.merge([offset[0] * TEXELS, offset[1] * TEXELS])
+        at = cv2.resize(small, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
+        at += self._here
+        layer = cv2.remap(person, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        _over(below, layer)
+        return below
+
+    def _patch(self, picture: Image, patch: Image, field: Floats, to: Floats, window: Window) -> None:
+        box = self._box(to, window)
+        if box.empty:
+            return
+        small = _texels(cv2.merge([field[0], field[1]]))
+        full = (round(window.width * self._scale), round(window.height * self._scale))
+        at = cv2.resize(small, full, interpolation=cv2.INTER_LINEAR)[box.inner]
+        _over(picture[box.slices], cv2.remap(patch, at, None, cv2.INTER_LINEAR))
+
+    def _box(self, to: Floats, window: Window) -> "_Box":
+        left, top = (round(float(v) * self._scale) for v in to)
+        width, height = round(window.width * self._scale), round(window.height * self._scale)
+        return _Box.clipped(left, top, width, height, self.size)
+
+
+@dataclass(frozen=True)
+class _Box:
+    """A window's pixels inside the picture; `inner` are the same in the window's own pixels."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    inner: tuple[slice, slice]
+
+    @classmethod
+    def clipped(cls, left: int, top: int, width: int, height: int, size: int) -> "_Box":
+        x, y = max(left, 0), max(top, 0)
+        right, bottom = min(left + width, size), min(top + height, size)
+        return cls(x, y, right, bottom, (slice(y - top, bottom - top), slice(x - left, right - left)))
+
+    @property
+    def empty(self) -> bool:
+        return self.right <= self.left or self.bottom <= self.top
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+def _texels(units: Floats) -> Floats:
+    """Places in units as cv2 counts them: the first texel's middle is 0."""
+    return units * np.float32(TEXELS) - np.float32(0.5)
+
+
+def _over(below: Image, layer: Image) -> None:
+    """RGBA over RGB of the same size, in place."""
+    alpha = cv2.extractChannel(layer, 3).astype(np.float32)
+    alpha *= np.float32(1 / 255)
+    rgb = cv2.cvtColor(layer, cv2.COLOR_RGBA2RGB)
+    below[:] = cv2.blendLinear(rgb, np.ascontiguousarray(below), alpha, 1 - alpha)

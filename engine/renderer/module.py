@@ -1,0 +1,81 @@
+"""The renderer as one torch module: the definition that every other path is checked against."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.portrait.layers_layout import EYE, MOUTH, SIDE, Window
+from engine.renderer.fields import FieldInputs, Fields, lattice, sample
+
+
+class Pictures(NamedTuple):
+    """A portrait's pictures, in the order of the graph's inputs after the maps; uint8 [batch, ..., rows, cols, C]."""
+
+    person: Tensor  # RGBA, [1024, 1024]: the head and body with holes at mouth and eyes
+    background: Tensor  # RGB, [1024, 1024]
+    lower: Tensor  # RGBA over the mouth's window: lower lip and chin
+    lids: Tensor  # [2], RGBA over the eyes' windows: upper lids
+    mouth_pictures: Tensor  # [4], RGBA: cavity, tongue, lower teeth, upper teeth
+    whites: Tensor  # [2], RGB over the eyes' windows
+    irises: Tensor  # [2], RGBA
+
+
+class Renderer(nn.Module):
+    """Coefficients and portraits, both with a batch, -> RGB uint8 [B, size, size, 3]."""
+
+    def __init__(self, size: int = SIDE) -> None:
+        super().__init__()
+        self.size = size
+        self.fields = Fields()
+
+    def forward(self, coefficients: Tensor, *portrait: Tensor) -> Tensor:
+        """`portrait`: `FieldInputs`, then `Pictures`."""
+        count = len(FieldInputs._fields)
+        fields = self.fields(coefficients, *portrait[:count])
+        pictures = Pictures(*(_floats(p) for p in portrait[count:]))
+        here = lattice(Window(self.size, self.size, SIDE / self.size), coefficients)
+        whole = Window(SIDE, SIDE, 1)
+        below = F.interpolate(pictures.background, size=(self.size, self.size), mode="area")
+        below = self._inside(below, here, fields.sprites, pictures)
+        offset = F.interpolate(fields.person, size=(self.size, self.size), mode="bilinear", align_corners=False)
+        picture = over(below, sample(pictures.person, here + offset, whole))
+        picture = self._patch(picture, here, pictures.lower, fields.mouth, fields.mouth_to, MOUTH)
+        for i in (0, 1):
+            picture = self._patch(picture, here, pictures.lids[:, i], fields.eyes[:, i], fields.eyes_to[:, i], EYE)
+        return torch.round(picture.permute(0, 2, 3, 1).clamp(0, 255)).to(torch.uint8)
+
+    def _inside(self, below: Tensor, here: Tensor, places: Tensor, pictures: Pictures) -> Tensor:
+        """The mouth's inside and the eyeballs, over what lies behind them."""
+        opaque = torch.full_like(pictures.whites[:, :, :1], 255)
+        whites = torch.cat([pictures.whites, opaque], 2)
+        order = [(pictures.mouth_pictures, i, i) for i in range(4)]
+        order += [(whites, i, 4 + i) for i in (0, 1)] + [(pictures.irises, i, 6 + i) for i in (0, 1)]
+        points = here.flatten(2).expand(places.shape[0], -1, -1)
+        for stack, i, place in order:
+            matrix = places[:, place]
+            at = torch.matmul(matrix[:, :, :2], points) + matrix[:, :, 2:]
+            grid = at.transpose(1, 2).unflatten(1, (self.size, self.size))
+            below = over(below, F.grid_sample(stack[:, i], grid, padding_mode="zeros", align_corners=False))
+        return below
+
+    def _patch(self, below: Tensor, here: Tensor, patch: Tensor, field: Tensor, to: Tensor, window: Window) -> Tensor:
+        """A patch over the picture, within its window only."""
+        inside = sample(field, here - to[:, :, None, None], window)
+        layer = sample(patch, inside, window, "zeros")
+        local = here - to[:, :, None, None]
+        size = torch.tensor([window.width, window.height], dtype=local.dtype, device=local.device)[:, None, None]
+        mask = ((local > 0) & (local < size)).all(1, keepdim=True)
+        return over(below, layer * mask)
+
+
+def over(below: Tensor, layer: Tensor) -> Tensor:
+    """RGBA [B, 4, h, w] (0..255) over RGB."""
+    alpha = layer[:, 3:] / 255
+    return below + (layer[:, :3] - below) * alpha
+
+
+def _floats(picture: Tensor) -> Tensor:
+    """[..., rows, cols, C] bytes -> [..., C, rows, cols] floats."""
+    return picture.movedim(-1, -3).float()

@@ -1,0 +1,13 @@
+"""The names of the renderer's portrait inputs, in the graphs' order. A prepared portrait holds exactly these arrays."""
+
+MAPS: tuple[str, ...] = (
+    "source", "iod", "pivot", "face_maps", "mouth_maps", "eye_maps", "mouth_gap", "eye_gap",
+    "frame_pose", "mouth_pose", "eye_pose", "mouth_at", "eye_at", "sprite_box", "sprite_depth", "sprite_moves",
+)  # fmt: skip
+"""Floats; `engine.renderer.fields.FieldInputs` says what each is."""
+
+PICTURES: tuple[str, ...] = ("person", "background", "lower", "lids", "mouth_pictures", "whites", "irises")
+"""Bytes; `engine.renderer.module.Pictures` says what each is."""
+
+FIELDS: tuple[str, ...] = ("person", "mouth", "mouth_to", "eyes", "eyes_to", "sprites")
+"""The fields graph's outputs; `engine.renderer.fields.FieldOutputs`."""
