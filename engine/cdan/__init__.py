@@ -1,0 +1,49 @@
+"""The Cross-Dimension Attention Net as it serves: sound and facial units in, face coefficients out. No torch."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.runtime import Network, OpenVinoNetwork, initial_state, next_state
+
+__all__ = ["CDAN_GRAPH", "CDAN_WEIGHTS", "Cdan", "Heard", "StreamState"]
+
+CDAN_GRAPH = Path(__file__).parent / "data" / "cdan.onnx"
+CDAN_WEIGHTS = Path(__file__).parent / "data" / "cdan.safetensors"
+
+Floats = npt.NDArray[np.float32]
+StreamState = Mapping[str, Floats]
+"""One stream's memory: tensors by the graph's `<field>_in` names, batch 1. Never changed in place."""
+
+
+class Heard(NamedTuple):
+    """What one step says of N streams."""
+
+    coefficients: Floats
+    """[N, 63] in [0, 1], in the order of `engine.face.coefficients.FACE`."""
+    prosody: Floats
+    """[N, 3] speech activity 0..1, loudness 0..1, pitch in octaves from the speaker's middle -1..1."""
+    states: list[StreamState]
+
+
+class Cdan:
+    """Steps any number of streams at once. After a stream's chunk n its output belongs to chunk n - look_ahead."""
+
+    def __init__(self, network: Network | None = None, *, threads: int = 1) -> None:
+        self._network = network or OpenVinoNetwork(CDAN_GRAPH, threads=threads)
+
+    def open(self) -> StreamState:
+        """The memory of a stream that has heard nothing."""
+        return initial_state(self._network.signature)
+
+    def step(self, pcm: Floats, les: Floats, look_ahead: Sequence[int], states: Sequence[StreamState]) -> Heard:
+        """`pcm` [N, 640] in [-1, 1], `les` [N, 41] of the frames that come out, `look_ahead` 0, 1 or 2 each."""
+        stacked = {name: np.concatenate([state[name] for state in states]) for name in states[0]}
+        ahead = np.asarray(look_ahead, np.int32)
+        out = self._network({"pcm": pcm, "les": les, "look_ahead": ahead, **stacked})
+        after = next_state(out)
+        split = [{name: value[i : i + 1] for name, value in after.items()} for i in range(len(states))]
+        return Heard(out["coefficients"], out["prosody"], list[StreamState](split))

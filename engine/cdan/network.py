@@ -1,0 +1,350 @@
+"""The Cross-Dimension Attention Net: sound and facial units in, coefficients of the 3D face out, one picture at a time.
+
+    log-mel -> stem -> time attention -> context h -+-> activity, seal, prosody, phones
+                                                    v
+    LES --- yielding --- linear table ------------> + --> seal the lips --> coefficients
+      +----------------- feature attention --> regions <-> structure attention
+
+With activity 0 (silence) the output is the linear table's and nothing else: levels are linear, rest is exactly still.
+Causal throughout: `forward` is one big `step`, and a step sees its chunks and the state only.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.audio.mel import BANDS, BINS, FLOOR, WINDOW, mel_filters
+from engine.cdan.table import AXES, LES_TO_FACE
+from engine.face.coefficients import FACE
+from engine.units import HOP, HOPS_PER_FRAME, MAX_LOOK_AHEAD
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes of the network."""
+
+    stem: int = 128
+    """Channels of the convolutions at 100 Hz."""
+    width: int = 160
+    """Channels of the context at 25 Hz."""
+    heads: int = 4
+    layers: int = 4
+    window: int = 24
+    """Frames that one layer's attention looks back on, the present one included."""
+    token: int = 48
+    """Channels of the feature and structure tokens."""
+    crossings: int = 2
+    """Rounds of feature and structure attention."""
+    phones: int = 41
+    """Classes of the auxiliary phone head; 0 is the pause."""
+
+
+class State(NamedTuple):
+    """One stream's memory; B streams. The exported graph's tensors are called `<field>_in` and `<field>_out`."""
+
+    samples: Tensor
+    """[B, WINDOW - HOP] the sound that the next log-mel window begins with."""
+    bands: Tensor
+    """[B, BANDS, 2] the last inputs of the first convolution at 100 Hz."""
+    stem: Tensor
+    """[B, stem, 2] the last inputs of the second."""
+    local: Tensor
+    """[B, layers, width, 2] the last inputs of each layer's convolution."""
+    keys: Tensor
+    """[B, layers, window - 1, width]"""
+    values: Tensor
+    """[B, layers, window - 1, width]"""
+    filled: Tensor
+    """[B, window - 1] 1 where a slot of the window holds a frame."""
+
+
+class Output(NamedTuple):
+    """What the network says about T frames."""
+
+    coefficients: Tensor
+    """[B, T, 63] in [0, 1], in the order of `engine.face.coefficients.FACE`."""
+    prosody: Tensor
+    """[B, T, 3] speech activity 0..1, loudness 0..1, pitch in octaves from the speaker's middle -1..1."""
+    activity_logit: Tensor
+    """[B, T]"""
+    seal_logit: Tensor
+    """[B, T]"""
+    phone_logits: Tensor
+    """[B, T, phones]"""
+
+
+SILENCE = 0.5 * float(np.log10(FLOOR)) + 2.5  # what LogMel says of no sound; a unit is 20 dB
+
+
+class LogMel(nn.Module):
+    """Log-mel as convolutions: frame k is the window that ends with hop k. Beyond [-1, 1] is clipped, NaN is 0."""
+
+    basis: Tensor
+    """[2 * bins, 1, WINDOW] windowed cosines, then sines."""
+    filters: Tensor
+    """[BANDS, bins]"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        n = np.arange(WINDOW)
+        angle = 2 * np.pi * np.outer(np.arange(BINS // 2 + 1), n) / BINS
+        hann = 0.5 - 0.5 * np.cos(2 * np.pi * n / WINDOW)
+        basis = np.concatenate([np.cos(angle), np.sin(angle)]) * hann * (2 / hann.sum())
+        self.register_buffer("basis", torch.tensor(basis[:, None], dtype=torch.float32), persistent=False)
+        self.register_buffer("filters", torch.tensor(mel_filters(), dtype=torch.float32), persistent=False)
+
+    def step(self, pcm: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, T * CHUNK] samples -> [B, T * 4, BANDS] of about unit size."""
+        pcm = torch.where(torch.isnan(pcm), torch.zeros_like(pcm), pcm).clamp(-1, 1)
+        sound = torch.cat([past, pcm], dim=1)
+        spectrum = F.conv1d(sound[:, None], self.basis, stride=HOP)  # [B, 2 * bins, T * 4]
+        real, imaginary = spectrum.square().split(BINS // 2 + 1, dim=1)
+        mel = ((real + imaginary).transpose(1, 2) @ self.filters.T).clamp(min=FLOOR).log10()
+        return 0.5 * mel + 2.5, sound[:, -past.shape[1] :]
+
+
+class CausalConv(nn.Module):
+    """Convolution over the last three steps. x is [B, T, C]."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(inputs, outputs, 3)
+
+    def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """`past` is [B, C, 2]."""
+        x = torch.cat([past, x.transpose(1, 2)], dim=2)
+        return self.conv(x).transpose(1, 2), x[:, :, -2:]
+
+
+class TimeAttention(nn.Module):
+    """Attention of each frame over the last `window` frames, by relative age. x is [B, T, D]."""
+
+    def __init__(self, width: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.heads, self.window = heads, window
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.age_bias = nn.Parameter(torch.zeros(heads, window))
+
+    def step(self, x: Tensor, keys: Tensor, values: Tensor, filled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`keys`, `values` [B, W - 1, D]; `filled` [B, W - 1 + T] tells of past and present slots."""
+        width = x.shape[2]
+        query, key, value = self.query_key_value(x).split(width, dim=2)
+        keys, values = torch.cat([keys, key], dim=1), torch.cat([values, value], dim=1)  # [B, W - 1 + T, D]
+        q, k, v = (t.unflatten(2, (self.heads, -1)).transpose(1, 2) for t in (query, keys, values))
+        scores = q @ k.transpose(2, 3) * (width // self.heads) ** -0.5
+        # int(): the number of steps is a constant of the traced graph
+        scores = scores + self._bias(int(x.shape[1])) - 1e4 * (1 - filled[:, None, None])
+        mixed = (scores.softmax(3) @ v).transpose(1, 2).flatten(2)
+        past = self.window - 1
+        return self.out(mixed), keys[:, -past:], values[:, -past:]
+
+    def _bias(self, steps: int) -> Tensor:
+        """[heads, T, W - 1 + T]: the learned bias of each age, and -1e4 outside the window."""
+        slots = torch.arange(steps + self.window - 1, device=self.age_bias.device)
+        age = torch.arange(steps, device=slots.device)[:, None] + self.window - 1 - slots
+        inside = (age >= 0) & (age < self.window)
+        bias = self.age_bias.index_select(1, age.clamp(0, self.window - 1).flatten()).unflatten(1, age.shape)
+        return bias.masked_fill(~inside, -1e4)
+
+
+class TimeLayer(nn.Module):
+    """Attention over time, then a local convolution with a non-linearity; both residual."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        d = config.width
+        self.attention_norm, self.local_norm = nn.LayerNorm(d), nn.LayerNorm(d)
+        self.attention = TimeAttention(d, config.heads, config.window)
+        self.local, self.down = CausalConv(d, 2 * d), nn.Linear(2 * d, d)
+
+    def step(
+        self, x: Tensor, local: Tensor, keys: Tensor, values: Tensor, filled: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        y, keys, values = self.attention.step(self.attention_norm(x), keys, values, filled)
+        x = x + y
+        y, local = self.local.step(self.local_norm(x), local)
+        return x + self.down(F.gelu(y)), local, keys, values
+
+
+REGIONS: tuple[tuple[str, ...], ...] = (
+    ("brow",),
+    ("eye",),
+    ("cheek", "nose", "nasolabial", "nostril"),
+    ("jaw", "mouthClose"),
+    ("mouthUpper", "mouthShrugUpper", "mouthRollUpper"),
+    ("mouthLower", "mouthShrugLower", "mouthRollLower", "lip"),
+    ("mouthFunnel", "mouthPucker", "mouthLeft", "mouthRight", "mouthPress"),
+    ("mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch", "sharp"),
+    ("tongue",),
+)
+"""Parts of the face, each by how its coefficients' names begin."""
+
+
+def region_of(coefficient: str) -> int:
+    """Index in REGIONS."""
+    return next(i for i, starts in enumerate(REGIONS) if coefficient.startswith(starts))
+
+
+class Crossing(nn.Module):
+    """Regions ask the facial units (feature dimension), then one another (structure dimension). r is [B, T, R, d]."""
+
+    def __init__(self, token: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(token) for _ in range(3))
+        self.unit_query, self.structure = nn.Linear(token, token), nn.Linear(token, 3 * token)
+        self.unit_out, self.structure_out = nn.Linear(token, token, bias=False), nn.Linear(token, token)
+        self.unit_value = nn.Parameter(0.1 * torch.randn(len(AXES), token))
+        self.up, self.down = nn.Linear(token, 2 * token), nn.Linear(2 * token, token)
+
+    def forward(self, r: Tensor, les: Tensor, unit_keys: Tensor) -> Tensor:
+        """`les` [B, T, 41] weighs the units' values, so that an idle unit says nothing."""
+        scale = r.shape[-1] ** -0.5
+        query = self.unit_query(self.norms[0](r))
+        scores = (query @ unit_keys.T * scale).softmax(-1)  # [B, T, R, 41]
+        r = r + self.unit_out((scores * les[:, :, None]) @ self.unit_value * len(AXES) ** 0.5)
+        q, k, v = self.structure(self.norms[1](r)).split(r.shape[-1], dim=-1)
+        r = r + self.structure_out((q @ k.transpose(2, 3) * scale).softmax(-1) @ v)
+        return r + self.down(F.gelu(self.up(self.norms[2](r))))
+
+
+SEAL_LOW, SEAL_HIGH = 0.2, 0.6  # posterior of a closure: where the lips begin to shut, and are shut
+ACTIVITY_LOW, ACTIVITY_HIGH = 0.2, 0.8  # posterior of speech: below is exact rest
+
+
+def ramp(logit: Tensor, low: float, high: float) -> Tensor:
+    """The posterior stretched so that `low` is exactly 0 and `high` exactly 1."""
+    return ((logit.sigmoid() - low) / (high - low)).clamp(0, 1)
+
+
+class LipSeal(nn.Module):
+    """Shut lips: what a face becomes while p, b or m closes, whatever else it shows. On this head mouthClose takes back
+    exactly what jawOpen parts; the jaw itself comes half-way up; what else parts the lips goes."""
+
+    KEPT = {"jawOpen": 0.5, "mouthFunnel": 0.1, "mouthSmile": 0.8, "mouthStretch": 0.6, "tongueOut": 0.0}
+    KEPT |= {
+        "mouthLowerDown": 0.0,
+        "mouthUpperUp": 0.0,
+        "mouthShrugUpper": 0.0,
+        "mouthClose": 0.0,
+        "mouthRollLower": 0.3,
+    }
+    PRESSED = {"mouthPress": 0.25, "mouthRollLower": 0.1, "mouthRollUpper": 0.1}
+
+    keep: Tensor
+    """[63, 63]"""
+    press: Tensor
+    """[63]"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        plain = [name.removesuffix("Left").removesuffix("Right") for name in FACE]
+        keep = torch.diag(torch.tensor([self.KEPT.get(name, 1.0) for name in plain]))
+        keep[FACE.index("jawOpen"), FACE.index("mouthClose")] = self.KEPT["jawOpen"]
+        self.register_buffer("keep", keep, persistent=False)
+        self.register_buffer("press", torch.tensor([self.PRESSED.get(n, 0.0) for n in plain]), persistent=False)
+
+    def forward(self, face: Tensor, seal: Tensor) -> Tensor:
+        """`face` [..., 63], `seal` [...] from 0, open, to 1, shut."""
+        return face + seal[..., None] * (face @ self.keep + self.press - face)
+
+
+class Cdan(nn.Module):
+    """See the module's docstring. B streams, T frames; T is 1 in the exported graph."""
+
+    table: Tensor
+    """[41, 63] LES -> coefficients."""
+    spoken: Tensor
+    """[63] 1 where speech moves a coefficient by itself."""
+    region: Tensor
+    """int64 [63] index in REGIONS"""
+
+    def __init__(self, config: Config | None = None) -> None:
+        super().__init__()
+        self.config = c = config or Config()
+        self.mel = LogMel()
+        self.stem = nn.ModuleList([CausalConv(BANDS, c.stem), CausalConv(c.stem, c.stem)])
+        self.patch = nn.Linear(HOPS_PER_FRAME * c.stem, c.width)
+        self.look_ahead = nn.Embedding(MAX_LOOK_AHEAD + 1, c.width)
+        self.layers = nn.ModuleList(TimeLayer(c) for _ in range(c.layers))
+        self.norm = nn.LayerNorm(c.width)
+        self.heads = nn.Linear(c.width, 4)  # activity, seal, loudness, pitch
+        self.phones = nn.Linear(c.width, c.phones)
+        self.unit_keys = nn.Parameter(torch.randn(len(AXES), c.token))
+        self.yielding, self.yielding_bias = nn.Linear(c.width, c.token), nn.Parameter(torch.full((len(AXES),), -2.0))
+        self.regions = nn.Linear(c.width, len(REGIONS) * c.token)
+        self.crossings = nn.ModuleList(Crossing(c.token) for _ in range(c.crossings))
+        self.token_norm = nn.LayerNorm(c.token)
+        self.read = nn.Parameter(0.02 * torch.randn(len(FACE), c.token))
+        self.seal = LipSeal()
+        self.register_buffer("table", torch.tensor(LES_TO_FACE), persistent=False)
+        # Only the seal shuts lips: else the network hedges, a little of mouthClose all the time.
+        self.register_buffer("spoken", torch.tensor([float(name != "mouthClose") for name in FACE]), persistent=False)
+        self.register_buffer("region", torch.tensor([region_of(name) for name in FACE]), persistent=False)
+
+    def init_state(self, batch: int) -> State:
+        c, new = self.config, self.read.new_zeros
+        return State(
+            samples=new(batch, WINDOW - HOP),
+            bands=new(batch, BANDS, 2),
+            stem=new(batch, c.stem, 2),
+            local=new(batch, c.layers, c.width, 2),
+            keys=new(batch, c.layers, c.window - 1, c.width),
+            values=new(batch, c.layers, c.window - 1, c.width),
+            filled=new(batch, c.window - 1),
+        )
+
+    def step(self, pcm: Tensor, les: Tensor, look_ahead: Tensor, state: State) -> tuple[Output, State]:
+        """`pcm` [B, T * CHUNK], `les` [B, T, 41] of the OUTPUT's frames, `look_ahead` int [B] in frames: the output
+        after chunk n belongs to chunk n - look_ahead."""
+        mel, samples = self.mel.step(pcm, state.samples)
+        context, state = self.listen(mel, look_ahead, state._replace(samples=samples))
+        return self.decode(context, les), state
+
+    def forward(self, pcm: Tensor, les: Tensor, look_ahead: Tensor) -> Output:
+        return self.step(pcm, les, look_ahead, self.init_state(len(pcm)))[0]
+
+    def listen(self, mel: Tensor, look_ahead: Tensor, state: State) -> tuple[Tensor, State]:
+        """[B, T * 4, BANDS] -> context [B, T, width]."""
+        first, second = cast(tuple[CausalConv, CausalConv], tuple(self.stem))
+        x, bands = first.step(mel, state.bands)
+        x, stem = second.step(F.gelu(x), state.stem)
+        x = self.patch(F.gelu(x).unflatten(1, (-1, HOPS_PER_FRAME)).flatten(2))  # [B, T, width]
+        x = x + self.look_ahead(look_ahead)[:, None]
+        filled = torch.cat([state.filled, torch.ones_like(x[:, :, 0])], dim=1)
+        memories: list[tuple[Tensor, Tensor, Tensor]] = []
+        for i, layer in enumerate(cast(list[TimeLayer], self.layers)):
+            x, *memory = layer.step(x, state.local[:, i], state.keys[:, i], state.values[:, i], filled)
+            memories.append((memory[0], memory[1], memory[2]))
+        local, keys, values = (torch.stack(of_layers, dim=1) for of_layers in zip(*memories, strict=True))
+        return self.norm(x), State(state.samples, bands, stem, local, keys, values, filled[:, 1 - self.config.window :])
+
+    def decode(self, context: Tensor, les: Tensor) -> Output:
+        """[B, T, width] and [B, T, 41] -> what the face does."""
+        les = torch.where(torch.isnan(les), torch.zeros_like(les), les).clamp(0, 1)
+        activity_logit, seal_logit, loudness, pitch = self.heads(context).unbind(2)
+        activity = ramp(activity_logit, ACTIVITY_LOW, ACTIVITY_HIGH)[..., None]
+        face = self.linear(les, context, activity) + activity * self.speech(les, context)
+        # In training nothing is clamped, so that every gradient lives; the targets lie within [0, 1] anyway.
+        face = face if self.training else face.clamp(0, 1)
+        face = self.seal(face, activity[..., 0] * ramp(seal_logit, SEAL_LOW, SEAL_HIGH))
+        prosody = torch.cat([activity, activity * loudness.sigmoid()[..., None], activity * pitch.tanh()[..., None]], 2)
+        return Output(
+            face if self.training else face.clamp(0, 1), prosody, activity_logit, seal_logit, self.phones(context)
+        )
+
+    def linear(self, les: Tensor, context: Tensor, activity: Tensor) -> Tensor:
+        """The visible path [B, T, 63]: each unit through the table, less what it yields to speech."""
+        scores = self.yielding(context) @ self.unit_keys.T * self.config.token**-0.5 + self.yielding_bias
+        return (les * (1 - activity * scores.sigmoid())) @ self.table
+
+    def speech(self, les: Tensor, context: Tensor) -> Tensor:
+        """What the mouth says, and what the units become beside it [B, T, 63]."""
+        r = self.regions(context).unflatten(2, (len(REGIONS), self.config.token))
+        for crossing in self.crossings:
+            r = crossing(r, les, self.unit_keys)
+        return (self.token_norm(r)[:, :, self.region] * self.read).sum(-1) * self.spoken

@@ -1,0 +1,1 @@
+"""Makes CDAN's weights: corpus, articulation, composition, training, export, evaluation. Needs the extra `train`."""

@@ -1,0 +1,66 @@
+"""The rule by which emotion and speech share a face: the specification that the attention learns."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from engine.cdan.network import LipSeal
+from engine.cdan.table import AXES, LES_TO_FACE
+from engine.face.coefficients import FACE
+
+YIELDING = ("AU16", "AU17", "AU18", "AU20", "AU22", "AU23", "AU24", "AU25", "AU26", "AU27", "AU28")
+"""Units of the mouth that give way while speech owns it; AU12 and AU15 stay as offsets of the corners."""
+YIELD = 0.85  # of such a unit's level
+
+
+class Mouth(NamedTuple):
+    """What speech does, as tensors; see `articulation.Tracks`."""
+
+    speech: Tensor
+    """[..., 63]"""
+    seal: Tensor
+    """[...]"""
+    activity: Tensor
+    """[...]"""
+
+
+def _units(*names: str) -> Tensor:
+    return torch.tensor([float(axis in names) for axis in AXES])
+
+
+def _coefficients(*starts: str) -> Tensor:
+    return torch.tensor([float(name.startswith(starts)) for name in FACE])
+
+
+MOUTH_UNITS = _units(*YIELDING)
+SMILE_UNITS = _units("AU12") + 0.5 * _units("AUL12", "AUR12")
+LIVELY_UNITS = 0.2 * _units("AU12", "AU5") - 0.3 * _units("AU15", "AU24")
+ROUND, SMILE, UPPER_LIP = (
+    _coefficients("mouthFunnel", "mouthPucker"),
+    _coefficients("mouthSmile"),
+    _coefficients("mouthUpperUp"),
+)
+JAW = FACE.index("jawOpen")
+
+
+def compose(les: Tensor, mouth: Mouth, table: Tensor, seal_lips: LipSeal) -> Tensor:
+    """The face [..., 63] that shows `les` [..., 41] while speaking.
+
+    1. Mouth units yield to speech. 2. A lively face articulates more, a sad or pressed one less. 3. Rounding and
+    smiling pull the corners opposite ways: each gives up a part. 4. Speech opens a smile: the upper lip shows the teeth
+    as the jaw falls. 5. All is summed and clipped. 6. p, b and m shut the lips over everything.
+    """
+    owned = mouth.activity[..., None]
+    shown = les * (1 - YIELD * owned * MOUTH_UNITS)
+    said = mouth.speech * (1 + les @ LIVELY_UNITS)[..., None]
+    smiling = (les @ SMILE_UNITS)[..., None].clamp(0, 1)
+    rounding = (mouth.speech @ ROUND)[..., None].clamp(0, 1)
+    said = said * (1 - 0.4 * smiling * ROUND) + 0.8 * smiling * mouth.speech[..., JAW, None] * UPPER_LIP
+    held = (shown @ table) * (1 - 0.5 * rounding * SMILE)
+    return seal_lips((held + said).clamp(0, 1), mouth.seal)
+
+
+def table() -> Tensor:
+    """[41, 63]"""
+    return torch.tensor(LES_TO_FACE)

@@ -1,0 +1,57 @@
+"""Turns a checkpoint into what ships: `python -m engine.cdan.training.export --run DIR` writes weights and graph."""
+
+import argparse
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from engine.cdan import CDAN_GRAPH, CDAN_WEIGHTS
+from engine.cdan.network import Cdan, State
+from engine.cdan.table import AXES
+from engine.runtime.export import export
+from engine.units import CHUNK
+
+INPUTS = ("pcm", "les", "look_ahead", *(f"{field}_in" for field in State._fields))
+OUTPUTS = ("coefficients", "prosody", *(f"{field}_out" for field in State._fields))
+
+
+class OneFrame(nn.Module):
+    """A step of one chunk, without the axis of time, its state as plain tensors: the exported signature."""
+
+    def __init__(self, net: Cdan) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, pcm: Tensor, les: Tensor, look_ahead: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        out, after = self.net.step(pcm, les[:, None], look_ahead, State(*state))
+        return out.coefficients[:, 0], out.prosody[:, 0], *after
+
+
+def load(path: Path = CDAN_WEIGHTS) -> Cdan:
+    """The network with the shipped weights, ready to run; every key must be there and fit."""
+    net = Cdan()
+    net.load_state_dict(load_file(path), strict=True)
+    return net.eval()
+
+
+def write_graph(net: Cdan, path: Path) -> None:
+    """The network as ONNX with a free batch."""
+    batch = 2  # traced with more than one, so that nothing folds the batch away
+    example = (torch.zeros(batch, CHUNK), torch.zeros(batch, len(AXES)), torch.zeros(batch, dtype=torch.int32))
+    export(OneFrame(net.eval()), (*example, *net.init_state(batch)), INPUTS, OUTPUTS, path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write CDAN's shipped weights and graph.")
+    parser.add_argument("--run", type=Path, help="folder of a checkpoint; without it the graph alone is written anew")
+    options = parser.parse_args()
+    if options.run:
+        kept = torch.load(options.run / "checkpoint.pt", weights_only=True)
+        save_file(kept["net"], CDAN_WEIGHTS)
+    write_graph(load(), CDAN_GRAPH)
+
+
+if __name__ == "__main__":
+    main()

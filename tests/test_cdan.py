@@ -1,0 +1,312 @@
+"""CDAN keeps its promises: causal, chunked equals offline, linear and still in silence, shipped as it stands here."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from engine.audio.mel import BINS, FLOOR, WINDOW, mel_filters
+from engine.cdan import CDAN_GRAPH, CDAN_WEIGHTS, Cdan, Floats, StreamState
+from engine.cdan.network import SEAL_HIGH, SEAL_LOW, Config, LipSeal, LogMel, State, ramp
+from engine.cdan.network import Cdan as Net
+from engine.cdan.table import AXES, LES_TO_FACE
+from engine.cdan.training.export import load, write_graph
+from engine.face.coefficients import FACE
+from engine.runtime import OpenVinoNetwork
+from engine.units import CHUNK, FPS, HOP, SAMPLE_RATE
+
+UNITS, COEFFICIENTS = len(AXES), len(FACE)
+SIZES = [[1], [2], [4], [8], [13], [1, 7, 3, 16]]
+
+
+def speech_like(seconds: float, seed: int = 0) -> Floats:
+    """Bursts of a buzz with moving formants between pauses: not speech, but it opens the gate and moves every part."""
+    random = np.random.default_rng(seed)
+    t = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    phase = 2 * np.pi * np.cumsum(120 + 30 * np.sin(2 * np.pi * 0.7 * t)) / SAMPLE_RATE
+    first, second = 500 + 300 * np.sin(2 * np.pi * 2.3 * t), 1500 + 600 * np.sin(2 * np.pi * 1.7 * t)
+    sound = np.zeros(len(t))
+    for k in range(1, 30):
+        sound += np.sin(k * phase) / (1 + np.minimum(abs(k * 120 - first), abs(k * 120 - second)) / 200)
+    syllables = np.clip(3 * np.sin(2 * np.pi * 3.1 * t), 0, 1) * (np.sin(2 * np.pi * 0.4 * t) > -0.6)
+    return np.asarray(0.05 * sound * syllables + 1e-4 * random.normal(size=len(t)), np.float32)
+
+
+def stack(seconds: float, batch: int = 1) -> Tensor:
+    whole = int(seconds * FPS) * CHUNK
+    return torch.from_numpy(np.stack([speech_like(seconds, seed)[:whole] for seed in range(batch)]))
+
+
+def ahead(frames: int, batch: int = 1) -> Tensor:
+    return torch.full((batch,), frames, dtype=torch.int32)
+
+
+def in_chunks(net: Net, pcm: Tensor, les: Tensor, look_ahead: Tensor, sizes: list[int]) -> tuple[Tensor, State]:
+    """Coefficients of steps of `sizes` frames, repeated until the sound is over, and the last state."""
+    state, at = net.init_state(len(pcm)), 0
+    out: list[Tensor] = []
+    for size in itertools.cycle(sizes):
+        if at >= les.shape[1]:
+            return torch.cat(out, dim=1), state
+        said, state = net.step(pcm[:, at * CHUNK : (at + size) * CHUNK], les[:, at : at + size], look_ahead, state)
+        out.append(said.coefficients)
+        at += size
+    raise AssertionError("unreachable")
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Net:
+    return load()
+
+
+@pytest.fixture(scope="module")
+def exact() -> Net:
+    """The shipped weights in double precision."""
+    return load().double()
+
+
+@pytest.fixture(scope="module")
+def served() -> Cdan:
+    return Cdan()
+
+
+class TestStreamingEqualsOffline:
+    SECONDS = 5.2 * Config().window / FPS  # past five windows of attention
+
+    @torch.inference_mode()
+    @pytest.mark.parametrize("sizes", SIZES, ids=str)
+    def test_any_chunking(self, exact: Net, sizes: list[int]) -> None:
+        pcm = stack(self.SECONDS, batch=2).double()
+        les = torch.rand(
+            2, pcm.shape[1] // CHUNK, UNITS, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
+        )
+        offline = exact(pcm, les, ahead(1, 2)).coefficients
+        chunked, _ = in_chunks(exact, pcm, les, ahead(1, 2), sizes)
+        assert chunked.shape == offline.shape == (2, pcm.shape[1] // CHUNK, COEFFICIENTS)
+        assert offline.std() > 0.01
+        torch.testing.assert_close(chunked, offline, rtol=0, atol=1e-12)
+
+    @torch.inference_mode()
+    def test_state_forgets_what_left_every_window(self, exact: Net) -> None:
+        """Two pasts, one present: after the whole context has passed, the states agree again."""
+        context = Config().layers * (Config().window + 1) + 2
+        present = stack(context / FPS + 1).double()
+        states = []
+        for past in (torch.zeros(1, 10 * CHUNK, dtype=torch.float64), stack(0.4).double()):
+            pcm = torch.cat([past, present], dim=1)
+            les = torch.zeros(1, pcm.shape[1] // CHUNK, UNITS, dtype=torch.float64)
+            states.append(in_chunks(exact, pcm, les, ahead(0), [16])[1])
+        for one, other in zip(*states, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+class TestCausality:
+    @torch.inference_mode()
+    @pytest.mark.parametrize("look_ahead", [0, 1, 2])
+    def test_the_future_changes_nothing_before_it(self, exact: Net, look_ahead: int) -> None:
+        """A later sound leaves earlier outputs bit-identical. The output after chunk n belongs to chunk n - look_ahead,
+        so frame k is free of every chunk after k + look_ahead."""
+        frames, change = 80, 40
+        pcm = stack(frames / FPS).double()
+        other = pcm.clone()
+        other[:, change * CHUNK :] += 0.1 * torch.randn(other[:, change * CHUNK :].shape, dtype=torch.float64)
+        les = torch.zeros(1, frames, UNITS, dtype=torch.float64)
+        before, after = (exact(x, les, ahead(look_ahead)).coefficients for x in (pcm, other))
+        assert torch.equal(before[:, :change], after[:, :change])
+        assert not torch.equal(before[:, change:], after[:, change:])
+
+    @torch.inference_mode()
+    def test_emotion_has_no_memory(self, exact: Net) -> None:
+        """The vector given with a step is the one shown in its output, whatever came before."""
+        pcm = stack(2).double()
+        les = torch.zeros(1, 50, UNITS, dtype=torch.float64)
+        pulse = les.clone()
+        pulse[:, 25, AXES.index("AU12")] = 1
+        calm, smiling = (exact(pcm, x, ahead(1)).coefficients for x in (les, pulse))
+        changed = (calm != smiling).any(dim=2)[0]
+        assert changed.nonzero().flatten().tolist() == [25]
+
+
+class TestBatch:
+    @torch.inference_mode()
+    def test_streams_do_not_meet(self, exact: Net) -> None:
+        pcm, frames = stack(2, batch=3).double(), 50
+        les = torch.rand(3, frames, UNITS, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        mixed = torch.tensor([0, 1, 2], dtype=torch.int32)
+        together = exact(pcm, les, mixed).coefficients
+        for i in range(3):
+            alone = exact(pcm[i : i + 1], les[i : i + 1], mixed[i : i + 1]).coefficients
+            torch.testing.assert_close(together[i : i + 1], alone, rtol=0, atol=1e-12)
+
+    def test_served_streams_do_not_meet(self, served: Cdan) -> None:
+        sounds = [speech_like(1.2, seed).reshape(-1, CHUNK) for seed in range(3)]
+        les = np.random.default_rng(0).random((3, UNITS), np.float32)
+        alone = [run(served, s, les[i : i + 1], i) for i, s in enumerate(sounds)]
+        states = [served.open() for _ in sounds]
+        for n in range(len(sounds[0])):
+            heard = served.step(np.stack([s[n] for s in sounds]), les, [0, 1, 2], states)
+            states = heard.states
+            np.testing.assert_allclose(heard.coefficients, [a[n] for a in alone], atol=2e-5)
+
+
+def run(served: Cdan, chunks: Floats, les: Floats, look_ahead: int = 1) -> list[Floats]:
+    """Coefficients of one stream under a constant emotion [1, 41]."""
+    state: StreamState = served.open()
+    out = []
+    for chunk in chunks:
+        heard = served.step(chunk[None], les, [look_ahead], [state])
+        state = heard.states[0]
+        out.append(heard.coefficients[0])
+    return out
+
+
+class TestWhatShips:
+    @torch.inference_mode()
+    def test_graph_equals_torch_over_half_a_minute(self, shipped: Net, served: Cdan) -> None:
+        pcm = stack(32, batch=2)
+        frames = pcm.shape[1] // CHUNK
+        les = torch.rand(2, frames, UNITS, generator=torch.Generator().manual_seed(3))
+        states = [served.open()] * 2
+        reference, state = [], shipped.init_state(2)
+        given = []
+        for n in range(frames):
+            chunk = pcm[:, n * CHUNK : (n + 1) * CHUNK]
+            heard = served.step(chunk.numpy(), les[:, n].numpy(), [0, 2], states)
+            states = heard.states
+            said, state = shipped.step(chunk, les[:, n : n + 1], torch.tensor([0, 2], dtype=torch.int32), state)
+            given.append(np.concatenate([heard.coefficients, heard.prosody], axis=1))
+            reference.append(torch.cat([said.coefficients, said.prosody], dim=2)[:, 0].numpy())
+        np.testing.assert_allclose(np.stack(given), np.stack(reference), atol=1e-3)
+
+    def test_graph_equals_a_fresh_export(self, shipped: Net, served: Cdan, tmp_path: Path) -> None:
+        write_graph(shipped, tmp_path / "fresh.onnx")
+        fresh = Cdan(OpenVinoNetwork(tmp_path / "fresh.onnx"))
+        les = np.random.default_rng(5).random((1, UNITS), np.float32)
+        chunks = speech_like(3).reshape(-1, CHUNK)
+        np.testing.assert_array_equal(run(served, chunks, les), run(fresh, chunks, les))
+
+    def test_sizes_stay_within_what_was_promised(self) -> None:
+        state = OpenVinoNetwork(CDAN_GRAPH).signature.inputs[3:]
+        assert [spec.name for spec in state] == [f"{field}_in" for field in State._fields]
+        assert sum(4 * np.prod([n or 1 for n in spec.shape]) for spec in state) < 256 * 1024
+        assert CDAN_WEIGHTS.stat().st_size < 12e6
+
+
+class TestSilence:
+    LOOK_AHEADS = pytest.mark.parametrize("look_ahead", [0, 1, 2])
+
+    @LOOK_AHEADS
+    def test_rest_is_exactly_still(self, served: Cdan, look_ahead: int) -> None:
+        silence = np.zeros((4 * FPS, CHUNK), np.float32)
+        assert np.abs(run(served, silence, np.zeros((1, UNITS), np.float32), look_ahead)).max() == 0
+
+    @LOOK_AHEADS
+    def test_rest_comes_back_after_speech(self, served: Cdan, look_ahead: int) -> None:
+        sound = np.concatenate([speech_like(3), np.zeros(3 * SAMPLE_RATE, np.float32)]).reshape(-1, CHUNK)
+        out = np.abs(run(served, sound, np.zeros((1, UNITS), np.float32), look_ahead)).max(axis=1)
+        assert out[: 3 * FPS].max() > 0.05
+        assert out[4 * FPS :].max() == 0
+
+    def test_a_quiet_room_is_silence(self, served: Cdan) -> None:
+        hiss = np.random.default_rng(0).normal(size=(5 * FPS, CHUNK)).astype(np.float32) * 10 ** (-55 / 20)
+        assert np.abs(run(served, hiss, np.zeros((1, UNITS), np.float32))).max() == 0
+
+    def test_units_are_linear_in_level(self, served: Cdan) -> None:
+        silence = np.zeros((2, CHUNK), np.float32)
+        for unit in range(UNITS):
+            for level in (0.25, 0.5, 1.0):
+                les = np.zeros((1, UNITS), np.float32)
+                les[0, unit] = level
+                np.testing.assert_allclose(
+                    run(served, silence, les)[-1],
+                    np.clip(level * LES_TO_FACE[unit], 0, 1),
+                    atol=1e-6,
+                    err_msg=AXES[unit],
+                )
+
+    def test_units_add(self, served: Cdan) -> None:
+        silence = np.zeros((1, CHUNK), np.float32)
+        les = np.random.default_rng(2).random((1, UNITS), np.float32)
+        np.testing.assert_allclose(run(served, silence, les)[0], np.clip(les[0] @ LES_TO_FACE, 0, 1), atol=1e-5)
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        "spoil",
+        [
+            lambda x: np.full_like(x, np.nan),
+            lambda x: np.where(np.arange(x.size).reshape(x.shape) % 50 == 0, np.nan, x),
+            lambda x: np.full_like(x, np.inf),
+            lambda x: 1e6 * x,
+            lambda x: x + 0.9,
+        ],
+        ids=["all NaN", "some NaN", "infinite", "far too loud", "direct current"],
+    )
+    def test_sound_stays_defined_and_heals(self, served: Cdan, spoil: Callable[[Floats], Floats]) -> None:
+        """Coefficients stay numbers within [0, 1]; after the bad sound the face finds its rest."""
+        bad = spoil(speech_like(1)).astype(np.float32)
+        sound = np.concatenate([bad, np.zeros(6 * SAMPLE_RATE, np.float32)]).reshape(-1, CHUNK)
+        out = np.stack(run(served, sound, np.zeros((1, UNITS), np.float32)))
+        assert np.isfinite(out).all() and out.min() >= 0 and out.max() <= 1
+        assert np.abs(out[-FPS:]).max() == 0
+
+    @pytest.mark.parametrize("constant", [0.5, -0.9])
+    def test_direct_current_alone_is_silence(self, served: Cdan, constant: float) -> None:
+        sound = np.full((3 * FPS, CHUNK), constant, np.float32)
+        assert np.abs(run(served, sound, np.zeros((1, UNITS), np.float32))[FPS:]).max() == 0
+
+    def test_levels_are_clipped_and_nan_is_none(self, served: Cdan) -> None:
+        silence = np.zeros((1, CHUNK), np.float32)
+        wild, tame = np.zeros((1, UNITS), np.float32), np.zeros((1, UNITS), np.float32)
+        wild[0, :3], tame[0, :3] = (np.nan, 7.0, -3.0), (0.0, 1.0, 0.0)
+        np.testing.assert_array_equal(run(served, silence, wild), run(served, silence, tame))
+
+    def test_wrong_shape_is_refused(self, served: Cdan) -> None:
+        with pytest.raises(ValueError, match="tensor 'pcm' must be"):
+            served.step(np.zeros((1, 100), np.float32), np.zeros((1, UNITS), np.float32), [1], [served.open()])
+
+
+class TestLogMel:
+    def test_equals_a_fourier_transform(self) -> None:
+        """The convolutions against numpy's transform of the same windows."""
+        pcm = 0.15 * torch.randn(1, 8 * CHUNK, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        past = torch.zeros(1, WINDOW - HOP, dtype=torch.float64)
+        mel, after = LogMel().double().step(pcm, past)
+        sound = np.concatenate([past[0], pcm[0]])
+        hann = np.hanning(WINDOW + 1)[:-1]
+        for frame in range(mel.shape[1]):
+            window = sound[frame * HOP : frame * HOP + WINDOW] * hann * 2 / hann.sum()
+            power = np.abs(np.fft.rfft(window, BINS)) ** 2
+            expected = 0.5 * np.log10(np.maximum(mel_filters() @ power, FLOOR)) + 2.5
+            np.testing.assert_allclose(mel[0, frame], expected, atol=1e-4)
+        np.testing.assert_array_equal(after[0], sound[-len(after[0]) :])
+
+    def test_a_full_scale_tone_is_near_unit_power(self) -> None:
+        tone = torch.sin(2 * torch.pi * 1000 / SAMPLE_RATE * torch.arange(CHUNK, dtype=torch.float64))[None]
+        mel, _ = LogMel().double().step(tone, torch.zeros(1, WINDOW - HOP, dtype=torch.float64))
+        assert abs(float(mel[0, -1].max()) - 2.5) < 0.15
+
+
+class TestLipSeal:
+    LIPS = [FACE.index(name) for name in ("jawOpen", "mouthClose")]
+
+    def test_shut_lips_take_back_what_the_jaw_parts(self) -> None:
+        face = torch.rand(20, COEFFICIENTS, generator=torch.Generator().manual_seed(0))
+        shut = LipSeal()(face, torch.ones(20))
+        torch.testing.assert_close(shut[:, self.LIPS[0]], shut[:, self.LIPS[1]])
+        for name in ("mouthLowerDownLeft", "mouthUpperUpRight", "tongueOut"):
+            assert shut[:, FACE.index(name)].abs().max() == 0
+
+    def test_open_lips_are_untouched_and_brows_never(self) -> None:
+        face = torch.rand(20, COEFFICIENTS, generator=torch.Generator().manual_seed(0))
+        torch.testing.assert_close(LipSeal()(face, torch.zeros(20)), face, rtol=0, atol=0)
+        brows = [i for i, name in enumerate(FACE) if name.startswith(("brow", "eye", "nose"))]
+        torch.testing.assert_close(LipSeal()(face, torch.ones(20))[:, brows], face[:, brows])
+
+    def test_ramp_is_exact_at_both_ends(self) -> None:
+        posterior = torch.tensor([0.0, SEAL_LOW - 0.01, SEAL_HIGH + 0.01, 1.0]).logit(eps=1e-6)
+        assert ramp(posterior, SEAL_LOW, SEAL_HIGH).tolist() == [0, 0, 1, 1]
