@@ -1,0 +1,88 @@
+"""The composition root: settings and an engine in, an ASGI application or a running server out."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from engine.portrait import Portrait
+from server.control import router as control_router
+from server.engine_thread import Engine, EngineThread
+from server.http import router as http_router
+from server.place import Place
+from server.portraits import Load, Portraits, Prepare, prepare_in_process
+from server.sessions import Sessions
+from server.settings import Settings
+from server.web import Guard, HttpError, on_framework_error, on_http_error, on_invalid
+
+log = logging.getLogger(__name__)
+
+PAGE = Path(__file__).parents[1] / "client_web"
+MAX_WEBSOCKET_BYTES = 4 << 20  # more closes the socket; up to that a message is answered by an error
+SWITCH_S = 0.001  # how long the engine's Python may keep the event loop waiting
+
+
+def create_app(
+    settings: Settings,
+    engine_factory: Callable[[], Engine],
+    prepare: Prepare | None = None,
+    load: Load = Portrait.from_bytes,
+) -> FastAPI:
+    """`engine_factory` runs in the engine's thread; calls can be taken once it returns and the defaults are prepared."""
+    prepare = prepare or partial(prepare_in_process, timeout_s=settings.prepare_timeout_s)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        engine = EngineThread(engine_factory)
+        portraits = Portraits(settings.portraits_dir, prepare, load)
+        place = app.state.place = Place(settings, engine, portraits, Sessions(settings, engine))
+        starting = asyncio.create_task(place.start())
+        try:
+            yield
+        finally:
+            starting.cancel()
+            await asyncio.wait([starting])
+            await place.sessions.end_all("shutdown")
+            await engine.close()
+
+    app = FastAPI(title="les-avatar", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(http_router)
+    app.include_router(control_router)
+    app.mount("/", StaticFiles(directory=PAGE, html=True))
+    app.add_exception_handler(HttpError, on_http_error)
+    app.add_exception_handler(HTTPException, on_framework_error)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_middleware(Guard, allowed_origins=settings.allowed_origins, max_photo_bytes=settings.max_photo_bytes)
+    return app
+
+
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        ws="websockets-sansio",
+        ws_max_size=MAX_WEBSOCKET_BYTES,
+        timeout_graceful_shutdown=3,
+        access_log=False,  # paths may hold tokens
+        log_level="warning",
+    )
+
+
+def serve(settings: Settings, engine_factory: Callable[[], Engine]) -> None:
+    """Until interrupted."""
+    sys.setswitchinterval(SWITCH_S)
+    app = create_app(settings, engine_factory)
+    log.info(
+        "http://%s:%d (Ctrl-C stops)", "localhost" if settings.host == "127.0.0.1" else settings.host, settings.port
+    )
+    uvicorn.Server(server_config(app, settings)).run()

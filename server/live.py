@@ -1,0 +1,226 @@
+"""A session with its sockets, tasks and timers: carries events into the pure core and its actions out to the world."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
+
+from aiortc import RTCIceServer
+
+from engine.motion import MotionAmounts
+from server import session as core
+from server.call import Call, CallEvents
+from server.engine_thread import EngineThread, Run, Stream
+from server.media import Clock
+from server.peer import BadOffer, Peer
+from server.protocol import Candidate, Message, Stats, to_json
+from server.timeline import media_ms
+
+log = logging.getLogger(__name__)
+
+SILENT_CLIENT_S = 8.0  # without a single byte from a connected client, who is then gone
+STATS_S = 1.0
+MAX_OUTBOX = 256  # control messages not yet sent; a client that reads no more is disconnected
+SLOW, REPLACED, ENDED = 4408, 4409, 1000  # WebSocket close codes
+
+
+class Control:
+    """The messages on their way to one control socket, then its close code."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[str | int] = asyncio.Queue()
+        self._closing = False
+
+    def put(self, message: Message) -> None:
+        if self._queue.qsize() >= MAX_OUTBOX:
+            self.close(SLOW)
+        elif not self._closing:
+            self._queue.put_nowait(to_json(message))
+
+    def close(self, code: int) -> None:
+        if not self._closing:
+            self._closing = True
+            self._queue.put_nowait(code)
+
+    async def next(self) -> str | int:
+        """A message, or at last the close code."""
+        return await self._queue.get()
+
+
+class LiveSession:
+    def __init__(
+        self,
+        id: str,
+        token: str,
+        session: core.Session,
+        stream: Stream,
+        engine: EngineThread,
+        ice: Sequence[RTCIceServer],
+        clock: Clock,
+        start: Callable[[float], float],
+        closed: Callable[["LiveSession"], None],
+    ) -> None:
+        self.id, self.token = id, token
+        self._session, self._stream, self._engine = session, stream, engine
+        self._ice, self._clock, self._start, self._closed = ice, clock, start, closed
+        self._peer: Peer | None = None
+        self._control: Control | None = None
+        self._offering = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self.ended = asyncio.Event()
+        self._rearm()
+
+    @property
+    def phase(self) -> float | None:
+        """Where in a slot this session asks for its pictures."""
+        anchor = self._peer.call.anchor if self._peer else None
+        return anchor.start if anchor else None
+
+    def feed(self, event: core.Event) -> None:
+        for action in self._session.handle(event, self._clock()):
+            self._act(action)
+        self._rearm()
+
+    async def offer(self, sdp: str) -> str:
+        """The answer. A usable offer takes the place of the connection before. Raises `BadOffer`."""
+        async with self._offering:
+            peer = self._new_peer()
+            try:
+                answer = await peer.answer(sdp)
+            except BadOffer:
+                await peer.close()
+                raise
+            if self._session.closed:
+                await peer.close()
+                raise BadOffer("the session has ended meanwhile")
+            before, self._peer = self._peer, peer
+            self.feed(core.Offered())
+            if before:
+                await before.close()
+            return answer
+
+    async def add_candidates(self, candidates: Sequence[Candidate]) -> None:
+        """ValueError for a malformed one; LookupError before the first offer."""
+        if self._peer is None:
+            raise LookupError
+        for candidate in candidates:
+            await self._peer.add_candidate(candidate.candidate, candidate.sdpMid, candidate.sdpMLineIndex)
+
+    def open_control(self) -> Control:
+        """Takes the place of the control connection before."""
+        if self._control:
+            self._control.close(REPLACED)
+        self._control = Control()
+        self.feed(core.ControlOpened())
+        return self._control
+
+    def control_closed(self, control: Control) -> None:
+        if control is self._control:
+            self._control = None
+            self.feed(core.ControlClosed())
+
+    async def end(self, reason: core.Reason) -> None:
+        self.feed(core.Ended(reason))
+        await self.ended.wait()
+
+    def _act(self, action: core.Action) -> None:
+        match action:
+            case core.Send(message):
+                if self._control:
+                    self._control.put(message)
+            case core.Ease(key, target, transition_s):
+                ease = partial(self._stream.set_emotion, target, transition_s=transition_s)
+                self._tell_engine(lambda _: ease(), partial(self._scheduled, key))
+            case core.Move(amounts):
+                move = partial(self._stream.set_motion, MotionAmounts(**amounts))
+                self._tell_engine(lambda _: move(), lambda _: None)
+            case core.Close(reason):
+                self._spawn(self._free(reason))
+
+    def _tell_engine(self, work: Callable[[object], Any], done: Callable[[Any], None]) -> None:
+        self._engine.submit(Run(work, done, self._failed))
+
+    def _scheduled(self, key: int | None, frame: int) -> None:
+        if key is not None:
+            self.feed(core.Scheduled(key, frame))
+
+    def _failed(self, error: BaseException) -> None:
+        log.error("session %s fails: %s", self.id, error)
+        self.feed(core.Ended("failed"))
+
+    def _new_peer(self) -> Peer:
+        events = CallEvents(
+            picture_left=lambda frame, slot: self.feed(core.PictureLeft(frame, slot)),
+            speech=lambda active, at: self.feed(core.SpeechChanged(active, at)),
+            failed=self._failed,
+        )
+        call = Call(self._stream, self._engine, self._clock, self._start, events)
+        return Peer(call, self._ice, self._clock, self._media_changed)
+
+    def _media_changed(self, peer: Peer, connected: bool) -> None:
+        if peer is not self._peer:
+            return
+        if connected:
+            self.feed(core.Connected())
+            self._watching = self._spawn(self._watch_media(peer))
+        elif self._session.status != "lost":
+            self.feed(core.Lost())
+            self._spawn(self._lose(peer))
+
+    async def _lose(self, peer: Peer) -> None:
+        if peer is self._peer:
+            self._peer = None
+        await peer.close()
+
+    async def _watch_media(self, peer: Peer) -> None:
+        """Once a second: the measurements, and whether the client is still there."""
+        seen, heard_from = 0, self._clock()
+        while peer is self._peer:
+            await asyncio.sleep(STATS_S)
+            now, bytes_ = self._clock(), await peer.received_bytes()
+            if bytes_ != seen:
+                seen, heard_from = bytes_, now
+            if now - heard_from > SILENT_CLIENT_S:
+                self._media_changed(peer, connected=False)
+                return
+            self._report(peer, now)
+
+    def _report(self, peer: Peer, now: float) -> None:
+        call = peer.call
+        came = call.microphone.last_arrival is not None
+        self.feed(core.Heard("stalled" if call.microphone.stalled(now) else "live" if came else "none"))
+        if self._control:
+            numbers = call.meter.summary(now)
+            stats = {"queue": self._engine.waiting, "media_ms": media_ms(call.slot), "codec": peer.codec}
+            self._control.put(Stats.model_validate(numbers | stats))
+
+    def _rearm(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._session.deadline
+        if deadline is not None and not self._session.closed:
+            delay = max(0.0, deadline - self._clock())
+            self._timer = asyncio.get_running_loop().call_later(delay, self.feed, core.TimePassed())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _free(self, reason: core.Reason) -> None:
+        log.info("session %s ends: %s", self.id, reason)
+        self._closed(self)
+        if self._control:
+            self._control.close(ENDED)
+        peer, self._peer = self._peer, None
+        if self._watching:
+            self._watching.cancel()
+        if peer:
+            await peer.close()
+        await asyncio.gather(*self._tasks - {asyncio.current_task()}, return_exceptions=True)
+        self.ended.set()

@@ -1,0 +1,157 @@
+"""The portraits a client can choose from: prepared once, kept as files, loaded when a session shows them.
+
+A portrait is three files in one directory: ID.portrait, ID.jpg (thumbnail) and ID.json (name and report). They are written
+under another name first, so that a portrait is there whole or not at all.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import re
+import secrets
+import shutil
+import sys
+import tempfile
+import weakref
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.portrait import Portrait, PortraitError, default_names, default_photo
+
+log = logging.getLogger(__name__)
+
+SUFFIX = ".portrait"
+ID = re.compile(r"[a-z0-9]{1,32}")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # of the preparing process: one each
+
+
+class Protected(Exception):
+    """A default portrait can't be deleted."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    id: str
+    name: str
+    default: bool
+    report: dict[str, Any]
+
+    def for_client(self) -> dict[str, Any]:
+        thumbnail = f"/v1/portraits/{self.id}/thumbnail"
+        report = {"warnings": []} | self.report
+        return {"id": self.id, "name": self.name, "default": self.default, "thumbnail": thumbnail, "report": report}
+
+
+Load = Callable[[bytes], Portrait]
+Prepare = Callable[[bytes, Path], Awaitable[dict[str, Any]]]
+"""Photo and path in; writes the portrait and its thumbnail there and returns the report; raises PortraitError."""
+
+
+class Portraits:
+    def __init__(self, directory: Path, prepare: Prepare, load: Load) -> None:
+        self._directory, self._prepare, self._load = directory, prepare, load
+        self._loaded: weakref.WeakValueDictionary[str, Portrait] = weakref.WeakValueDictionary()
+        self._preparing = asyncio.Lock()  # one at a time: the cores belong to the calls
+
+    async def prepare_defaults(self) -> None:
+        """Whatever is missing, or was prepared by another version."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        for name in default_names():
+            try:
+                await self.load(name)
+            except (LookupError, PortraitError):
+                log.info("preparing the default portrait %r, which takes some seconds", name)
+                await self._add(name, name.capitalize(), default_photo(name))
+
+    def list(self) -> list[Entry]:
+        ids = [path.stem for path in sorted(self._directory.glob("*.json"), key=os.path.getmtime)]
+        defaults = [id for id in default_names() if id in ids]
+        return [self.get(id) for id in defaults + [id for id in ids if id not in defaults]]
+
+    def get(self, id: str) -> Entry:
+        """LookupError for an unknown one."""
+        try:
+            data = json.loads(self._path(id, ".json").read_text())
+        except OSError:
+            raise LookupError(id) from None
+        return Entry(id, data["name"], id in default_names(), data["report"])
+
+    def thumbnail(self, id: str) -> bytes:
+        """JPEG. LookupError for an unknown portrait."""
+        try:
+            return self._path(id, ".jpg").read_bytes()
+        except OSError:
+            raise LookupError(id) from None
+
+    async def load(self, id: str) -> Portrait:
+        """LookupError for an unknown one. Sessions that show the same portrait share it."""
+        portrait = self._loaded.get(id)
+        if portrait is None:
+            try:
+                data = await asyncio.to_thread(self._path(id, SUFFIX).read_bytes)
+            except OSError:
+                raise LookupError(id) from None
+            portrait = self._loaded[id] = await asyncio.to_thread(self._load, data)
+        return portrait
+
+    async def add(self, photo: bytes, name: str) -> Entry:
+        """Prepares an uploaded photo. Raises PortraitError."""
+        return await self._add(secrets.token_hex(8), name, photo)
+
+    def delete(self, id: str) -> None:
+        """LookupError for an unknown one, Protected for a default."""
+        self.get(id)
+        if id in default_names():
+            raise Protected
+        self._loaded.pop(id, None)
+        for suffix in (".json", SUFFIX, ".jpg"):
+            self._path(id, suffix).unlink(missing_ok=True)
+
+    async def _add(self, id: str, name: str, photo: bytes) -> Entry:
+        with tempfile.TemporaryDirectory(dir=self._directory) as folder:
+            made = Path(folder) / f"{id}{SUFFIX}"
+            async with self._preparing:
+                report = await self._prepare(photo, made)
+            made.with_suffix(".json").write_text(json.dumps({"name": name, "report": report}))
+            for suffix in (SUFFIX, ".jpg", ".json"):
+                shutil.move(made.with_suffix(suffix), self._path(id, suffix))
+        return self.get(id)
+
+    def _path(self, id: str, suffix: str) -> Path:
+        if not ID.fullmatch(id):
+            raise LookupError(id)
+        return self._directory / f"{id}{suffix}"
+
+
+async def prepare_in_process(photo: bytes, out: Path, timeout_s: float = 60.0) -> dict[str, Any]:
+    """`Prepare` by `server.prepare_worker`."""
+    source = out.with_name("photo")
+    source.write_bytes(photo)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "server.prepare_worker", str(source), str(out),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=os.environ | dict.fromkeys(THREADS, "1"),
+    )  # fmt: skip
+    try:
+        output, errors = await asyncio.wait_for(process.communicate(), timeout_s)
+    except TimeoutError:
+        raise PortraitError("too_slow", f"the photo took more than {timeout_s:.0f} s; try a smaller one") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return _report(process.returncode, output, errors)
+
+
+def _report(status: int | None, output: bytes, errors: bytes) -> dict[str, Any]:
+    lines = output.decode(errors="replace").strip().splitlines()
+    if status == 0 and lines:
+        report: dict[str, Any] = json.loads(lines[-1])
+        return report
+    if status == 2 and lines:
+        refusal = json.loads(lines[-1])
+        raise PortraitError(refusal["code"], refusal["message"])
+    log.error("preparing a portrait failed with status %s\n%s", status, errors.decode(errors="replace"))
+    raise PortraitError("failed", "the photo could not be prepared; try another one")

@@ -1,0 +1,230 @@
+"""The messages of docs/protocol.md: one model each, unknown keys are errors. Text in, command or `Refused` out."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+from engine.les import AXES, EMOTIONS
+
+MAX_MESSAGE = 64 * 1024  # bytes
+SIZES = (256, 384, 512, 768, 1024)
+
+Id = Annotated[str, StringConstraints(max_length=64)] | int
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Change = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
+Milliseconds = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
+
+
+class Refused(Exception):
+    """A message or request that can't be obeyed."""
+
+    def __init__(self, code: str, message: str, id: str | int | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.id = code, message, id
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+# ---- HTTP
+
+
+class CreateSession(Strict):
+    portrait: Annotated[str, StringConstraints(min_length=1, max_length=80)]
+    source: Literal["microphone"]
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
+    size: Annotated[int, Field(json_schema_extra={"enum": list(SIZES)})] = 512
+    emotion: dict[str, Share] = {}
+
+
+class Description(Strict):
+    sdp: Annotated[str, StringConstraints(min_length=1)]
+    type: Literal["offer"]
+
+
+class Candidate(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)  # browsers add fields of their own
+
+    candidate: Annotated[str, StringConstraints(max_length=1024)]
+    sdpMid: Annotated[str, StringConstraints(max_length=64)] | None = None
+    sdpMLineIndex: Annotated[int, Field(ge=0, le=64)] | None = None
+
+
+class Candidates(Strict):
+    candidates: Annotated[list[Candidate], Field(max_length=64)]
+
+
+# ---- control, in
+
+
+class EmotionSet(Strict):
+    type: Literal["emotion.set"]
+    id: Id | None = None
+    emotion: dict[str, Share] | None = None
+    units: dict[str, Change] | None = None
+    mode: Literal["replace", "add"] = "replace"
+    transition_ms: Milliseconds = 300
+    hold_ms: Annotated[float, Field(ge=0, le=600_000, allow_inf_nan=False)] | None = None
+
+
+class EmotionReset(Strict):
+    type: Literal["emotion.reset"]
+    id: Id | None = None
+    transition_ms: Milliseconds = 300
+
+
+class MotionSet(Strict):
+    type: Literal["motion.set"]
+    id: Id | None = None
+    head: Share | None = None
+    gaze: Share | None = None
+    blink: Share | None = None
+
+
+class StateGet(Strict):
+    type: Literal["state.get"]
+    id: Id | None = None
+
+
+class Ping(Strict):
+    type: Literal["ping"]
+    id: Id | None = None
+
+
+Command = EmotionSet | EmotionReset | MotionSet | StateGet | Ping
+COMMANDS: dict[str, TypeAdapter[Command]] = {
+    "emotion.set": TypeAdapter(EmotionSet),
+    "emotion.reset": TypeAdapter(EmotionReset),
+    "motion.set": TypeAdapter(MotionSet),
+    "state.get": TypeAdapter(StateGet),
+    "ping": TypeAdapter(Ping),
+}
+
+
+def parse_command(text: str) -> Command:
+    """Raises `Refused`."""
+    if len(text) > MAX_MESSAGE or len(text.encode()) > MAX_MESSAGE:
+        raise Refused("too_large", f"a message has at most {MAX_MESSAGE} bytes")
+    try:
+        data = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise Refused("malformed", "a message is one JSON object, without NaN or Infinity") from None
+    if not isinstance(data, dict):
+        raise Refused("malformed", "a message is one JSON object")
+    id = data["id"] if type(data.get("id")) in (str, int) else None
+    adapter = COMMANDS.get(data["type"]) if isinstance(data.get("type"), str) else None
+    if adapter is None:
+        raise Refused("unknown_type", f"`type` must be one of {', '.join(COMMANDS)}", id)
+    try:
+        command = adapter.validate_python(data)
+        check_names(command)
+    except ValidationError as error:
+        raise Refused("invalid", first_problem(error), id) from None
+    except Refused as refused:
+        raise Refused(refused.code, refused.message, id) from None
+    return command
+
+
+def check_names(command: Command) -> None:
+    """Raises `Refused` for names and levels that the types can't check."""
+    if not isinstance(command, EmotionSet):
+        return
+    if command.emotion is None and command.units is None:
+        raise Refused("invalid", "emotion.set needs `emotion`, `units` or both")
+    check_emotions(command.emotion or {})
+    check_units(command.units or {})
+    if command.mode == "replace" and any(level < 0 for level in (command.units or {}).values()):
+        raise Refused("invalid", "units are 0 to 1; only mode `add` takes negative ones")
+
+
+def check_emotions(levels: Mapping[str, float]) -> None:
+    for name in levels.keys() - EMOTIONS.keys():
+        raise Refused("unknown_emotion", f"no emotion is called {name[:40]!r}; there are {', '.join(EMOTIONS)}")
+
+
+def check_units(levels: Mapping[str, float]) -> None:
+    for name in levels.keys() - set(AXES):
+        raise Refused("unknown_unit", f"no unit is called {name[:40]!r}; GET /v1/les lists them")
+
+
+def first_problem(error: ValidationError) -> str:
+    """One line that names the field."""
+    problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    return f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}"
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+# ---- control, out
+
+
+class Applied(Strict):
+    type: Literal["emotion.applied"] = "emotion.applied"
+    id: str | int | None = None
+    media_ms: int
+    frame: int
+
+
+class State(Strict):
+    type: Literal["state"] = "state"
+    id: str | int | None = None
+    status: Literal["waiting", "connecting", "live", "lost"]
+    portrait: str
+    size: int
+    microphone: Literal["none", "live", "stalled"]
+    units: dict[str, float]
+    motion: dict[str, float]
+
+
+class Speech(Strict):
+    type: Literal["speech"] = "speech"
+    active: bool
+    media_ms: int
+
+
+class Stats(Strict):
+    type: Literal["stats"] = "stats"
+    fps: float
+    render_ms: float | None
+    encode_ms: float | None
+    queue: int
+    latency_ms: float | None
+    latency_p95_ms: float | None
+    av_offset_ms: float | None
+    bitrate_kbps: float
+    late_share: float
+    media_ms: int
+    codec: str
+
+
+class Pong(Strict):
+    type: Literal["pong"] = "pong"
+    id: str | int | None = None
+
+
+class Error(Strict):
+    type: Literal["error"] = "error"
+    code: str
+    message: str
+    id: str | int | None = None
+
+
+class Closed(Strict):
+    type: Literal["closed"] = "closed"
+    reason: str
+
+
+Message = Applied | State | Speech | Stats | Pong | Error | Closed
+
+
+def to_json(message: Message) -> str:
+    """`id` is left out where there is none; other nulls stay."""
+    data: dict[str, Any] = message.model_dump()
+    if data.get("id", 0) is None:
+        del data["id"]
+    return json.dumps(data, separators=(",", ":"))

@@ -1,0 +1,84 @@
+"""All sessions: who may come in, who is there, and how they share the engine."""
+
+import hmac
+import secrets
+import time
+
+from engine.les import Les
+from engine.portrait import Portrait
+from server import session as core
+from server.engine_thread import EngineThread
+from server.ice import IceServer, ice_servers
+from server.live import LiveSession
+from server.media import Clock
+from server.protocol import CreateSession
+from server.settings import Settings
+from server.timeline import FRAME_S, widest_gap
+
+RETRY_AFTER_S = 10
+
+
+class Full(Exception):
+    """All places are taken."""
+
+
+class Sessions:
+    def __init__(self, settings: Settings, engine: EngineThread, clock: Clock = time.monotonic) -> None:
+        self._settings, self._engine, self._clock = settings, engine, clock
+        self._live: dict[str, LiveSession] = {}
+        self._opening = 0
+
+    def __len__(self) -> int:
+        return len(self._live) + self._opening
+
+    async def create(
+        self, request: CreateSession, portrait: Portrait, target: Les
+    ) -> tuple[LiveSession, tuple[IceServer, ...]]:
+        """`target` is the emotion at the start. Raises `Full`."""
+        if len(self) >= self._settings.max_sessions:
+            raise Full
+        self._opening += 1
+        try:
+            return await self._open(request, portrait, target)
+        finally:
+            self._opening -= 1
+
+    async def _open(
+        self, request: CreateSession, portrait: Portrait, target: Les
+    ) -> tuple[LiveSession, tuple[IceServer, ...]]:
+        stream = await self._engine.run(lambda engine: engine.open(portrait, seed=request.seed, size=request.size))
+        await self._engine.run(lambda _: stream.set_emotion(target, transition_s=0.0))
+        id, now = secrets.token_hex(16), self._clock()
+        ice = ice_servers(self._settings.ice, id[:8], time.time())
+        live = LiveSession(
+            id=id,
+            token=secrets.token_urlsafe(32),
+            session=core.Session(request.portrait, request.size, now, target),
+            stream=stream,
+            engine=self._engine,
+            ice=[server.for_server() for server in ice],
+            clock=self._clock,
+            start=self._start,
+            closed=lambda session: self._forget(session),
+        )
+        self._live[id] = live
+        return live, ice
+
+    def find(self, id: str, token: str) -> LiveSession | None:
+        """None for an unknown session; PermissionError for a wrong token."""
+        live = self._live.get(id)
+        if live and not hmac.compare_digest(live.token.encode(), token.encode()):
+            raise PermissionError
+        return live
+
+    async def end_all(self, reason: core.Reason) -> None:
+        for live in list(self._live.values()):
+            await live.end(reason)
+
+    def _forget(self, live: LiveSession) -> None:
+        self._live.pop(live.id, None)
+
+    def _start(self, now: float) -> float:
+        """An anchor at or after `now`, as far as possible in a slot from those of the other sessions."""
+        phases = [phase for live in self._live.values() if (phase := live.phase) is not None]
+        return now + (widest_gap(phases) - now) % FRAME_S if phases else now

@@ -1,0 +1,47 @@
+"""Everything the server can be told at its start. Parsed once by the command line, then passed on in parts."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.units import MAX_SIZE
+
+MEGABYTE = 1_000_000
+
+
+def data_home() -> Path:
+    """Where prepared portraits live unless told otherwise."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "les-avatar"
+
+
+@dataclass(frozen=True)
+class IceSettings:
+    """STUN and TURN, for the clients and for the server itself. TURN has a fixed pair or a shared secret, or neither."""
+
+    stun_urls: tuple[str, ...] = ()
+    """`stun:host:port`."""
+    turn_urls: tuple[str, ...] = ()
+    """`turn:host:port?transport=udp` or `turns:host:port?transport=tcp`; the server itself uses the first."""
+    turn_username: str | None = None
+    turn_password: str | None = None
+    turn_secret: str | None = None
+    """coturn's `static-auth-secret`; each session then gets credentials of its own."""
+    turn_ttl_s: int = 6 * 3600
+    """How long those are good for a new allocation."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    host: str = "127.0.0.1"
+    port: int = 8080
+    max_sessions: int = 4
+    """Calls at once; further ones get 503."""
+    max_size: int = MAX_SIZE
+    """Largest picture a client may ask for, pixels square."""
+    portraits_dir: Path = field(default_factory=lambda: data_home() / "portraits")
+    """Prepared portraits: the defaults' cache and the uploads."""
+    max_photo_bytes: int = 25 * MEGABYTE
+    prepare_timeout_s: float = 60.0
+    ice: IceSettings = IceSettings()
+    allowed_origins: tuple[str, ...] = ()
+    """Origins besides the server's own whose pages may call, for instance `https://example.org`."""

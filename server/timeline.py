@@ -1,0 +1,89 @@
+"""When the sound and the pictures of a call leave: one timeline anchors both, and the sound is its master.
+
+A slot is 40 ms, counted from the start of the connection's media. At `tick(s)` the engine hears slot s of the microphone; the
+picture it returns belongs to the sound of slot s - look_ahead. The sound is therefore delayed by `look_ahead` slots, and out
+slot s (that sound, that picture) leaves at `due(s)`: one `hold` after the tick, time enough to render. Pure: reads no clock.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from engine.units import FPS, FRAME_MS, exact_div
+
+AUDIO_RATE = 48_000  # Hz, of the sound sent
+PACKETS_PER_SLOT = 2
+PACKET = exact_div(AUDIO_RATE, FPS * PACKETS_PER_SLOT)  # samples of 20 ms
+SLOT = PACKET * PACKETS_PER_SLOT
+VIDEO_CLOCK = 90_000  # Hz
+VIDEO_TICKS = exact_div(VIDEO_CLOCK, FPS)
+FRAME_S = 1 / FPS
+MAX_LAG_S = 1.0  # a server that was asleep for longer starts anew instead of catching up
+
+MIN_HOLD_S, FIRST_HOLD_S, MAX_HOLD_S, HOLD_STEP_S = 0.020, 0.030, 0.080, 0.005
+
+
+@dataclass
+class Hold:
+    """How long sound and picture wait after the tick. It grows at once when pictures come late and shrinks slowly."""
+
+    seconds: float = FIRST_HOLD_S
+    _taken: deque[float] = field(default_factory=lambda: deque(maxlen=10 * FPS))
+
+    def observe(self, render_s: float) -> None:
+        """A picture was ready `render_s` after its tick."""
+        self._taken.append(render_s)
+        recent = list(self._taken)[-FPS:]
+        if sum(taken > self.seconds for taken in recent) > 2:
+            self._set(sorted(recent)[-2] + HOLD_STEP_S)
+        elif len(self._taken) == self._taken.maxlen and max(self._taken) < self.seconds - 2 * HOLD_STEP_S:
+            self._set(self.seconds - HOLD_STEP_S)
+
+    def _set(self, seconds: float) -> None:
+        self.seconds = min(max(seconds, MIN_HOLD_S), MAX_HOLD_S)
+        self._taken.clear()
+
+
+@dataclass
+class Timeline:
+    """Anchored at `start` (seconds of the monotonic clock)."""
+
+    start: float
+    look_ahead: int
+    hold: Hold = field(default_factory=Hold)
+
+    def tick(self, slot: int) -> float:
+        """When the engine is to get the sound of `slot`."""
+        return self.start + slot * FRAME_S
+
+    def due(self, slot: int) -> float:
+        """When the picture of out slot `slot`, and the first packet of its sound, leave."""
+        return self.tick(slot) + self.hold.seconds
+
+    def packet_due(self, packet: int) -> float:
+        """When the 20 ms packet with this number, counted from 0, leaves."""
+        return self.start + packet * FRAME_S / PACKETS_PER_SLOT + self.hold.seconds
+
+    def catch_up(self, slot: int, now: float) -> None:
+        """Moves the anchor when `slot` is overdue beyond hope."""
+        if now - self.tick(slot) > MAX_LAG_S:
+            self.start = now - slot * FRAME_S
+
+
+def media_ms(slot: int) -> int:
+    return slot * FRAME_MS
+
+
+def video_pts(slot: int) -> int:
+    return slot * VIDEO_TICKS
+
+
+def widest_gap(phases: list[float], period: float = FRAME_S) -> float:
+    """The phase in [0, period) farthest from all others, so that sessions take turns at one engine."""
+    if not phases:
+        return 0.0
+    ordered = sorted(phase % period for phase in phases)
+    gaps = [
+        (after - before, before) for before, after in zip(ordered, ordered[1:] + [ordered[0] + period], strict=True)
+    ]
+    width, before = max(gaps)
+    return (before + width / 2) % period

@@ -1,0 +1,211 @@
+"""A real WebRTC client against the real application over sockets; only the engine is a fake that draws what it hears."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from server.timeline import AUDIO_RATE
+from tests.server_fakes import LOUD, Caller, FakeEngine, FakeStream, Tone
+from tests.server_running import running, until
+
+
+async def say(control: ClientConnection, **message: Any) -> None:
+    await control.send(json.dumps(message))
+
+
+async def hear(control: ClientConnection, type: str, seconds: float = 5) -> dict[str, Any]:
+    """The next message of this type."""
+    async with asyncio.timeout(seconds):
+        while True:
+            message: dict[str, Any] = json.loads(await control.recv())
+            if message["type"] == type:
+                return message
+
+
+def onsets(times: list[float], levels: list[float], threshold: float) -> list[float]:
+    """When a level rises through the threshold."""
+    return [
+        now for now, before, after in zip(times[1:], levels, levels[1:], strict=False) if before < threshold <= after
+    ]
+
+
+def sound_onsets(caller: Caller) -> list[float]:
+    """To the millisecond: where the received sound begins to be loud."""
+    begun = caller.sound[0][0]
+    samples = np.zeros(round((caller.sound[-1][0] - begun + 1) * AUDIO_RATE), np.float32)
+    for time, packet in caller.sound:
+        at = round((time - begun) * AUDIO_RATE)
+        samples[at : at + len(packet)] = packet
+    levels = np.abs(samples[: len(samples) // 48 * 48]).reshape(-1, 48).max(axis=1)
+    smooth = np.maximum.reduce([np.roll(levels, shift) for shift in range(3)])
+    return onsets([begun + i / 1000 for i in range(len(smooth))], list(smooth), 0.1)
+
+
+def picture_onsets(caller: Caller) -> list[float]:
+    pictures = caller.pictures
+    return onsets([seen.time_s for seen in pictures], [seen.loudness for seen in pictures], LOUD / 4)
+
+
+def beat(second: float) -> bool:
+    return second % 0.8 > 0.6
+
+
+class TestSoundAndPictureMatch:
+    @pytest.mark.parametrize("codec", ["H264", "VP8"])
+    async def test_every_onset_within_40_ms(self, tmp_path: Path, codec: str) -> None:
+        async with running(tmp_path) as server, Caller(server.url, Tone(beat), codec=codec) as caller:
+            await caller.call()
+            await until(lambda: len(caller.pictures) > 110)
+            heard, seen = sound_onsets(caller), picture_onsets(caller)
+            assert len(seen) >= 4
+            for onset in seen:
+                nearest = min(heard, key=lambda time: abs(time - onset))
+                # The loudness of 40 ms is one number, so a frame may show an onset that comes late within its slot.
+                assert -0.040 <= onset - nearest <= 0.040
+
+    async def test_a_fast_microphone_clock_does_not_part_them(self, tmp_path: Path) -> None:
+        async with running(tmp_path) as server, Caller(server.url, Tone(beat, speed=1.004)) as caller:
+            await caller.call()
+            await until(lambda: len(caller.pictures) > 160)
+            heard, seen = sound_onsets(caller), picture_onsets(caller)
+            assert all(min(abs(time - onset) for time in heard) <= 0.040 for onset in seen[1:])
+            latency = (await stats_of(caller))["latency_p95_ms"]
+            assert latency < 250  # it follows the clock instead of piling up
+
+    async def test_frames_are_numbered_without_holes_and_25_a_second(self, tmp_path: Path) -> None:
+        async with running(tmp_path) as server, Caller(server.url, Tone(beat)) as caller:
+            await caller.call()
+            await until(lambda: len(caller.pictures) > 60)
+            for before, after in zip(caller.pictures, caller.pictures[1:], strict=False):
+                assert after.time_s - before.time_s == pytest.approx(0.04 * (after.frame - before.frame), abs=1e-4)
+
+
+async def stats_of(caller: Caller) -> dict[str, Any]:
+    async with connect(caller.control_url) as control:
+        return await hear(control, "stats")
+
+
+class TestMicrophones:
+    async def test_none_and_the_portrait_lives_on(self, tmp_path: Path) -> None:
+        async with running(tmp_path) as server, Caller(server.url, None) as caller:
+            await caller.call()
+            await until(lambda: len(caller.pictures) > 30 and len(caller.sound) > 30)
+            assert max(seen.loudness for seen in caller.pictures) < LOUD / 20
+            assert all(np.abs(samples).max() < 0.01 for _, samples in caller.sound)
+
+    async def test_never_sends_a_packet(self, tmp_path: Path) -> None:
+        class Mute(Tone):
+            async def recv(self) -> Any:
+                await asyncio.Event().wait()
+
+        async with running(tmp_path) as server, Caller(server.url, Mute(beat)) as caller:
+            await caller.call()
+            await until(lambda: len(caller.pictures) > 30)
+            assert (await stats_of(caller))["latency_ms"] is None
+
+    @pytest.mark.parametrize(("rate", "layout"), [(8000, "stereo"), (8000, "mono"), (44_100, "stereo")])
+    async def test_any_rate_and_layout(self, tmp_path: Path, rate: int, layout: str) -> None:
+        async with running(tmp_path) as server:
+            async with Caller(server.url, Tone(lambda second: True, rate=rate, layout=layout)) as caller:
+                await caller.call()
+                await until(lambda: any(seen.loudness > LOUD / 2 for seen in caller.pictures))
+                await until(lambda: any(np.abs(samples).max() > 0.3 for _, samples in caller.sound))
+
+    async def test_a_telephone_codec(self, tmp_path: Path) -> None:
+        async with running(tmp_path) as server:
+            async with Caller(server.url, Tone(lambda second: True), audio_codec="PCMU") as caller:
+                await caller.call()
+                await until(lambda: any(seen.loudness > LOUD / 2 for seen in caller.pictures))
+
+
+class TestEmotionOverTheSocket:
+    async def test_applied_names_the_first_frame_that_differs(self, tmp_path: Path) -> None:
+        async with running(tmp_path) as server, Caller(server.url) as caller:
+            await caller.call()
+            async with connect(caller.control_url) as control:
+                for id, level in enumerate([1.0, 0.25, 0.75, 0.0, 0.5]):
+                    await say(control, type="emotion.set", id=id, units={"AU4": level, "AU1": level}, transition_ms=0)
+                    applied = await hear(control, "emotion.applied")
+                    assert applied["id"] == id and applied["media_ms"] == applied["frame"] * 40
+                    await until(lambda applied=applied: caller.pictures[-1].time_s * 1000 > applied["media_ms"] + 80)
+                    shows = [round(seen.les * 2) / 2 == 2 * level for seen in caller.pictures]
+                    times = [round(seen.time_s * 1000) for seen in caller.pictures]
+                    first = times.index(applied["media_ms"])
+                    assert shows[first] and not shows[first - 1]
+
+    async def test_the_starting_emotion_is_in_the_first_frame(self, tmp_path: Path) -> None:
+        async with running(tmp_path) as server:
+            async with Caller(server.url, fields={"emotion": {"AU4": 1.0, "AU1": 1.0}}) as caller:
+                await caller.call()
+                assert caller.pictures[0].les == pytest.approx(2, abs=0.2)
+
+
+class TestSessionsAreIsolated:
+    async def test_two_at_once_keep_their_own_voice_emotion_and_face(self, tmp_path: Path) -> None:
+        async with running(tmp_path) as server:
+            loud = Caller(server.url, Tone(lambda second: True), {"seed": 0x5555, "emotion": {"AU4": 1.0, "AU1": 1.0}})
+            quiet = Caller(server.url, Tone(lambda second: False), {"seed": 0x0F0F, "size": 256})
+            async with loud, quiet:
+                await asyncio.gather(loud.call(), quiet.call())
+                await until(lambda: min(len(loud.pictures), len(quiet.pictures)) > 60)
+                assert {seen.seed for seen in loud.pictures} == {0x5555}
+                assert {seen.seed for seen in quiet.pictures} == {0x0F0F}
+                assert all(seen.les == pytest.approx(2, abs=0.2) for seen in loud.pictures)
+                assert all(seen.les < 0.2 and seen.loudness < LOUD / 20 for seen in quiet.pictures)
+                assert np.median([seen.loudness for seen in loud.pictures]) > LOUD / 2
+
+    async def test_a_failing_stream_ends_its_own_session_alone(self, tmp_path: Path) -> None:
+        doomed = asyncio.Event()
+
+        def fault(stream: FakeStream) -> None:
+            if stream.seed == 1 and doomed.is_set():
+                raise RuntimeError("a scripted fault")
+
+        async with running(tmp_path, FakeEngine(fault=fault)) as server:
+            async with Caller(server.url, fields={"seed": 1}) as bad, Caller(server.url, fields={"seed": 2}) as good:
+                await asyncio.gather(bad.call(), good.call())
+                async with connect(bad.control_url) as control:
+                    await hear(control, "state")
+                    doomed.set()
+                    assert (await hear(control, "error"))["code"] == "failed"
+                    assert (await hear(control, "closed"))["reason"] == "failed"
+                count = len(good.pictures)
+                await until(lambda: len(good.pictures) > count + 30)
+                assert len(server.place.sessions) == 1
+
+
+class TestConnections:
+    async def test_a_second_offer_replaces_the_first_connection(self, tmp_path: Path) -> None:
+        async with running(tmp_path) as server, Caller(server.url, fields={"emotion": {"AU4": 1.0}}) as caller:
+            await caller.call()
+            first, before = caller.connection, caller.pictures[-1].frame
+            caller.pictures.clear()
+            await caller.call()
+            await until(lambda: len(caller.pictures) > 20)
+            assert caller.pictures[-1].frame > before  # the same stream goes on
+            assert caller.pictures[-1].les == pytest.approx(1, abs=0.2)
+            assert first is not None
+            await until(lambda: first.connectionState == "closed")
+            assert len(server.place.sessions) == 1
+
+    async def test_a_client_that_hangs_up_can_come_back(self, tmp_path: Path) -> None:
+        async with running(tmp_path) as server, Caller(server.url) as caller:
+            await caller.call()
+            async with connect(caller.control_url) as control:
+                assert (await hear(control, "state"))["status"] == "live"
+                await caller.hang_up()
+                assert (await hear(control, "state"))["status"] == "lost"
+                await caller.call()
+                while (await hear(control, "state"))["status"] != "live":
+                    pass
+
+    async def test_candidates_may_trickle(self, tmp_path: Path) -> None:
+        async with running(tmp_path) as server, Caller(server.url) as caller:
+            caller.trickle = True
+            await caller.call()
+            await until(lambda: len(caller.pictures) > 5)

@@ -1,0 +1,257 @@
+"""A session's rules with literal times: no clock, no socket, no task."""
+
+import json
+from typing import Any
+
+import pytest
+
+from engine.les import Les
+from server.protocol import Applied, Closed, Error, Message, Pong, Speech, State, to_json
+from server.session import (
+    CONNECT_S,
+    FIRST_OFFER_S,
+    GRACE_S,
+    LOST_S,
+    MAX_PENDING,
+    Action,
+    Close,
+    Connected,
+    ControlClosed,
+    ControlOpened,
+    Ease,
+    Ended,
+    Heard,
+    Lost,
+    Move,
+    Offered,
+    PictureLeft,
+    Received,
+    Scheduled,
+    Send,
+    Session,
+    SpeechChanged,
+    TimePassed,
+)
+
+
+def new() -> Session:
+    return Session("anna", 512, created=100.0)
+
+
+def live(now: float = 101.0) -> Session:
+    session = new()
+    for event in (ControlOpened(), Offered(), Connected()):
+        session.handle(event, now)
+    return session
+
+
+def say(session: Session, now: float = 102.0, **message: Any) -> list[Action]:
+    return session.handle(Received(json.dumps(message)), now)
+
+
+def sent(actions: list[Action]) -> list[Message]:
+    return [action.message for action in actions if isinstance(action, Send)]
+
+
+def only_error(actions: list[Action]) -> Error:
+    [message] = sent(actions)
+    assert isinstance(message, Error)
+    return message
+
+
+class TestEmotion:
+    def test_replace_sums_emotion_and_units(self) -> None:
+        [ease] = say(live(), type="emotion.set", emotion={"happiness": 0.5}, units={"AU4": 0.2, "AU12": 0.9})
+        assert isinstance(ease, Ease)
+        assert ease.target.units() == {"AU4": 0.2, "AU6": 0.4, "AU12": 1.0, "AU25": 0.3}
+        assert ease.transition_s == 0.3
+
+    def test_add_moves_on_from_the_target(self) -> None:
+        session = live()
+        say(session, type="emotion.set", units={"AU4": 0.5})
+        [ease] = say(session, type="emotion.set", mode="add", units={"AU4": -0.2, "AU1": 0.1}, transition_ms=0)
+        assert isinstance(ease, Ease) and ease.target == Les.of({"AU4": 0.3, "AU1": 0.1}) and ease.transition_s == 0
+
+    def test_reset_leads_to_neutral(self) -> None:
+        session = live()
+        say(session, type="emotion.set", emotion={"fear": 1})
+        [ease] = say(session, type="emotion.reset", transition_ms=1000)
+        assert isinstance(ease, Ease) and ease.target == Les() and ease.transition_s == 1.0
+
+    def test_hold_returns_to_what_was_before(self) -> None:
+        session = live()
+        say(session, now=110.0, type="emotion.set", units={"AU4": 0.5})
+        say(session, now=111.0, type="emotion.set", units={"AU1": 1}, transition_ms=200, hold_ms=2000)
+        assert session.deadline == pytest.approx(113.2)
+        assert session.handle(TimePassed(), 113.1) == []
+        ease, state = session.handle(TimePassed(), 113.2)
+        assert isinstance(ease, Ease) and ease.target == Les.of({"AU4": 0.5}) and ease.key is None
+        assert session.deadline is None and session.target == Les.of({"AU4": 0.5})
+
+    def test_hold_within_a_hold_returns_to_the_first_rest(self) -> None:
+        session = live()
+        say(session, now=111.0, type="emotion.set", units={"AU1": 1}, hold_ms=2000)
+        say(session, now=112.0, type="emotion.set", units={"AU2": 1}, hold_ms=2000)
+        ease, _ = session.handle(TimePassed(), 114.3)
+        assert isinstance(ease, Ease) and ease.target == Les()
+
+
+class TestAcknowledgement:
+    def test_names_the_slot_of_the_first_frame_that_shows_it(self) -> None:
+        session = live()
+        [ease] = say(session, type="emotion.set", id=7, units={"AU4": 1})
+        assert isinstance(ease, Ease) and ease.key is not None
+        session.handle(Scheduled(ease.key, frame=40), 102.01)
+        assert session.handle(PictureLeft(frame=39, slot=9), 102.03) == []
+        assert sent(session.handle(PictureLeft(frame=40, slot=10), 102.07)) == [Applied(id=7, media_ms=400, frame=10)]
+        assert session.handle(PictureLeft(frame=41, slot=11), 102.11) == []
+
+    def test_a_dropped_first_frame_is_not_named(self) -> None:
+        session = live()
+        [ease] = say(session, type="emotion.set", id="x", units={"AU4": 1})
+        assert isinstance(ease, Ease) and ease.key is not None
+        session.handle(Scheduled(ease.key, frame=40), 102.01)
+        assert sent(session.handle(PictureLeft(frame=42, slot=12), 102.1)) == [Applied(id="x", media_ms=480, frame=12)]
+
+    def test_every_request_is_acknowledged_once_and_in_order(self) -> None:
+        session = live()
+        for id in (1, 2):
+            [ease] = say(session, type="emotion.set", id=id, units={"AU4": 1})
+            assert isinstance(ease, Ease) and ease.key is not None
+            session.handle(Scheduled(ease.key, frame=40), 102.01)
+        messages = sent(session.handle(PictureLeft(frame=40, slot=0), 102.1))
+        assert messages == [Applied(id=1, media_ms=0, frame=0), Applied(id=2, media_ms=0, frame=0)]
+
+    def test_flood_is_refused_before_it_grows(self) -> None:
+        session = live()
+        for _ in range(MAX_PENDING):
+            assert isinstance(say(session, type="emotion.set", units={"AU4": 1})[0], Ease)
+        assert only_error(say(session, type="emotion.set", id=5, units={"AU4": 1})).code == "busy"
+
+
+class TestOtherMessages:
+    def test_motion_keeps_what_is_not_named(self) -> None:
+        session = live()
+        say(session, type="motion.set", head=0.5)
+        move, state = say(session, type="motion.set", blink=0)
+        assert move == Move({"head": 0.5, "gaze": 1.0, "blink": 0})
+        assert isinstance(state, Send) and isinstance(state.message, State)
+
+    def test_ping(self) -> None:
+        assert sent(say(live(), type="ping", id="a")) == [Pong(id="a")]
+
+    def test_state_tells_everything(self) -> None:
+        session = live()
+        say(session, type="emotion.set", units={"AU4": 0.5})
+        session.handle(Heard("live"), 103.0)
+        [state] = sent(say(session, type="state.get", id=1))
+        assert state == State(
+            id=1, status="live", portrait="anna", size=512, microphone="live",
+            units={"AU4": 0.5}, motion={"head": 1.0, "gaze": 1.0, "blink": 1.0},
+        )  # fmt: skip
+
+    def test_microphone_is_reported_on_change_only(self) -> None:
+        session = live()
+        assert len(sent(session.handle(Heard("live"), 103.0))) == 1
+        assert session.handle(Heard("live"), 104.0) == []
+
+    def test_speech(self) -> None:
+        assert sent(live().handle(SpeechChanged(True, 40), 103.0)) == [Speech(active=True, media_ms=40)]
+
+
+BAD_MESSAGES = [
+    ("", "malformed"),
+    ("{", "malformed"),
+    ("[]", "malformed"),
+    ("7", "malformed"),
+    ("[" * 60_000, "malformed"),
+    ('{"type": "emotion.set", "units": {"AU4": NaN}}', "malformed"),
+    ('{"type": "emotion.set", "units": {"AU4": Infinity}}', "malformed"),
+    ('{"type": "emotion.set", "units": {"AU4": 1e999}}', "invalid"),
+    ("{}", "unknown_type"),
+    ('{"type": "emotion"}', "unknown_type"),
+    ('{"type": ["ping"]}', "unknown_type"),
+    ('{"type": "ping", "extra": 1}', "invalid"),
+    ('{"type": "ping", "id": true}', "invalid"),
+    ('{"type": "ping", "id": "%s"}' % ("x" * 65), "invalid"),
+    ('{"type": "emotion.set"}', "invalid"),
+    ('{"type": "emotion.set", "emotion": {"joy": 1}}', "unknown_emotion"),
+    ('{"type": "emotion.set", "units": {"AU99": 1}}', "unknown_unit"),
+    ('{"type": "emotion.set", "units": {"AU4": 1.01}}', "invalid"),
+    ('{"type": "emotion.set", "units": {"AU4": -0.1}}', "invalid"),
+    ('{"type": "emotion.set", "units": {"AU4": "1"}}', "invalid"),
+    ('{"type": "emotion.set", "units": {"AU4": true}}', "invalid"),
+    ('{"type": "emotion.set", "emotion": {"fear": 1}, "transition_ms": -1}', "invalid"),
+    ('{"type": "emotion.set", "emotion": {"fear": 1}, "mode": "mix"}', "invalid"),
+    ('{"type": "motion.set", "head": 2}', "invalid"),
+    ('{"type": "ping", "id": "%s"}' % ("x" * 1_000_000), "too_large"),
+]
+
+
+class TestBadMessages:
+    @pytest.mark.parametrize(("text", "code"), BAD_MESSAGES, ids=[text[:48] for text, _ in BAD_MESSAGES])
+    def test_is_answered_and_the_session_goes_on(self, text: str, code: str) -> None:
+        session = live()
+        before = session.target
+        error = only_error(session.handle(Received(text), 103.0))
+        assert error.code == code and "\n" not in error.message and len(error.message) < 300
+        assert json.loads(to_json(error))["type"] == "error"
+        assert session.target == before and sent(say(session, type="ping")) == [Pong()]
+
+    def test_binary(self) -> None:
+        assert only_error(live().handle(Received(None), 103.0)).code == "malformed"
+
+    def test_the_error_carries_the_id(self) -> None:
+        assert only_error(say(live(), type="emotion.set", id=9, units={"AU99": 1})).id == 9
+
+
+class TestGivingUp:
+    def test_no_offer(self) -> None:
+        session = new()
+        assert session.deadline == 100.0 + FIRST_OFFER_S
+        assert session.handle(TimePassed(), 129.9) == []
+        assert session.handle(TimePassed(), 130.0)[-1] == Close("no_offer")
+
+    def test_no_connection(self) -> None:
+        session = new()
+        session.handle(Offered(), 110.0)
+        assert session.deadline == 110.0 + CONNECT_S
+        assert session.handle(TimePassed(), 140.0)[-1] == Close("not_connected")
+
+    def test_a_live_call_has_no_deadline_even_without_control(self) -> None:
+        session = live()
+        session.handle(ControlClosed(), 102.0)
+        assert session.deadline is None
+
+    def test_lost_media_with_control_waits_for_a_new_offer(self) -> None:
+        session = live()
+        session.handle(Lost(), 200.0)
+        assert session.deadline == 200.0 + LOST_S
+        session.handle(Offered(), 250.0)
+        session.handle(Connected(), 251.0)
+        assert session.status == "live" and session.deadline is None
+
+    def test_both_gone_is_gone(self) -> None:
+        session = live()
+        session.handle(Lost(), 200.0)
+        session.handle(ControlClosed(), 201.0)
+        assert session.deadline == 201.0 + GRACE_S
+        assert session.handle(TimePassed(), 216.0)[-1] == Close("gone")
+
+    def test_control_that_returns_saves_it(self) -> None:
+        session = live()
+        session.handle(ControlClosed(), 199.0)
+        session.handle(Lost(), 200.0)
+        session.handle(ControlOpened(), 210.0)
+        assert session.handle(TimePassed(), 216.0) == []
+
+    def test_the_last_words(self) -> None:
+        actions = live().handle(Ended("failed"), 103.0)
+        error, closed = sent(actions)
+        assert isinstance(error, Error) and error.code == "failed"
+        assert closed == Closed(reason="failed") and actions[-1] == Close("failed")
+
+    def test_nothing_happens_after_the_end(self) -> None:
+        session = live()
+        session.handle(Ended("deleted"), 103.0)
+        assert say(session, type="ping") == [] and session.handle(TimePassed(), 999.0) == []
