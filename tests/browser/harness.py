@@ -23,6 +23,8 @@ import numpy as np
 import numpy.typing as npt
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
+from engine.units import FPS, exact_div
+
 CHROMIUM = Path("/usr/bin/chromium")
 PROBE = Path(__file__).with_name("probe.js")
 FLAGS = (
@@ -31,6 +33,7 @@ FLAGS = (
     "--use-fake-device-for-media-stream", "--disable-backgrounding-occluded-windows",
 )  # fmt: skip
 GRANT = "--use-fake-ui-for-media-stream"  # the fake user says yes to the microphone
+SLOT_TICKS = exact_div(90_000, FPS)  # of the video clock in a frame
 START_S = 120.0  # a server that prepares its default portraits for the first time takes its time
 
 Rgb = npt.NDArray[np.uint8]
@@ -125,6 +128,15 @@ class Frames:
     def rtp(self) -> npt.NDArray[np.float64]:
         return self.rows[:, 2]
 
+    @property
+    def presented(self) -> npt.NDArray[np.float64]:
+        return self.rows[:, 3]
+
+    def slot(self, rtp: float) -> int:
+        """Which frame of the connection this one is. The probe may have missed the first; its count tells."""
+        first = self.rtp[0] - SLOT_TICKS * (self.presented[0] - 1)
+        return round((rtp - first) / SLOT_TICKS)
+
 
 class ProbedPage:
     """The page, with the probe in it. Console errors and exceptions are collected."""
@@ -159,8 +171,15 @@ class ProbedPage:
 
     def shoot(self, seconds: float) -> list[Shot]:
         """Every frame shown in the next `seconds`."""
-        self.page.evaluate("(s) => probe.shootFor(s)", seconds)
+        self.start_shooting(seconds)
         self.page.wait_for_timeout(seconds * 1000 + 300)
+        return self.shots()
+
+    def start_shooting(self, seconds: float) -> None:
+        self.page.evaluate("(s) => probe.shootFor(s)", seconds)
+
+    def shots(self) -> list[Shot]:
+        """Those taken so far, which are then forgotten."""
         return [Shot(shown, rtp, _picture(data)) for shown, rtp, data in self.page.evaluate("probe.takeShots()")]
 
     def heard(self) -> Sound:

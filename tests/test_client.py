@@ -1,0 +1,379 @@
+"""The page in a real Chromium, with a fake microphone that speaks, against the real server with a fake engine."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+
+from engine.les import AXES, EMOTIONS
+from engine.portrait import PortraitError
+from server.app import create_app, server_config
+from server.settings import Settings
+from tests.browser import speech
+from tests.browser.harness import CHROMIUM, SLOT_TICKS, ProbedPage, Shot, free_port, launch, wait_until_ready
+from tests.server_fakes import FakeEngine, FakeStream
+
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium")
+
+
+async def fake_prepare(photo: bytes, out: Path) -> dict[str, Any]:
+    picture = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise PortraitError("not_an_image", "this is no picture; send a JPEG, PNG or WebP photo")
+    out.write_bytes(b"portrait")
+    out.with_suffix(".jpg").write_bytes(cv2.imencode(".jpg", cv2.resize(picture, (512, 512)))[1].tobytes())
+    return {"face_px": 412, "warnings": ["The light comes from one side: shadows will not move with the face."]}
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[str]:
+    """The server in a thread; its address."""
+    server = uvicorn.Server(server_config(create_app(settings, FakeEngine, fake_prepare), settings))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_until_ready(url := f"http://localhost:{settings.port}")
+        yield url
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _portraits_need_no_engine() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("server.portraits.Portrait.from_bytes", lambda _: FakePortrait())
+        yield
+
+
+class FakePortrait:
+    """Something a weak dictionary can hold."""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(port=free_port(), portraits_dir=tmp_path_factory.mktemp("portraits"))
+
+
+@pytest.fixture(scope="module")
+def url(place: Settings) -> Iterator[str]:
+    with serving(place) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    voice = speech.join([speech.speak("Papa made a map of the bay."), speech.silence(0.5)])
+    browser = launch(playwright, voice.write(tmp_path_factory.mktemp("voice") / "voice.wav"))
+    yield browser
+    browser.close()
+
+
+Open = Callable[..., ProbedPage]
+
+
+@contextmanager
+def opener(browser: Browser) -> Iterator[Open]:
+    """`open(url, **options of the browser context)`."""
+    contexts = []
+
+    def open(url: str, **options: Any) -> ProbedPage:
+        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options))
+        probed = ProbedPage(contexts[-1])
+        probed.page.goto(url)
+        return probed
+
+    yield open
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Open]:
+    with opener(browser) as open:
+        yield open
+
+
+def says(page: Page, words: str) -> None:
+    expect(page.locator("#status")).to_have_text(words)
+
+
+def complains(page: Page, words: str) -> None:
+    expect(page.locator("#alert-words")).to_contain_text(words)
+
+
+def slide(page: Page, name: str, percent: int) -> None:
+    page.get_by_role("slider", name=name, exact=True).fill(str(percent))
+
+
+def level_row(shot: Shot, row: int) -> float:
+    """Brightness, 0 to 1, of a row of the fake engine's picture: 1 is loudness, 2 the sum of all units."""
+    grey = np.array_split(shot.rgb.mean(axis=2), 4)[row]
+    return float((grey[grey.shape[0] // 4 : -grey.shape[0] // 4].mean() - 16) / 220)
+
+
+class TestBeforeTheCall:
+    def test_the_portrait_lives_in_silence(self, open_page: Open, url: str) -> None:
+        probed = open_page(url)
+        says(probed.page, "Live")
+        probed.wait_for_frames(5)
+        assert probed.page.evaluate("document.querySelector('video').muted")
+        assert probed.errors == []
+
+    def test_less_motion_leaves_it_still_until_the_call(self, open_page: Open, url: str) -> None:
+        probed = open_page(url, reduced_motion="reduce")
+        says(probed.page, "Still picture")
+        assert probed.page.locator("#still").get_attribute("alt") == "Portrait of Anna"
+        probed.page.get_by_role("button", name="Call").click()
+        says(probed.page, "In a call")
+        probed.wait_for_frames(1)
+
+    def test_its_tables_are_the_engines(self, open_page: Open, url: str) -> None:
+        page = open_page(url, reduced_motion="reduce").page
+        tables = page.evaluate("import('/les.js').then(({AXES, EMOTIONS}) => ({AXES, EMOTIONS}))")
+        assert tables["AXES"] == list(AXES)
+        assert {name: pytest.approx(dict(units)) for name, units in EMOTIONS.items()} == tables["EMOTIONS"]
+
+
+class TestCall:
+    def test_the_voice_goes_up_and_comes_back(self, open_page: Open, url: str) -> None:
+        probed = open_page(url)
+        says(probed.page, "Live")
+        probed.page.get_by_role("button", name="Call").click()
+        says(probed.page, "In a call")
+        assert not probed.page.evaluate("document.querySelector('video').muted")
+        shots = probed.shoot(3.0)
+        assert max(level_row(shot, 1) for shot in shots) > 0.1
+        probed.page.get_by_role("button", name="Hang up").click()
+        says(probed.page, "Live")
+        assert probed.page.evaluate("document.querySelector('video').muted")
+        assert probed.errors == []
+
+    def test_the_picture_does_not_stop_for_it(self, open_page: Open, url: str) -> None:
+        probed = open_page(url)
+        says(probed.page, "Live")
+        probed.wait_for_frames(10)
+        probed.page.get_by_role("button", name="Call").click()
+        says(probed.page, "In a call")
+        probed.wait_for_frames(30)
+        steps = np.diff(probed.frames().rtp)
+        assert np.median(steps) == SLOT_TICKS
+        assert np.all(steps > 0)  # one connection: its timestamps never start anew
+
+    def test_mute_and_sound(self, open_page: Open, url: str) -> None:
+        page = open_page(url).page
+        says(page, "Live")
+        expect(page.get_by_role("button", name="Mute", exact=True)).to_be_disabled()
+        page.get_by_role("button", name="Call").click()
+        says(page, "In a call")
+        page.get_by_role("button", name="Mute", exact=True).click()
+        expect(page.get_by_role("button", name="Unmute")).to_have_attribute("aria-pressed", "true")
+        page.get_by_role("button", name="Sound on").click()
+        assert page.evaluate("document.querySelector('video').muted")
+
+
+class TestExpression:
+    def test_the_named_frame_is_the_first_that_shows_it(self, open_page: Open, url: str) -> None:
+        probed = open_page(url)
+        says(probed.page, "Live")
+        probed.wait_for_frames(3)
+        probed.start_shooting(2.0)
+        slide(probed.page, "Happiness", 60)
+        expect(probed.page.locator("#acknowledgement")).to_contain_text("Shown after")
+        probed.page.wait_for_timeout(500)
+        shots = probed.shots()
+        applied = probed.control("in", "emotion.applied")[-1][1]
+        first = next(shot for shot in shots if level_row(shot, 2) > 0.1)
+        assert first.rtp is not None
+        assert probed.frames().slot(first.rtp) == applied["frame"]
+
+    def test_the_track_fills_once_acknowledged(self, open_page: Open, url: str) -> None:
+        page = open_page(url).page
+        says(page, "Live")
+        slide(page, "Happiness", 60)
+        expect(page.get_by_role("slider", name="Happiness", exact=True)).to_have_attribute("style", "--applied: 60%;")
+        expect(page.locator("#vector-words")).to_contain_text("AU12 0.48")
+        page.get_by_role("button", name="Reset").click()
+        expect(page.get_by_role("slider", name="Happiness", exact=True)).to_have_value("0")
+        expect(page.locator("#vector-words")).to_contain_text("Neutral")
+
+    def test_a_hundred_moves_are_few_messages(self, open_page: Open, url: str) -> None:
+        probed = open_page(url)
+        says(probed.page, "Live")
+        before = len(probed.control("out", "emotion.set"))
+        slider = probed.page.get_by_role("slider", name="Anger", exact=True)
+        slider.evaluate(
+            "(input) => { for (let v = 1; v <= 100; v++) (input.value = v), input.dispatchEvent(new Event('input')); }"
+        )
+        expect(slider).to_have_attribute("style", "--applied: 100%;")
+        sent = [message for _, message in probed.control("out", "emotion.set")[before:]]
+        assert len(sent) <= 3
+        assert sent[-1]["emotion"] == {"anger": 1}
+
+    def test_units_have_sides(self, open_page: Open, url: str) -> None:
+        probed = open_page(url)
+        says(probed.page, "Live")
+        probed.page.get_by_text("Upper lip and corners").click()
+        slide(probed.page, "AUL12 Lip corner puller, left", 40)
+        expect(probed.page.locator("#vector-words")).to_contain_text("AUL12 0.40")
+        assert probed.control("out", "emotion.set")[-1][1]["units"] == {"AUL12": 0.4}
+
+    def test_motion_amounts(self, open_page: Open, url: str) -> None:
+        probed = open_page(url)
+        says(probed.page, "Live")
+        slide(probed.page, "Blinks: how much of it", 0)
+        probed.page.wait_for_function("probe.control.at(-1)[2].motion?.blink === 0")
+
+
+class TestFailures:
+    def test_a_refused_microphone(self, playwright: Playwright, url: str) -> None:
+        browser = launch(playwright, grant=False)
+        with opener(browser) as open:
+            page = open(url).page
+            says(page, "Live")
+            page.get_by_role("button", name="Call").click()
+            complains(page, "The microphone is blocked for this page.")
+            says(page, "Live")
+        browser.close()
+
+    def test_no_microphone(self, open_page: Open, url: str) -> None:
+        page = open_page(url).page
+        says(page, "Live")
+        page.evaluate(
+            "() => void (navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotFoundError')))"
+        )
+        page.get_by_role("button", name="Call").click()
+        complains(page, "No microphone was found.")
+
+    def test_a_full_server_is_tried_again(self, open_page: Open, tmp_path: Path) -> None:
+        with serving(Settings(port=free_port(), portraits_dir=tmp_path, max_sessions=1)) as url:
+            first = open_page(url).page
+            says(first, "Live")
+            second = open_page(url).page
+            complains(second, "All places are taken.")
+            expect(second.locator("#countdown")).to_contain_text("Trying again in")
+            first.goto("about:blank")  # leaving gives the place back
+            second.get_by_role("button", name="Try now").click()
+            says(second, "Live")
+
+    def test_a_server_that_went_away_is_found_again(self, open_page: Open, tmp_path: Path) -> None:
+        settings = Settings(port=free_port(), portraits_dir=tmp_path)
+        with serving(settings) as url:
+            probed = open_page(url)
+            says(probed.page, "Live")
+            slide(probed.page, "Fear", 50)
+            expect(probed.page.locator("#acknowledgement")).to_contain_text("Shown after")
+        complains(probed.page, "The server")
+        expect(probed.page.locator("#portrait")).not_to_have_attribute("data-live", "yes")
+        with serving(settings):
+            probed.page.get_by_role("button", name="Try now").click()
+            says(probed.page, "Live")
+            expect(probed.page.locator("#alert")).to_be_hidden()
+            assert probed.control("out", "emotion.set")[-1][1]["emotion"] == {"fear": 0.5}  # told again
+            probed.page.goto("about:blank")
+
+    def test_an_insecure_page(self, open_page: Open, url: str) -> None:
+        page = open_page(url).page
+        says(page, "Live")
+        page.evaluate("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })")
+        page.get_by_role("button", name="Call").click()
+        complains(page, "only to https:// pages and to localhost")
+
+    def test_a_broken_engine_stream(self, open_page: Open, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        page = open_page(url).page
+        says(page, "Live")
+        fault = RuntimeError("out of order")
+
+        def fail(engine: FakeEngine, work: list[tuple[FakeStream, Any]]) -> None:
+            raise fault
+
+        with monkeypatch.context() as patch:
+            patch.setattr(FakeEngine, "step", fail)
+            complains(page, "The engine failed on this call.")
+        says(page, "Live")
+
+
+class TestPortraits:
+    def test_another_portrait_is_one_click_away(self, open_page: Open, url: str) -> None:
+        page = open_page(url).page
+        says(page, "Live")
+        page.get_by_role("button", name="Zola").click()
+        expect(page.locator("#name")).to_have_text("Zola")
+        says(page, "Live")
+
+    def test_an_upload_tells_its_quality(self, open_page: Open, url: str, tmp_path: Path) -> None:
+        photo = tmp_path / "ada.png"
+        cv2.imwrite(str(photo), np.full((64, 64, 3), 127, np.uint8))
+        page = open_page(url).page
+        says(page, "Live")
+        page.locator("input[type=file]").set_input_files(photo)
+        expect(page.locator("#portrait-note")).to_contain_text("ada is ready, with reservations. Face 412 px wide.")
+        expect(page.locator("#portrait-note li")).to_contain_text("The light comes from one side")
+        expect(page.locator("#name")).to_have_text("ada")
+        page.get_by_role("button", name="Delete ada").click()
+        expect(page.locator("#name")).to_have_text("Anna")
+
+    def test_a_photo_that_cannot_be_used(self, open_page: Open, url: str, tmp_path: Path) -> None:
+        photo = tmp_path / "letter.jpg"
+        photo.write_text("Dear server,")
+        page = open_page(url).page
+        says(page, "Live")
+        page.locator("input[type=file]").set_input_files(photo)
+        expect(page.locator("#portrait-note")).to_have_text("this is no picture; send a JPEG, PNG or WebP photo")
+        expect(page.locator("#name")).to_have_text("Anna")
+
+
+class TestForm:
+    @pytest.mark.parametrize("width", [320, 390, 768, 1440])
+    def test_nothing_runs_out_of_the_side(self, open_page: Open, url: str, width: int) -> None:
+        page = open_page(url, viewport={"width": width, "height": 844}, reduced_motion="reduce").page
+        expect(page.locator("#name")).to_have_text("Anna")
+        page.evaluate("document.querySelectorAll('details').forEach((region) => (region.open = true))")
+        page.evaluate("document.querySelector('#alert').hidden = false")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        boxes = "[...document.querySelectorAll('button, input, select, section')].filter((e) => e.checkVisibility())"
+        assert page.evaluate(f"Math.max(...{boxes}.map((e) => e.getBoundingClientRect().right))") <= width
+
+    def test_every_control_has_a_name(self, open_page: Open, url: str) -> None:
+        page = open_page(url, reduced_motion="reduce").page
+        expect(page.locator("#name")).to_have_text("Anna")
+        assert page.get_by_role("slider").count() == 0 or page.locator("input[type=range]").count() == 7 + 41 + 3
+        nameless = page.evaluate(
+            """() => [...document.querySelectorAll('button, input:not([hidden]), select')].filter((control) =>
+                !control.getAttribute('aria-label') && !control.textContent.trim() && !control.labels?.length
+            ).map((control) => control.outerHTML)"""
+        )
+        assert nameless == []
+
+    def test_the_keyboard_reaches_everything(self, open_page: Open, url: str) -> None:
+        probed = open_page(url)
+        says(probed.page, "Live")
+        probed.page.get_by_role("slider", name="Sadness", exact=True).focus()
+        probed.page.keyboard.press("ArrowRight")
+        expect(probed.page.locator("#acknowledgement")).to_contain_text("Shown after")
+        assert probed.control("out", "emotion.set")[-1][1]["emotion"] == {"sadness": 0.01}
+        outline = probed.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline == "solid"
+
+    def test_light_and_dark(self, open_page: Open, url: str) -> None:
+        page = open_page(url, color_scheme="light", reduced_motion="reduce").page
+        colour = "getComputedStyle(document.body).backgroundColor"
+        light = page.evaluate(colour)
+        page.get_by_role("button", name="Switch to dark colours").click()
+        dark = page.evaluate(colour)
+        assert dark != light
+        page.reload()
+        assert page.evaluate(colour) == dark
