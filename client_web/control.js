@@ -4,7 +4,8 @@
  * Events: `open`, `shut` (will return), `ended` (detail: reason; will not), and `message:TYPE` (detail: the message).
  */
 
-const FINAL = Object.freeze({ 4401: "unauthorized", 4403: "origin_refused", 4404: "no_session", 4409: "taken" });
+/** Close codes after which no other try can succeed: the standard ones of a server that stops, and our own. */
+const FINAL = Object.freeze({ 1001: "shutdown", 1012: "shutdown", 4401: "unauthorized", 4403: "origin_refused", 4404: "no_session", 4409: "taken" });
 const LONGEST_WAIT_MS = 5_000;
 
 export class Control extends EventTarget {

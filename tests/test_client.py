@@ -252,9 +252,8 @@ class TestFailures:
     def test_no_microphone(self, open_page: Open, url: str) -> None:
         page = open_page(url).page
         says(page, "Live")
-        page.evaluate(
-            "() => void (navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotFoundError')))"
-        )
+        nothing = "() => Promise.reject(new DOMException('', 'NotFoundError'))"
+        page.evaluate(f"() => void (navigator.mediaDevices.getUserMedia = {nothing})")
         page.get_by_role("button", name="Call").click()
         complains(page, "No microphone was found.")
 

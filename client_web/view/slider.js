@@ -25,7 +25,7 @@ export class Slider {
   constructor({ label, name, onInput, className = "" }) {
     const id = `level-${++count}`;
     this.#input = el("input", { id, type: "range", min: "0", max: "100", step: "1", value: "0", "aria-label": name });
-    this.#output = el("output", { htmlFor: id });
+    this.#output = el("span", { className: "value", "aria-hidden": "true" }); // the input says it itself
     this.element = el("div", { className: `slider ${className}` }, el("label", { htmlFor: id }, ...label), this.#input, this.#output);
     this.#input.addEventListener("input", () => {
       onInput(this.level);
