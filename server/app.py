@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -37,7 +38,7 @@ def create_app(
     prepare: Prepare | None = None,
     load: Load = Portrait.from_bytes,
 ) -> FastAPI:
-    """`engine_factory` runs in the engine's thread; calls can be taken once it returns and the defaults are prepared."""
+    """`engine_factory` runs in the engine's thread; once it returns and the defaults are prepared, calls can come."""
     prepare = prepare or partial(prepare_in_process, timeout_s=settings.prepare_timeout_s)
 
     @asynccontextmanager
@@ -65,7 +66,20 @@ def create_app(
     return app
 
 
-def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+class Server(uvicorn.Server):
+    """uvicorn, which on its own closes the control sockets before the sessions can say why they end."""
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        super().__init__(_config(app, settings))
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        place: Place = self._app.state.place
+        await place.sessions.end_all("shutdown")
+        await super().shutdown(sockets)
+
+
+def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         host=settings.host,
@@ -85,4 +99,4 @@ def serve(settings: Settings, engine_factory: Callable[[], Engine]) -> None:
     log.info(
         "http://%s:%d (Ctrl-C stops)", "localhost" if settings.host == "127.0.0.1" else settings.host, settings.port
     )
-    uvicorn.Server(server_config(app, settings)).run()
+    Server(app, settings).run()

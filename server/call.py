@@ -1,9 +1,8 @@
 """One media connection of a session: microphone in, engine, sound and pictures out, on one timeline.
 
-The media begins when the first of the two senders asks for something, so both tracks share their anchor. A slot that the
-engine could not take (it is behind by `MAX_BEHIND` steps) has sound but no picture: under overload the picture's rate
-falls, the sound never stutters and the delay does not grow.
-"""
+The media begins when the first of the two senders asks for something, so both tracks share their anchor. A slot that
+the engine could not take (it is behind by `MAX_BEHIND` steps) has sound but no picture: under overload the picture's
+rate falls, the sound never stutters and the delay does not grow."""
 
 import asyncio
 from collections import deque

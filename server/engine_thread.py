@@ -1,8 +1,8 @@
 """One thread owns the engine and steps every session; the event loop hands it work and never waits for it.
 
-Jobs of one stream run in the order they were submitted. Steps that wait together are one batch, each stream at most once.
-A step that raises ends its own stream's session alone. Results return by `loop.call_soon_threadsafe`; nobody polls.
-"""
+Jobs of one stream run in the order they were submitted. Steps that wait together are one batch, each stream at most
+once. A step that raises ends its own stream's session alone. Results return by `loop.call_soon_threadsafe`; nobody
+polls."""
 
 import asyncio
 import logging

@@ -1,8 +1,8 @@
 """From RTP packets of the caller's voice to samples at 48 kHz, with the arrival time of each packet.
 
-aiortc's own audio buffer waits for four packets, and a lost one stalls it for sixteen. Here every packet that is newer than
-the last goes on at once; loss and jitter are the business of `Microphone`, which knows when the sound is needed.
-"""
+aiortc's own audio buffer waits for four packets, and a lost one stalls it for sixteen. Here every packet that is
+newer than the last goes on at once; loss and jitter are the business of `Microphone`, which knows when the sound is
+needed."""
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction

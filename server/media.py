@@ -1,4 +1,5 @@
-"""The two tracks a client receives. Each `recv` waits for the next thing and the moment it is due; no model code runs here."""
+"""The two tracks a client receives. Each `recv` waits for the next thing and the moment it is due; no model code runs
+here."""
 
 import asyncio
 from collections import deque

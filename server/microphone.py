@@ -1,10 +1,10 @@
 """The caller's sound between network and engine: packets of any size and clock go in, exact 40 ms slots come out.
 
-A slot is taken when the server's clock says so, whether or not the packets have come; what is missing is silence. `slew` moves
-the server's slots after the microphone's clock, so that the last packet a slot needs comes shortly before it: the delay is
-no longer than the network demands, and clocks that drift apart need no resampling. A delay left over from a stall is given
-back at once in silence, else by squeezing slots by 0.4 %, which no ear notices. Pure: reads no clock.
-"""
+A slot is taken when the server's clock says so, whether or not the packets have come; what is missing is silence.
+`slew` moves the server's slots after the microphone's clock, so that the last packet a slot needs comes shortly
+before it: the delay is no longer than the network demands, and clocks that drift apart need no resampling. A delay
+left over from a stall is given back at once in silence, else by squeezing slots by 0.4 %, which no ear notices. Pure:
+reads no clock."""
 
 from collections import deque
 
@@ -41,7 +41,7 @@ class Microphone:
         self._bridged = 0  # samples of silence given out for want of packets since the last one
 
     def push(self, position: int, samples: Samples, arrival: float, next_take: float) -> None:
-        """A packet that begins at `position` (48 kHz samples of the sender's clock) came; `take` is due at `next_take`."""
+        """A packet that begins at `position` (48 kHz samples of the sender's clock) came; next `take`: `next_take`."""
         self.last_arrival = arrival
         gap = MAX_GAP + 1 if self._next_position is None else position - self._next_position
         if gap < 0:
@@ -80,7 +80,7 @@ class Microphone:
         return self.last_arrival is not None and now - self.last_arrival > STALLED_S
 
     def _start_over(self, samples: Samples, until_take: float) -> Samples:
-        """Fits the first packet so that the next slot ends with the last packet that will have come `LEAD_S` before it."""
+        """Fits the first packet, so that the next slot ends with the last packet that comes `LEAD_S` before it."""
         more = max(0, int((until_take - LEAD_S) * AUDIO_RATE)) // len(samples)
         surplus = len(samples) * (1 + more) - SLOT
         self._held = np.zeros(max(0, -surplus), np.float32)

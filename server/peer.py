@@ -1,4 +1,5 @@
-"""A WebRTC peer connection around a call: offer in, answer out, the microphone to the call, its tracks to the client."""
+"""A WebRTC peer connection around a call: offer in, answer out, the microphone to the call, its tracks to the
+client."""
 
 import asyncio
 import logging

@@ -1,8 +1,8 @@
 """One session's rules, pure: an event and the time go in, actions come out. No clock, no task, no socket.
 
-It knows what the face is asked to show, which requests await their first frame, whether media and control are there, and
-when to give up. Frames of the engine's stream and slots of the connection are told apart: a stream outlives connections.
-"""
+It knows what the face is asked to show, which requests await their first frame, whether media and control are there,
+and when to give up. Frames of the engine's stream and slots of the connection are told apart: a stream outlives
+connections."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

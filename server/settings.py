@@ -16,7 +16,7 @@ def data_home() -> Path:
 
 @dataclass(frozen=True)
 class IceSettings:
-    """STUN and TURN, for the clients and for the server itself. TURN has a fixed pair or a shared secret, or neither."""
+    """STUN and TURN, for the clients and for the server itself. TURN takes a fixed login or a shared secret."""
 
     stun_urls: tuple[str, ...] = ()
     """`stun:host:port`."""

@@ -1,8 +1,8 @@
 """A fake engine whose pictures say what it was given, and a real client that reads them.
 
-A picture's rows of blocks, from the top: the frame's number in binary, the loudness of the sound that belongs to it, the
-activation of every unit summed, the session's seed in binary. Blocks are large and grey, so they survive the video codec.
-"""
+A picture's rows of blocks, from the top: the frame's number in binary, the loudness of the sound that belongs to it,
+the activation of every unit summed, the session's seed in binary. Blocks are large and grey, so they survive the
+video codec."""
 
 import asyncio
 import math

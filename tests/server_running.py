@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import uvicorn
-
 from engine.portrait import Portrait, PortraitError
-from server.app import create_app, server_config
+from server.app import Server, create_app
 from server.place import Place
 from server.settings import Settings
 from tests.server_fakes import FakeEngine
@@ -44,7 +42,7 @@ async def running(directory: Path, engine: FakeEngine | None = None, **settings:
     fake = engine or FakeEngine()
     chosen = Settings(port=0, portraits_dir=directory, **settings)
     app = create_app(chosen, lambda: fake, prepare_at_once, load)
-    server = uvicorn.Server(server_config(app, chosen))
+    server = Server(app, chosen)
     serving = asyncio.create_task(server.serve())
     try:
         await until(lambda: server.started and app.state.place.ready)

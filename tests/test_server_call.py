@@ -1,7 +1,9 @@
-"""A real WebRTC client against the real application over sockets; only the engine is a fake that draws what it hears."""
+"""A real WebRTC client against the real application over sockets; only the engine is a fake that draws what it
+hears."""
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,10 @@ class TestSoundAndPictureMatch:
                 assert after.time_s - before.time_s == pytest.approx(0.04 * (after.frame - before.frame), abs=1e-4)
 
 
+def has_seen(caller: Caller, media_ms: float) -> bool:
+    return caller.pictures[-1].time_s * 1000 > media_ms
+
+
 async def stats_of(caller: Caller) -> dict[str, Any]:
     async with connect(caller.control_url) as control:
         return await hear(control, "stats")
@@ -132,7 +138,7 @@ class TestEmotionOverTheSocket:
                     await say(control, type="emotion.set", id=id, units={"AU4": level, "AU1": level}, transition_ms=0)
                     applied = await hear(control, "emotion.applied")
                     assert applied["id"] == id and applied["media_ms"] == applied["frame"] * 40
-                    await until(lambda applied=applied: caller.pictures[-1].time_s * 1000 > applied["media_ms"] + 80)
+                    await until(partial(has_seen, caller, applied["media_ms"] + 80))
                     shows = [round(seen.les * 2) / 2 == 2 * level for seen in caller.pictures]
                     times = [round(seen.time_s * 1000) for seen in caller.pictures]
                     first = times.index(applied["media_ms"])

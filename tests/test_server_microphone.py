@@ -24,8 +24,8 @@ def run(
     level: float = 0.3,
     packet: int = 960,
 ) -> tuple[Samples, list[float]]:
-    """A microphone clock `speed` times ours sends packets that take `delay`; returns what was taken, and for each packet
-    the time from its arrival until the slot it begins in was taken."""
+    """A microphone clock `speed` times ours sends packets that take `delay`; returns what was taken, and how long
+    each packet waited for the slot it begins in."""
     microphone, taken, waits, number, now = Microphone(), [], [], 0, 0.0123
     for _ in range(round(seconds / FRAME_S)):
         while (arrival := number * packet / RATE / speed + delay(number)) <= now:

@@ -1,0 +1,280 @@
+"""The HTTP and WebSocket promises of docs/protocol.md, bad input first of all."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from engine.les import AXES
+from tests.server_fakes import Caller, FakeEngine
+from tests.server_running import Running, running, until
+
+PNG = b"\x89PNG a photo, says the fake preparation"
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(tmp_path, max_sessions=2) as server:
+        yield server
+
+
+@pytest.fixture
+async def http(server: Running) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
+        yield client
+
+
+def session(**fields: Any) -> dict[str, Any]:
+    return {"portrait": "anna", "source": "microphone"} | fields
+
+
+def refused(response: httpx.Response, status: int, code: str) -> str:
+    body = response.json()
+    assert (response.status_code, body["code"]) == (status, code), response.text
+    assert body.keys() == {"code", "message"} and "\n" not in body["message"]
+    message: str = body["message"]
+    return message
+
+
+class TestHealth:
+    async def test_alive_and_ready(self, http: httpx.AsyncClient) -> None:
+        assert (await http.get("/healthz")).json() == {"status": "ok"}
+        assert (await http.get("/readyz")).json() == {"status": "ready", "sessions": 0, "max_sessions": 2}
+
+    async def test_not_ready_before_the_engine_is(
+        self, tmp_path: Path, server: Running, http: httpx.AsyncClient
+    ) -> None:
+        server.place.ready = False
+        response = await http.post("/v1/sessions", json=session())
+        refused(response, 503, "starting")
+        assert int(response.headers["retry-after"]) > 0
+        assert (await http.get("/healthz")).status_code == 200
+
+    async def test_vocabulary(self, http: httpx.AsyncClient) -> None:
+        body = (await http.get("/v1/les")).json()
+        assert body["axes"] == list(AXES) and set(body["emotions"]["happiness"]) <= set(AXES)
+        assert body["descriptions"].keys() == set(AXES)
+
+    async def test_headers_and_unknown_paths(self, http: httpx.AsyncClient) -> None:
+        response = await http.get("/v1/nothing")
+        refused(response, 404, "not_found")
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'self'" in response.headers["content-security-policy"]
+        refused(await http.put("/v1/sessions", json={}), 405, "not_allowed")
+
+
+class TestPortraits:
+    async def test_the_life_of_one(self, http: httpx.AsyncClient) -> None:
+        response = await http.post("/v1/portraits", files={"photo": PNG}, data={"name": "  Me "})
+        assert response.status_code == 201
+        mine = response.json()
+        assert response.headers["location"] == f"/v1/portraits/{mine['id']}"
+        assert mine["name"] == "Me" and not mine["default"] and mine["report"] == {"face_px": 400, "warnings": []}
+        everything = (await http.get("/v1/portraits")).json()["portraits"]
+        assert everything[-1] == mine and [entry["default"] for entry in everything] == [True] * (
+            len(everything) - 1
+        ) + [False]
+        thumbnail = await http.get(mine["thumbnail"])
+        assert thumbnail.headers["content-type"] == "image/jpeg" and thumbnail.content.startswith(b"\xff\xd8")
+        assert (await http.delete(f"/v1/portraits/{mine['id']}")).status_code == 204
+        refused(await http.get(f"/v1/portraits/{mine['id']}"), 404, "no_portrait")
+        refused(await http.get(mine["thumbnail"]), 404, "no_portrait")
+
+    async def test_defaults_are_protected(self, http: httpx.AsyncClient) -> None:
+        refused(await http.delete("/v1/portraits/anna"), 403, "portrait_protected")
+
+    async def test_a_deleted_portrait_stays_with_its_session(self, server: Running, http: httpx.AsyncClient) -> None:
+        mine = (await http.post("/v1/portraits", files={"photo": PNG})).json()["id"]
+        async with Caller(server.url, fields={"portrait": mine}) as caller:
+            await caller.create()
+            await http.delete(f"/v1/portraits/{mine}")
+            await caller.call()
+            refused(await http.post("/v1/sessions", json=session(portrait=mine)), 404, "no_portrait")
+
+    async def test_refusals(self, http: httpx.AsyncClient) -> None:
+        message = refused(await http.post("/v1/portraits", files={"photo": b"bad"}), 422, "no_face")
+        assert message == "no face was found; choose a photo that shows one"
+        refused(await http.post("/v1/portraits", json={}), 422, "invalid")
+        refused(await http.post("/v1/portraits", files={"photo": b"x" * 26_000_000}), 413, "too_large")
+        long = await http.post("/v1/portraits", files={"photo": PNG}, data={"name": "x" * 81})
+        refused(long, 422, "invalid")
+        for path in ("..%2f..%2fetc%2fpasswd", "UPPER", "x" * 100):
+            refused(await http.get(f"/v1/portraits/{path}"), 404, "no_portrait" if "%" not in path else "not_found")
+
+
+class TestCreation:
+    async def test_what_comes_back(self, http: httpx.AsyncClient) -> None:
+        response = await http.post(
+            "/v1/sessions", json=session(seed=7, size=256, emotion={"happiness": 0.5, "AU4": 0.1})
+        )
+        assert response.status_code == 201
+        body = response.json()
+        assert body.keys() == {"id", "token", "ice_servers", "control"} and len(body["token"]) >= 40
+        assert body["control"] == f"/v1/sessions/{body['id']}/control"
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"source": "file"}, {"seed": -1}, {"seed": "7"}, {"seed": 1 << 32}, {"size": 500}, {"size": 4096},
+            {"more": 1}, {"emotion": {"joy": 1}}, {"emotion": {"happiness": 2}}, {"emotion": {"AU99": 1}},
+            {"emotion": []}, {"portrait": 3},
+        ],
+    )  # fmt: skip
+    async def test_bad_fields(self, http: httpx.AsyncClient, fields: dict[str, Any]) -> None:
+        message = refused(await http.post("/v1/sessions", json=session(**fields)), 422, "invalid")
+        assert next(iter(fields)) in message
+
+    async def test_bad_bodies(self, http: httpx.AsyncClient) -> None:
+        refused(
+            await http.post("/v1/sessions", content=b"{", headers={"content-type": "application/json"}),
+            400,
+            "malformed",
+        )
+        body = b'{"portrait": "anna", "source": "microphone", "emotion": {"AU4": NaN}}'
+        response = await http.post("/v1/sessions", content=body, headers={"content-type": "application/json"})
+        assert response.status_code in (400, 422)
+        refused(await http.post("/v1/sessions", json={"portrait": "x" * 1_000_000}), 413, "too_large")
+        refused(await http.post("/v1/sessions", json=session(portrait="nobody")), 404, "no_portrait")
+
+    async def test_full(self, http: httpx.AsyncClient) -> None:
+        for _ in range(2):
+            assert (await http.post("/v1/sessions", json=session())).status_code == 201
+        response = await http.post("/v1/sessions", json=session())
+        refused(response, 503, "full")
+        assert int(response.headers["retry-after"]) > 0
+
+    async def test_a_place_becomes_free(self, http: httpx.AsyncClient) -> None:
+        for _ in range(5):
+            body = (await http.post("/v1/sessions", json=session())).json()
+            path, auth = f"/v1/sessions/{body['id']}", {"Authorization": f"Bearer {body['token']}"}
+            assert (await http.delete(path, headers=auth)).status_code == 204
+            refused(await http.delete(path, headers=auth), 404, "no_session")
+
+
+class TestTokensAndOrigins:
+    async def test_every_session_call_needs_the_token(self, http: httpx.AsyncClient) -> None:
+        body = (await http.post("/v1/sessions", json=session())).json()
+        path = f"/v1/sessions/{body['id']}"
+        for auth in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {body['token']}"}):
+            refused(
+                await http.post(f"{path}/offer", json={"sdp": "x", "type": "offer"}, headers=auth), 401, "unauthorized"
+            )
+            refused(await http.patch(f"{path}/offer", json={"candidates": []}, headers=auth), 401, "unauthorized")
+            refused(await http.delete(path, headers=auth), 401, "unauthorized")
+
+    async def test_foreign_pages_may_not_call(self, server: Running, http: httpx.AsyncClient) -> None:
+        refused(
+            await http.post("/v1/sessions", json=session(), headers={"Origin": "https://evil.example"}),
+            403,
+            "origin_refused",
+        )
+        assert (await http.post("/v1/sessions", json=session(), headers={"Origin": server.url})).status_code == 201
+
+    async def test_control_closes_with_the_reason(self, server: Running) -> None:
+        async with Caller(server.url) as caller:
+            await caller.create()
+            url = caller.control_url
+            wrong = {url + "x": 4401, url.replace(caller.session["id"], "0" * 32): 4404, url.partition("?")[0]: 4401}
+            for address, code in wrong.items():
+                async with connect(address) as control:
+                    with pytest.raises(ConnectionClosed) as closed:
+                        await control.recv()
+                    assert closed.value.rcvd and closed.value.rcvd.code == code
+            async with connect(url, origin="https://evil.example") as control:  # type: ignore[arg-type]
+                with pytest.raises(ConnectionClosed) as closed:
+                    await control.recv()
+                assert closed.value.rcvd and closed.value.rcvd.code == 4403
+
+    async def test_the_token_may_travel_as_a_subprotocol(self, server: Running) -> None:
+        async with Caller(server.url) as caller:
+            await caller.create()
+            protocols = [Subprotocol("les-avatar"), Subprotocol(f"token.{caller.session['token']}")]
+            async with connect(caller.control_url.partition("?")[0], subprotocols=protocols) as control:
+                assert control.subprotocol == "les-avatar"
+                assert json.loads(await control.recv())["type"] == "state"
+
+
+class TestOffers:
+    @pytest.mark.parametrize(
+        "sdp",
+        [
+            "x",
+            "v=0\r\n",
+            "v=0\r\nm=audio",
+            "v=0\r\no=- 1 1 IN IP4 0\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n",
+        ],
+    )
+    async def test_unusable_sdp(self, server: Running, http: httpx.AsyncClient, sdp: str) -> None:
+        async with Caller(server.url) as caller:
+            path = f"/v1/sessions/{(await caller.create())['id']}/offer"
+            refused(await http.post(path, json={"sdp": sdp, "type": "offer"}, headers=caller.auth), 422, "bad_offer")
+            refused(await http.post(path, json={"sdp": sdp, "type": "answer"}, headers=caller.auth), 422, "invalid")
+            candidate = {"candidate": "candidate:1 1 udp 1 192.0.2.7 9 typ host", "sdpMid": "0"}
+            refused(await http.patch(path, json={"candidates": [candidate]}, headers=caller.auth), 409, "no_offer")
+            await caller.call()  # and the session goes on
+            refused(
+                await http.patch(path, json={"candidates": [{"candidate": "nonsense"}]}, headers=caller.auth),
+                422,
+                "invalid",
+            )
+            refused(await http.patch(path, json={"candidates": [candidate] * 65}, headers=caller.auth), 422, "invalid")
+            answer = await http.post(path, json={"sdp": sdp, "type": "offer"}, headers=caller.auth)
+            refused(answer, 422, "bad_offer")
+            count = len(caller.pictures)
+            await until(lambda: len(caller.pictures) > count + 5)  # a bad offer does not end the call
+
+
+class TestControl:
+    async def test_bad_messages_are_answered_and_the_socket_lives(self, server: Running) -> None:
+        async with Caller(server.url) as caller:
+            await caller.create()
+            async with connect(caller.control_url, max_size=None) as control:
+                assert json.loads(await control.recv())["status"] == "waiting"
+                for message, code in (
+                    ("x" * 1_000_000, "too_large"), ("{", "malformed"), (b"\x00\xff", "malformed"),
+                    ('{"type": "motion.set", "head": NaN}', "malformed"),
+                    ('{"type": "motion.set", "head": 7}', "invalid"),
+                ):  # fmt: skip
+                    await control.send(message)
+                    assert json.loads(await control.recv())["code"] == code
+                await control.send('{"type": "ping", "id": 1}')
+                assert json.loads(await control.recv()) == {"type": "pong", "id": 1}
+
+    async def test_the_newer_socket_takes_over(self, server: Running) -> None:
+        async with Caller(server.url) as caller:
+            await caller.create()
+            async with connect(caller.control_url) as first, connect(caller.control_url) as second:
+                await first.recv()
+                with pytest.raises(ConnectionClosed) as closed:
+                    await first.recv()
+                assert closed.value.rcvd and closed.value.rcvd.code == 4409
+                assert json.loads(await second.recv())["type"] == "state"
+                await second.send('{"type": "ping"}')
+                assert json.loads(await second.recv())["type"] == "pong"
+
+    async def test_motion_reaches_the_engine(self, server: Running) -> None:
+        async with Caller(server.url) as caller:
+            await caller.create()
+            async with connect(caller.control_url) as control:
+                await control.recv()
+                await control.send('{"type": "motion.set", "head": 0.25}')
+                assert json.loads(await control.recv())["motion"] == {"head": 0.25, "gaze": 1.0, "blink": 1.0}
+                await until(lambda: server.engine.streams[-1].motion is not None)
+                motion = server.engine.streams[-1].motion
+                assert motion is not None and motion.head == 0.25
+
+
+class TestTheServerStops:
+    async def test_with_a_word_to_every_client(self, tmp_path: Path) -> None:
+        async with running(tmp_path, FakeEngine()) as server, Caller(server.url) as caller:
+            await caller.create()
+            control = await connect(caller.control_url)
+            await control.recv()
+            del caller.session
+        assert [json.loads(message) async for message in control] == [{"type": "closed", "reason": "shutdown"}]

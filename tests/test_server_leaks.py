@@ -1,0 +1,75 @@
+"""Nothing of a session stays behind: no task, thread, socket or object."""
+
+import asyncio
+import gc
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from server.call import Call
+from server.live import LiveSession
+from server.peer import Peer
+from tests.server_fakes import Caller, FakeStream, Tone
+from tests.server_running import Running, running, until
+
+OURS = (LiveSession, Peer, Call, FakeStream)
+
+
+def alive() -> list[object]:
+    gc.collect()
+    return [thing for thing in gc.get_objects() if isinstance(thing, OURS)]
+
+
+def threads() -> set[str]:
+    """Names, but for the executor's workers, which stay for the next call."""
+    return {thread.name for thread in threading.enumerate() if not thread.name.startswith(("asyncio_", "AnyIO"))}
+
+
+def sockets() -> int:
+    links = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
+    return sum(os.path.exists(link) and os.readlink(link).startswith("socket:") for link in links)
+
+
+async def call_once(server: Running) -> None:
+    async with Caller(server.url, Tone(lambda second: True)) as caller:
+        await caller.call()
+        await until(lambda: len(caller.pictures) > 10)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="counts sockets by /proc")
+class TestAfterACall:
+    async def test_everything_is_released(self, tmp_path: Path) -> None:
+        async with running(tmp_path) as server:
+            await call_once(server)
+            server.engine.streams.clear()
+            await until(lambda: not alive())
+            tasks, names, open_sockets = len(asyncio.all_tasks()), threads(), sockets()
+            for _ in range(3):
+                await call_once(server)
+            server.engine.streams.clear()
+            await until(lambda: not alive() and len(asyncio.all_tasks()) <= tasks and sockets() <= open_sockets)
+            assert threads() <= names and len(server.place.sessions) == 0
+
+    async def test_a_vanished_client_is_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("server.live.SILENT_CLIENT_S", 1.0)
+        monkeypatch.setattr("server.session.GRACE_S", 0.5)
+        async with running(tmp_path) as server, Caller(server.url, Tone(lambda second: True)) as caller:
+            await caller.call()
+            vanish(caller)
+            await until(lambda: len(server.place.sessions) == 0)
+
+    async def test_a_client_that_never_offers_is_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("server.session.FIRST_OFFER_S", 0.3)
+        async with running(tmp_path) as server, Caller(server.url) as caller:
+            await caller.create()
+            await until(lambda: len(server.place.sessions) == 0)
+
+
+def vanish(caller: Caller) -> None:
+    """Pulls the plug: from now on nothing of the client's leaves, not even a goodbye."""
+    assert caller.connection
+    ice = caller.connection.getTransceivers()[0].receiver.transport.transport._connection
+    for protocol in ice._protocols:
+        protocol.transport.abort()
