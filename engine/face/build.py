@@ -12,6 +12,10 @@ from engine.face.build_shapes import shapes
 from engine.face.head import PATH, Part
 from engine.face.source import base_mesh
 
+# Set by eye on the neutral head: between the jaw's joints, and where the skull sits on the spine.
+JAW_PIVOT = np.array([0, -0.42, -0.95], np.float32)
+SKULL_PIVOT = np.array([0, -0.75, -1.35], np.float32)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -24,22 +28,21 @@ def main() -> None:
     moved = shapes(mesh, cut, rings)
     triangle, weights = anchors(cut, rings, options.landmark_model)
     options.output.parent.mkdir(exist_ok=True)
-    np.savez_compressed(
-        options.output,
-        vertices=cut.vertices.astype(np.float32),
-        triangles=cut.triangles.astype(np.uint16),
-        part=cut.part,
-        uv=cut.uv.astype(np.float16),
-        shapes=_half(moved),
-        identity=_half(identity_directions(mesh, cut)),
-        landmark_triangle=triangle.astype(np.uint16),
-        landmark_weights=weights.astype(np.float32),
-        eye_centre=cut.eye_centre.astype(np.float32),
-        eye_radius=np.float32(cut.eye_radius),
-        jaw_pivot=np.array([0, -0.42, -0.95], np.float32),
-        skull_pivot=np.array([0, -0.75, -1.35], np.float32),
-        **{f"ring_{name}": ring.astype(np.int32) for name, ring in rings.items()},
-    )
+    arrays = {
+        "vertices": cut.vertices.astype(np.float32),
+        "triangles": cut.triangles.astype(np.uint16),
+        "part": cut.part,
+        "uv": cut.uv.astype(np.float16),
+        "shapes": _half(moved),
+        "identity": _half(identity_directions(mesh, cut)),
+        "landmark_triangle": triangle.astype(np.uint16),
+        "landmark_weights": weights.astype(np.float32),
+        "eye_centre": cut.eye_centre.astype(np.float32),
+        "eye_radius": np.float32(cut.eye_radius),
+        "jaw_pivot": JAW_PIVOT,
+        "skull_pivot": SKULL_PIVOT,
+    }
+    np.savez_compressed(options.output, **arrays, **{f"ring_{name}": ring for name, ring in rings.items()})  # type: ignore[arg-type]
     print(f"{len(cut.vertices)} vertices, {len(cut.triangles)} triangles, {options.output.stat().st_size / 1e6:.2f} MB")
 
 

@@ -1,4 +1,4 @@
-"""Directions in which heads differ: the principal components of the source's own morphs, made symmetric, without pose."""
+"""Directions in which heads differ: principal components of the source's own morphs, symmetric, without pose."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ def identity_directions(mesh: BaseMesh, cut: Cut) -> Floats:
     u, s, vt = np.linalg.svd(flat, full_matrices=False)
     del u
     directions = vt[:DIRECTIONS] * s[:DIRECTIONS, None] / np.sqrt(len(flat))
-    return directions.reshape(-1, *morphs.shape[1:])
+    return np.asarray(directions.reshape(-1, *morphs.shape[1:]))
 
 
 def _details(mesh: BaseMesh, cut: Cut) -> Iterator[Floats]:

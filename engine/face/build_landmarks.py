@@ -1,4 +1,4 @@
-"""Where MediaPipe's 478 landmarks sit on the mesh: detected on a drawing of it, then tied to the contours they stand for."""
+"""Where MediaPipe's 478 landmarks sit on the mesh: detected on a drawing of it, then tied to their contours."""
 
 from pathlib import Path
 

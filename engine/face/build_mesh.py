@@ -1,4 +1,4 @@
-"""Cuts the head out of the body: what a camera can see of it, in inter-ocular distances, and the rings around its openings."""
+"""Cuts the head out of the body: what a camera can see of it, and the rings around its openings."""
 
 from collections import defaultdict
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The 63 shapes: ARKit's 52 as the source has them, with lids that truly close, and eleven more for the units ARKit lacks."""
+"""The 63 shapes: ARKit's 52 as the source has them, with lids that truly close, and eleven for what ARKit lacks."""
 
 import numpy as np
 

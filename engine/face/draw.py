@@ -52,7 +52,7 @@ def draw(
     picture = colour * spread(tint.astype(np.float64)) * shade[..., None]
     picture[seen.triangle < 0] = BACKGROUND
     small = picture.reshape(size, 2, size, 2, 3).mean((1, 3))
-    return np.round(np.clip(small, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.round(np.clip(small, 0, 1) * 255), np.uint8)
 
 
 def _eye_colour(points: Floats, eyes: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """What each axis of the Linear Emotion Space does to the face model: a readable table, and the same as a matrix.
 
-Units and ARKit shapes are matched after the ARKit-to-FACS cheat sheet (M. Ozel) and the FACS manual's descriptions; units
-that ARKit lacks have shapes of their own. A star stands for Left and Right.
+Units and ARKit shapes are matched after the ARKit-to-FACS cheat sheet (M. Ozel) and the FACS manual's descriptions;
+units that ARKit lacks have shapes of their own. A star stands for Left and Right.
 """
 
 from collections.abc import Iterator, Mapping
@@ -45,7 +45,7 @@ ONE_SIDED = ("1", "2", "4", "6", "10", "12", "14")
 
 
 def _rows() -> Iterator[dict[str, float]]:
-    """The 41 axes' weights by coefficient, in the order of the space: 27 units, then left and right of the one-sided."""
+    """The 41 axes' weights by coefficient, in the space's order: 27 units, then left and right of the one-sided."""
     for shapes in UNIT_SHAPES.values():
         yield dict(_both(shapes))
     for unit in ONE_SIDED:

@@ -38,7 +38,8 @@ class BaseMesh:
 
 def base_mesh() -> BaseMesh:
     """The mesh with its helpers (eyes, teeth, tongue, lashes)."""
-    vertices, texture, quads, groups, uv_of = [], [], [], [], {}
+    vertices, texture, quads, groups = [], [], [], []
+    uv_of: dict[int, int] = {}
     group = ""
     for line in (data_dir() / "mpfb2/3dobjs/base.obj").read_text().splitlines():
         match line.split():

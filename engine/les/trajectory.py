@@ -2,7 +2,7 @@
 
 Each axis follows the polynomial of least jerk (Flash and Hogan 1985) from its present value and rate to the target at
 rest. A start at speed could carry that curve past its target: then the rate is cut to what reaches the target without
-passing it, and an axis that has to turn back stops first. So values stay between where an axis is and where it should be.
+passing it, and an axis that has to turn back stops first. Values stay between where an axis is and where it should be.
 """
 
 from dataclasses import dataclass
