@@ -1,0 +1,117 @@
+"""The avatar: a voice, a trajectory of the Linear Emotion Space and a seed become pictures of a portrait.
+
+The networks are loaded once and step every stream together. A `Stream` holds all that belongs to one session, so that
+streams join, leave and fail without the others. Nothing here knows of clocks, threads or the network.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.cdan import Cdan, StreamState
+from engine.face.coefficients import FACE, INDEX
+from engine.les import Les, Trajectory
+from engine.motion import Motion, MotionAmounts
+from engine.portrait import Portrait
+from engine.renderer import CpuRenderer
+from engine.tracks import rest
+from engine.units import DEFAULT_LOOK_AHEAD, FPS, FRAME_SIZE, MAX_LOOK_AHEAD
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One frame of one stream."""
+
+    frame: int
+    """Counted from 0 at the stream's opening. Its sound is the chunk fed `look_ahead` steps before."""
+    rgb: npt.NDArray[np.uint8]
+    """[size, size, 3]"""
+    coefficients: Floats
+    """[69] in the order of `engine.face.coefficients.NAMES`"""
+    les: Les
+
+
+class Stream:
+    """One session's state. Whoever steps the avatar owns it; it has no locks."""
+
+    def __init__(self, portrait: Portrait, memory: StreamState, seed: int, size: int) -> None:
+        self.portrait = portrait
+        self.size = size
+        self.frame = 0
+        """The number of the frame that comes next."""
+        self.memory = memory
+        self.motion = Motion(seed)
+        self._emotion = Trajectory()
+
+    def set_emotion(self, target: Les, *, transition_s: float, hold_s: float | None = None) -> int:
+        """Eases to `target` from the next frame on; returns the number of the first frame that shows it."""
+        # With a transition, the next frame is where the way begins; the one after it is the first that differs.
+        self._emotion.set(target, self._now, transition_s=transition_s, hold_s=hold_s)
+        return self.frame + (1 if transition_s else 0)
+
+    def set_motion(self, amounts: MotionAmounts) -> None:
+        """How much the portrait moves of its own accord from the next frame on."""
+        self.motion.amounts = amounts
+
+    def emotion(self) -> Les:
+        """Where the trajectory is at the next frame."""
+        return self._emotion.value(self._now)
+
+    @property
+    def _now(self) -> float:
+        return self.frame / FPS
+
+
+class Avatar:
+    """The networks, for any number of streams. For one thread."""
+
+    def __init__(self, *, look_ahead: int = DEFAULT_LOOK_AHEAD, threads: int = 1) -> None:
+        if not 0 <= look_ahead <= MAX_LOOK_AHEAD:
+            raise ValueError(f"the look-ahead must be 0 to {MAX_LOOK_AHEAD} frames, not {look_ahead}")
+        self.look_ahead = look_ahead
+        self._threads = threads
+        self._cdan = Cdan(threads=threads)
+        self._renderers: dict[int, CpuRenderer] = {}
+
+    def open(self, portrait: Portrait, *, seed: int = 0, size: int = FRAME_SIZE) -> Stream:
+        """A new stream of `size` x `size` pictures, in silence and neutral."""
+        if size not in self._renderers:
+            self._renderers[size] = CpuRenderer(size, threads=self._threads)
+        return Stream(portrait, self._cdan.open(), seed, size)
+
+    def step(self, work: Sequence[tuple[Stream, Floats]]) -> list[Picture]:
+        """Feeds each stream its next chunk, float32 [640] of 16 kHz sound in [-1, 1]; one picture of each in turn.
+
+        Frame n comes with chunk n, and belongs to chunk n - look_ahead.
+        """
+        if not work:
+            return []
+        emotions = [stream.emotion() for stream, _ in work]
+        heard = self._cdan.step(
+            np.stack([chunk for _, chunk in work]),
+            np.stack([les.array() for les in emotions]),
+            [self.look_ahead] * len(work),
+            [stream.memory for stream, _ in work],
+        )
+        pictures = []
+        for i, (stream, _) in enumerate(work):
+            stream.memory = heard.states[i]
+            face = _face(heard.coefficients[i], stream.motion.step(tuple(heard.prosody[i].tolist())))
+            rgb = self._renderers[stream.size].render(stream.portrait, face)
+            pictures.append(Picture(stream.frame, rgb, face, emotions[i]))
+            stream.frame += 1
+        return pictures
+
+
+def _face(driven: Floats, motion: Floats) -> Floats:
+    """[69] what the voice and the emotion [63] ask for, and the motion [69] on top."""
+    face = rest() + motion
+    face[: len(FACE)] += driven
+    np.clip(face[: len(FACE)], 0, 1, out=face[: len(FACE)])
+    for side in ("Left", "Right"):  # a lid that closes takes back what widened it
+        face[INDEX[f"eyeWide{side}"]] *= 1 - face[INDEX[f"eyeBlink{side}"]]
+    return face
