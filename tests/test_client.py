@@ -9,16 +9,16 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from engine.les import AXES, EMOTIONS
 from engine.portrait import PortraitError
-from server.app import create_app, server_config
+from server.app import Server, create_app
 from server.settings import Settings
 from tests.browser import speech
 from tests.browser.harness import CHROMIUM, SLOT_TICKS, ProbedPage, Shot, free_port, launch, wait_until_ready
 from tests.server_fakes import FakeEngine, FakeStream
+from tests.server_running import load
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium")
 
@@ -35,7 +35,7 @@ async def fake_prepare(photo: bytes, out: Path) -> dict[str, Any]:
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
     """The server in a thread; its address."""
-    server = uvicorn.Server(server_config(create_app(settings, FakeEngine, fake_prepare), settings))
+    server = Server(create_app(settings, FakeEngine, fake_prepare, load), settings)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -44,17 +44,6 @@ def serving(settings: Settings) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _portraits_need_no_engine() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.portraits.Portrait.from_bytes", lambda _: FakePortrait())
-        yield
-
-
-class FakePortrait:
-    """Something a weak dictionary can hold."""
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ def _likeness(recorded: npt.NDArray[np.float32], known: npt.NDArray[np.float32])
     power = np.cumsum(np.concatenate([[0.0], recorded.astype(np.float64) ** 2]))
     local = np.sqrt(np.maximum(power[len(known) :] - power[: -len(known)], 1e-6))
     raw = correlate(recorded.astype(np.float64), known.astype(np.float64), "valid", "fft")
-    return np.abs(raw) / (local * np.linalg.norm(known))
+    return np.asarray(np.abs(raw) / (local * np.linalg.norm(known)))
 
 
 def lag(times: Curve, values: Curve, known_times: Curve, known_values: Curve) -> float:

@@ -21,7 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
 
 from engine.units import FPS, exact_div
 
@@ -135,7 +135,7 @@ class Frames:
     def slot(self, rtp: float) -> int:
         """Which frame of the connection this one is. The probe may have missed the first; its count tells."""
         first = self.rtp[0] - SLOT_TICKS * (self.presented[0] - 1)
-        return round((rtp - first) / SLOT_TICKS)
+        return round(float(rtp - first) / SLOT_TICKS)
 
 
 class ProbedPage:
@@ -144,9 +144,13 @@ class ProbedPage:
     def __init__(self, context: BrowserContext) -> None:
         self.page: Page = context.new_page()
         self.errors: list[str] = []
-        self.page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+        self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.add_init_script(path=PROBE)
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
 
     def now(self) -> float:
         """The page's clock, ms."""
@@ -185,12 +189,13 @@ class ProbedPage:
     def heard(self) -> Sound:
         """All since `listen`."""
         taken = self.page.evaluate("probe.takeSound()")
-        samples = np.frombuffer(base64.b64decode(taken["samples"]), np.int16).astype(np.float32) / 32767
-        return Sound(samples, taken["rate"], _first_sample_at(taken))
+        samples = np.frombuffer(base64.b64decode(taken["samples"]), np.int16).astype(np.float32)
+        return Sound(samples / np.float32(32767), taken["rate"], _first_sample_at(taken))
 
 
 def _picture(data: str) -> Rgb:
     bgr = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+    assert bgr is not None
     return np.ascontiguousarray(bgr[:, :, ::-1], np.uint8)
 
 
@@ -198,4 +203,4 @@ def _first_sample_at(taken: dict[str, Any]) -> float:
     """Blocks arrive late by varying amounts, never early: the least delay seen is the clock."""
     clock = np.array(taken["clock"], np.float64)
     delay = float(np.min(clock[:, 0] - 1000 * clock[:, 1]))
-    return delay + 1000 * taken["first"] / float(taken["rate"])
+    return delay + 1000 * int(taken["first"]) / int(taken["rate"])

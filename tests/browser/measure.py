@@ -1,0 +1,130 @@
+"""`python -m tests.browser.measure [--minutes 5] [--sessions 1|2] [--json FILE]`: the promises, on a real call.
+
+A real server process with the real engine, a real Chromium, and a fake microphone that plays speech whose phone times
+are known. Prints a table; exit status 1 when a promise is missed. It loads the machine: run nothing beside it.
+"""
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Playwright, ViewportSize, expect, sync_playwright
+
+from server.settings import data_home
+from tests.browser import checks, speech
+from tests.browser.harness import ProbedPage, launch, server_process
+from tests.browser.landmarks import Detector
+from tests.browser.report import Row, as_json, table
+
+MEGABYTE = 1e6
+WINDOW: ViewportSize = {"width": 900, "height": 900}
+SETTLE_S = 5.0
+LOOK_EVERY_S = 2.0
+
+
+@dataclass
+class Memory:
+    """Resident megabytes of the server process, as they are looked at."""
+
+    pid: int
+    seen: list[tuple[float, float]] = field(default_factory=list)
+
+    def now(self) -> float:
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        megabytes = pages * resource.getpagesize() / MEGABYTE
+        self.seen.append((time.monotonic(), megabytes))
+        return megabytes
+
+    def growth_per_minute(self, since: float) -> float:
+        """MB a minute, by a straight line through what was seen since then."""
+        points = np.array([(at / 60, rss) for at, rss in self.seen if at >= since])
+        return float(np.polyfit(points[:, 0], points[:, 1], 1)[0])
+
+
+@contextmanager
+def calling(playwright: Playwright, url: str, microphone: Path, portrait: str) -> Iterator[tuple[ProbedPage, float]]:
+    """A call from a fresh browser, and the ms from the click to the first frame: nothing was connected before."""
+    browser = launch(playwright, microphone)
+    context = browser.new_context(viewport=WINDOW, reduced_motion="reduce", bypass_csp=True)
+    probed = ProbedPage(context)
+    probed.page.goto(url)
+    probed.page.get_by_role("button", name=portrait, exact=True).click()
+    probed.page.evaluate("addEventListener('click', () => (window.clicked ??= performance.now()), true)")
+    probed.page.get_by_role("button", name="Call", exact=True).click()
+    expect(probed.page.locator("#status")).to_have_text("In a call", timeout=15_000)
+    probed.wait_for_frames(1)
+    try:
+        yield probed, float(probed.frames().shown[0]) - float(probed.page.evaluate("clicked"))
+    finally:
+        probed.page.goto("about:blank")
+        browser.close()
+
+
+@dataclass(frozen=True)
+class Options:
+    minutes: float
+    sessions: int
+    portraits: Path
+
+
+def measure(options: Options, playwright: Playwright, directory: Path) -> list[Row]:
+    clip, detector, portrait = speech.measured_clip(), Detector(), options.portraits / "anna.portrait"
+    microphone = clip.write(directory / "speech.wav")
+    silence = speech.silence(10.0).write(directory / "silence.wav")
+    with ExitStack() as open, server_process("--portraits", str(options.portraits)) as served:
+        memory = Memory(served.pid)
+        rows = [Row("server without a session", memory.now(), "MB")]
+        first, wait = open.enter_context(calling(playwright, served.url, microphone, "Anna"))
+        rows += [Row("click to first frame", wait, "ms", 1500)]
+        seen, found = checks.lip_sync(first, clip, detector, portrait, "at the start")
+        rows += found + (checks.articulation(seen) if seen else [])
+        one = memory.now()
+        rows += [Row("server with one session", one, "MB", 1200)]
+        others = []
+        if options.sessions == 2:
+            others = [open.enter_context(calling(playwright, served.url, silence, "Zola"))[0]]
+            time.sleep(SETTLE_S)
+            rows += [Row("server, a further session", memory.now() - one, "MB", 150)]
+        rows += run(options.minutes, memory, [first, *others])
+        rows += [row for other in others for row in checks.isolation(other, detector)]
+        rows += checks.lip_sync(first, clip, detector, portrait, f"after {options.minutes:g} minutes")[1]
+        return rows + checks.emotion_changes(first) + checks.expressions(first, detector)
+
+
+def run(minutes: float, memory: Memory, pages: Sequence[ProbedPage]) -> list[Row]:
+    """The calls left alone."""
+    begun, since = time.monotonic(), [probed.now() for probed in pages]
+    while time.monotonic() - begun < 60 * minutes:
+        pages[0].page.wait_for_timeout(1000 * LOOK_EVERY_S)
+        memory.now()
+    names = [""] if len(pages) == 1 else [f"call {i + 1}: " for i in range(len(pages))]
+    rows = [
+        row for probed, at, name in zip(pages, since, names, strict=True) for row in checks.steadiness(probed, at, name)
+    ]
+    return [*rows, Row("server's memory grows by", memory.growth_per_minute(begun), "MB a minute", 2)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.browser.measure", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5.0, help="of undisturbed call (5)")
+    parser.add_argument("--sessions", type=int, choices=(1, 2), default=1)
+    parser.add_argument("--portraits", type=Path, default=data_home() / "portraits", help="the server's, see serve")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too")
+    given = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
+        rows = measure(Options(given.minutes, given.sessions, given.portraits), playwright, Path(directory))
+    print(table(rows))
+    if given.json:
+        given.json.write_text(as_json(rows))
+    return int(any(row.kept is False for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
