@@ -7,11 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face import Head, Part
+from engine.face.coefficients import FACE
 from engine.portrait import layers_eyes, layers_mouth
 from engine.portrait.fit import Fit
 from engine.portrait.layers_fields import Places, Slits, fields, place, pose_maps
 from engine.portrait.layers_layout import EYE, FRAME, LEFT, MOUTH, RIGHT, SIDE, Array, Window, texture
 from engine.portrait.layers_mesh import look
+from engine.portrait.layers_snap import snap
 from engine.portrait.layers_slit import Slit, straight, trace
 
 # The landmark mesh's own numbering, from corner to corner.
@@ -28,6 +30,9 @@ _LID_LOWER = {
 _BROW = {LEFT: [295, 282, 283], RIGHT: [65, 52, 53]}  # its lower edge
 _IRIS = {LEFT: 473, RIGHT: 468}  # its centre, before the four points of its rim
 _CHIN = 152
+_SHADE = np.array([26, 10, 8], np.float32)  # the colour of shadows in mouth and eyes
+_LIP_SHADE, _LIP_SHADOW = 0.6, 9  # the upper lip's: opacity, units
+_LID_SHADE, _LID_SHADOW = 0.45, 4  # the upper lid's
 
 
 def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
@@ -36,7 +41,7 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
     slits = find_slits(landmarks)
     places = place(slits)
     skin = head.triangles[head.part == Part.SKIN]
-    surface = look(fit.vertices, skin)
+    surface = look(snap(fit.vertices, head.rings, slits.mouth, slits.eyes), skin)
     eyes = float(np.hypot(*(landmarks[_IRIS[LEFT], :2] - landmarks[_IRIS[RIGHT], :2])))
     layers: dict[str, npt.NDArray[Any]] = {
         "source": fit.source.astype(np.float32),
@@ -47,7 +52,8 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
     poses = pose_maps(surface, fit.vertices[:, 2], landmarks, places)
     layers |= poses
     layers |= _pictures(fit, slits, places)
-    layers |= _sprites(fit, head, slits, places, eyes, poses["frame_pose"][0])
+    lip = _lip(layers["mouth_maps"], slits.mouth, places.mouth)
+    layers |= _sprites(fit, head, slits, places, eyes, poses["frame_pose"][0], lip)
     return layers
 
 
@@ -62,7 +68,7 @@ def find_slits(landmarks: Array) -> Slits:
 
 def _eye(landmarks: Array, side: int) -> Slit:
     lower, upper = _LID_LOWER[side], _LID_UPPER[side]
-    eye = straight(landmarks, (lower[0], lower[-1]), -1, lip=0.4, fringe=1.3)
+    eye = straight(landmarks, (lower[0], lower[-1]), -1, lip=0.9, fringe=1.3)
     lid, brow = landmarks[upper, 1].min(), landmarks[_BROW[side], 1].max()
     wide = float(landmarks[lower, 1].max() - lid)
     return trace(landmarks, lower, upper, replace(eye, depth=0.8 * max(float(lid - brow), 14), reach=3 * wide))
@@ -70,33 +76,50 @@ def _eye(landmarks: Array, side: int) -> Slit:
 
 def _pictures(fit: Fit, slits: Slits, places: Places) -> dict[str, npt.NDArray[np.uint8]]:
     """The head with its holes, the patches over them, and what lies behind it all."""
+    lower = slits.mouth.cover(texture(MOUTH), places.mouth, 8)
+    mouth = np.dstack([layers_eyes.cut(fit.picture, MOUTH, places.mouth), np.round(lower * 255).astype(np.uint8)])
+    lids = [_lid(fit, slit, at) for slit, at in zip(slits.eyes, places.eyes, strict=True)]
+    return {"person": _person(fit, slits), "background": fit.background, "lower": mouth, "lids": np.stack(lids)}
+
+
+def _person(fit: Fit, slits: Slits) -> npt.NDArray[np.uint8]:
+    """RGBA: the photo cut out of its background, with holes; the upper lip's shadow lies in the mouth's."""
     whole = texture(Window(SIDE, SIDE, 1))
     cut = np.zeros((whole.rows, whole.cols), np.float32)
     for slit in slits.all():
         np.maximum(cut, slit.hole(whole, (0, 0)), out=cut)
-    alpha = np.round(fit.matte * (1 - cut)).astype(np.uint8)
-    lower = slits.mouth.cover(texture(MOUTH), places.mouth, 8)
-    lids = [slit.cover(texture(EYE), at, 5) for slit, at in zip(slits.eyes, places.eyes, strict=True)]
-
-    def patch(window: Window, origin: tuple[float, float], cover: Array) -> npt.NDArray[np.uint8]:
-        return np.dstack([layers_eyes.cut(fit.picture, window, origin), np.round(cover * 255).astype(np.uint8)])
-
-    return {
-        "person": np.dstack([fit.picture, alpha]),
-        "background": fit.background,
-        "lower": patch(MOUTH, places.mouth, lower),
-        "lids": np.stack([patch(EYE, at, c) for at, c in zip(places.eyes, lids, strict=True)]),
-    }
+    shade = _LIP_SHADE * cut * slits.mouth.shadow(whole, (0, 0), _LIP_SHADOW, of_base=True)
+    return _shaded(fit.picture, fit.matte / np.float32(255) * (1 - cut), shade)
 
 
-def _sprites(fit: Fit, head: Head, slits: Slits, places: Places, eyes: float, z: Array) -> dict[str, npt.NDArray[Any]]:
-    """Pictures that move as rigid plates: the mouth's inside, the whites, the irises; in this order."""
+def _lid(fit: Fit, slit: Slit, at: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    """RGBA: an upper lid, and the shadow it casts on the eyeball."""
+    cover = slit.cover(texture(EYE), at, 5)
+    shade = _LID_SHADE * slit.shadow(texture(EYE), at, _LID_SHADOW, of_base=False)
+    return _shaded(layers_eyes.cut(fit.picture, EYE, at), cover, shade * (1 - cover))
+
+
+def _shaded(picture: npt.NDArray[np.uint8], opacity: Array, shade: Array) -> npt.NDArray[np.uint8]:
+    """RGBA of a layer with `opacity` [h, w] and, where it is clear, of a `shade` of _SHADE."""
+    alpha = opacity + shade * (1 - opacity)
+    share = (opacity / np.maximum(alpha, 1e-3))[..., None]
+    colour = np.where(shade[..., None] > 0, _SHADE + (picture - _SHADE) * share, picture)
+    return np.round(np.dstack([colour, alpha * 255])).astype(np.uint8)
+
+
+def _sprites(
+    fit: Fit, head: Head, slits: Slits, places: Places, eyes: float, z: Array, lip: Array
+) -> dict[str, npt.NDArray[Any]]:
+    """Pictures that move as rigid plates: the mouth's inside, the whites, the irises, the tongue put out; in this order."""
     whites, irises, box, depth, moves = [], [], [*layers_mouth.boxes(slits.mouth, eyes)], [], []
     for part in (Part.UPPER_TEETH, Part.TONGUE, Part.LOWER_TEETH, Part.UPPER_TEETH):
         own = np.unique(head.triangles[head.part == part])
         depth.append(_depth(z, slits.mouth) - (0.35 if part == Part.TONGUE else 0.12) * eyes)
-        moves.append(fit.shapes[:, own].mean(1))
+        front = own[fit.vertices[own, 2] >= np.percentile(fit.vertices[own, 2], 70)]
+        moves.append(fit.shapes[:, front].mean(1))
     depth[0] -= 0.3 * eyes
+    depth.append(_depth(z, slits.mouth))
+    moves.append(lip)
     for side in (LEFT, RIGHT):
         slit, at = slits.eyes[side], places.eyes[side]
         iris, rim = fit.landmarks[_IRIS[side]], fit.landmarks[_IRIS[side] + 1 : _IRIS[side] + 5, :2]
@@ -109,7 +132,7 @@ def _sprites(fit: Fit, head: Head, slits: Slits, places: Places, eyes: float, z:
         front = own[np.argsort(fit.vertices[own, 2])[-6:]]
         depth += [_depth(z, slit)] * 2
         moves += [np.zeros_like(fit.shapes[:, 0]), fit.shapes[:, front].mean(1)]
-    order = [0, 1, 2, 3, 4, 6, 5, 7]  # whites before irises
+    order = [0, 1, 2, 3, 5, 7, 6, 8, 4]  # whites before irises; the tongue that is put out lies over the lip
     light = np.percentile(np.concatenate([w.reshape(-1, 3) for w in whites]), 85, axis=0) / 235
     return {
         "mouth_pictures": layers_mouth.pictures(np.clip(light, 0.3, 1).astype(np.float32)),
@@ -125,3 +148,10 @@ def _depth(z: Array, slit: Slit) -> float:
     """Of the skin about the middle of a slit, from the frame's lattice."""
     column, row = ((slit.start + slit.end) / 2 / FRAME.cell).astype(int)
     return float(z[row, column])
+
+
+def _lip(mouth_maps: Array, slit: Slit, at: tuple[float, float]) -> Array:
+    """[63, 3]: what moves the middle of the lower lip's edge."""
+    middle = slit.point(np.zeros(1, np.float32), slit.edges(np.zeros(1, np.float32))[1])[0]
+    column, row = ((middle - np.array(at)) / MOUTH.cell).astype(int)
+    return mouth_maps[: len(FACE), :, row, column]

@@ -44,7 +44,7 @@ def white(picture: Picture, slit: Slit, iris: Array, radius: float, origin: Orig
     light = colours.mean(-1)
     clear &= light >= np.percentile(light[clear], 50)  # not the shadow and the veins at the lids
     filled = extend(colours, clear)
-    share = smoothstep(0.8, 2.5, within) * smoothstep(1.12, 1.3, away)
+    share = smoothstep(1.5, 4, within) * smoothstep(1.12, 1.3, away)
     return _bytes(filled + (colours - filled) * share[..., None])
 
 
@@ -62,7 +62,7 @@ def iris_disk(picture: Picture, slit: Slit, iris: Array, radius: float) -> Pictu
     filled = _rings(colours, clear, away)
     mirrored = clear[::-1]
     filled = np.where((mirrored & (away < 1.02))[..., None], colours[::-1], filled)
-    share = smoothstep(0.8, 2, within)
+    share = smoothstep(1.2, 3, within)
     alpha = 255 * (1 - smoothstep(1.0, 1.14, away))
     return _bytes(np.dstack([filled + (colours - filled) * share[..., None], alpha]))
 

@@ -54,5 +54,5 @@ def texture(window: Window) -> Window:
 
 
 LEFT, RIGHT = 0, 1  # the person's own eyes, in this order everywhere
-CAVITY, TONGUE, LOWER_TEETH, UPPER_TEETH = range(4)  # the mouth's pictures, back to front
+CAVITY, TONGUE, LOWER_TEETH, UPPER_TEETH, TONGUE_OUT = range(5)  # the mouth's pictures, back to front
 MOUTH_COLUMNS, EYE_COLUMNS = 9, 7  # where the distance between the lips, and between the lids, is watched

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from engine.portrait.layers_layout import CAVITY, LOWER_TEETH, TONGUE, UPPER_TEETH, Array
+from engine.portrait.layers_layout import CAVITY, LOWER_TEETH, TONGUE, TONGUE_OUT, UPPER_TEETH, Array
 from engine.portrait.layers_slit import Slit
 
 Picture = npt.NDArray[np.uint8]
@@ -32,9 +32,10 @@ class _Sprite(NamedTuple):
 
 _SPRITES = {
     CAVITY: _Sprite("cavity.png", 74, 74, 16, 0.22),
-    TONGUE: _Sprite("tongue.png", 44, 21, 10, 0.55),
+    TONGUE: _Sprite("tongue.png", 44, 21, 9, 0.5),
     LOWER_TEETH: _Sprite("lower_teeth.png", 56, 24, 8, 0.78),
-    UPPER_TEETH: _Sprite("upper_teeth.png", 64, 24, -5.5, 0.9),
+    UPPER_TEETH: _Sprite("upper_teeth.png", 64, 24, -4.8, 0.9),
+    TONGUE_OUT: _Sprite("tongue.png", 25, 17, 8.5, 1.0),
 }
 
 
@@ -46,7 +47,7 @@ def _picture(file: str) -> Picture:
 
 
 def pictures(light: Array) -> Picture:
-    """RGBA [4, ROWS, COLS] back to front. `light` [3]: the colour in which white appears, 0..1."""
+    """RGBA [5, ROWS, COLS] back to front. `light` [3]: the colour in which white appears, 0..1."""
     toned = []
     for kind in sorted(_SPRITES):
         sprite = _SPRITES[kind]
@@ -54,6 +55,8 @@ def pictures(light: Array) -> Picture:
         rgba[..., :3] *= light * sprite.tone
         if kind == CAVITY:
             rgba = _throat(rgba)
+        if kind == TONGUE_OUT:
+            rgba = _blade(rgba)
         toned.append(np.clip(np.round(rgba), 0, 255).astype(np.uint8))
     return np.stack(toned)
 
@@ -68,8 +71,21 @@ def _throat(rgba: Array) -> Array:
     return np.dstack([middle + (colour - middle) * inside, 255 * np.clip((1 - far) / 0.15, 0, 1)]).astype(np.float32)
 
 
+def _blade(rgba: Array) -> Array:
+    """The tongue as it hangs out: its flesh in the shape of a U, round at the sides, a groove, lost in the dark above."""
+    skin = cv2.resize(rgba[60:150, 50:206, :3], (COLS, ROWS), interpolation=cv2.INTER_CUBIC)
+    y, x = np.meshgrid(np.linspace(0, 1, ROWS), np.linspace(-1, 1, COLS), indexing="ij")
+    half = 0.97 * np.clip(0.8 + 0.5 * y, 0, 1) * np.sqrt(np.clip(1 - (np.clip(y - 0.45, 0, None) / 0.53) ** 2.4, 0, 1))
+    side = np.abs(x) / np.maximum(half, 1e-3)
+    shade = np.sqrt(np.clip(1.08 - side**4, 0.2, 1)) * (1 - 0.1 * np.exp(-((x / 0.12) ** 2)) * np.clip(3 - 4 * y, 0, 1))
+    shade *= np.clip(0.25 + 1.6 * y, 0, 1)
+    alpha = np.clip((half - np.abs(x)) * 20, 0, 1) * np.clip(y * 5, 0, 1) * np.clip((0.98 - y) * 40, 0, 1)
+    mean = skin.mean((0, 1))
+    return np.dstack([(mean + 0.6 * (skin - mean)) * shade[..., None], 255 * alpha]).astype(np.float32)
+
+
 def boxes(slit: Slit, eyes: float) -> Array:
-    """[4, 4]: the middle (x, y) and size (width, height) in units; `eyes` is the distance between the pupils."""
+    """[5, 4]: the middle (x, y) and size (width, height) in units; `eyes` is the distance between the pupils."""
     unit = eyes / _MM_PER_EYES
     middle = (slit.start + slit.end) / 2
     base, patch = slit.edges(np.zeros(1, np.float32))

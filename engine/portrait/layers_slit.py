@@ -133,6 +133,14 @@ class Slit:
         floor = (_HOLE * self.depth * _bow(u) - (v - patch)) / width
         return (cut * np.clip(floor + 0.5, 0, 1) * np.where(deep > 0, deep < 1, True)).astype(np.float32)
 
+    def shadow(self, window: Window, origin: tuple[float, float], length: float, of_base: bool) -> Array:
+        """[rows, cols] in 0..1: the shade that the base's or the patch's edge casts into the gap, `length` units far."""
+        u, v = self.local(window.centres(origin))
+        base, patch = self.edges(u)
+        far = v - base - self.lip if of_base else patch - self.fringe - v
+        shade = np.clip(1 - far / length, 0, 1) ** 1.5 * (far > -1)
+        return (shade * _bow(u)).astype(np.float32)
+
     def cover(self, window: Window, origin: tuple[float, float], feather: float) -> Array:
         """[rows, cols] in 0..1: the patch's opacity, whole over its lens and fading out within `feather` units."""
         points = window.centres(origin)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from engine.face.coefficients import INDEX
 from engine.portrait.layers_layout import EYE, MOUTH, SIDE, TEXELS, Window
 from engine.renderer.names import MAPS, PICTURES
 from engine.runtime import OpenVinoNetwork
@@ -20,6 +21,7 @@ from engine.units import FRAME_SIZE, MAX_SIZE, MIN_SIZE
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+_TONGUE_OUT = INDEX["tongueOut"]
 STEP = 32  # sizes are multiples of it: windows then begin on whole pixels
 
 
@@ -51,7 +53,7 @@ def _prepare(portrait: Layered) -> _Prepared:
         layers = portrait.layers
         person, background, lower, lids, mouth, whites, irises = (layers[name] for name in PICTURES)
         opaque = np.dstack([np.full(whites.shape[1:3], 255, np.uint8)])
-        sprites = (*mouth, *(np.dstack([white, opaque]) for white in whites), *irises)
+        sprites = (*mouth[:4], *(np.dstack([white, opaque]) for white in whites), *irises, mouth[4])
         maps = {name: np.ascontiguousarray(layers[name], np.float32)[None] for name in MAPS}
         found = _prepared[portrait] = _Prepared(maps, person, background, lower, lids, sprites)
     return found
@@ -66,21 +68,27 @@ class CpuRenderer:
         self.size = size
         self._scale = size / SIDE  # pixels a unit
         with as_file(files("engine.renderer") / "data" / "fields.onnx") as path:
-            self._fields = OpenVinoNetwork(path, threads=threads)
+            self._network = OpenVinoNetwork(path, threads=threads)
         self._here = _texels(Window(size, size, SIDE / size).centres())
         self._backgrounds: WeakKeyDictionary[Layered, Image] = WeakKeyDictionary()
 
     def render(self, portrait: Layered, coefficients: Floats) -> Image:
         """`coefficients` [69] as `engine.face.coefficients.NAMES` -> RGB [size, size, 3]."""
         ready = _prepare(portrait)
-        fields = self._fields({"coefficients": coefficients[None], **ready.maps})
+        fields = self.fields(portrait, coefficients)
         below = self._background(portrait, ready).copy()
         self._inside(below, fields, ready)
         picture = self._person(below, fields["person"][0], ready.person)
         self._patch(picture, ready.lower, fields["mouth"][0], fields["mouth_to"][0], MOUTH)
+        if coefficients[_TONGUE_OUT] > 0:
+            self._sprite(picture, ready.sprites[-1], fields["sprites"][0, -1], fields["mouth_to"][0], MOUTH)
         for lid, field, to in zip(ready.lids, fields["eyes"][0], fields["eyes_to"][0], strict=True):
             self._patch(picture, lid, field, to, EYE)
         return picture
+
+    def fields(self, portrait: Layered, coefficients: Floats) -> dict[str, Floats]:
+        """Where every point comes from, by the names of `engine.renderer.names.FIELDS`."""
+        return self._network({"coefficients": coefficients[None], **_prepare(portrait).maps})
 
     def _background(self, portrait: Layered, ready: _Prepared) -> Image:
         found = self._backgrounds.get(portrait)
@@ -92,24 +100,24 @@ class CpuRenderer:
 
     def _inside(self, below: Image, fields: Mapping[str, Floats], ready: _Prepared) -> None:
         """The mouth's inside and the eyeballs, over what lies behind them."""
-        places = [(fields["mouth_to"][0], MOUTH)] * 4
-        places += [(fields["eyes_to"][0, i], EYE) for i in (0, 1)] * 2
-        for sprite, matrix, (to, window) in zip(ready.sprites, fields["sprites"][0], places, strict=True):
-            box = self._box(to, window)
-            if box.empty:
-                continue
-            rows, cols = sprite.shape[:2]
-            half = np.array([cols / 2, rows / 2])
-            linear = matrix[:, :2] * half[:, None] / self._scale
-            corner = np.array([box.left + 0.5, box.top + 0.5])
-            offset = linear @ corner + matrix[:, 2] * half + half - 0.5
-            layer = cv2.warpAffine(
-                sprite,
-                np.column_stack([linear, offset]),
-                (box.right - box.left, box.bottom - box.top),
-                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            )
-            _over(below[box.slices], layer)
+        mouth, eyes = fields["mouth_to"][0], fields["eyes_to"][0]
+        places = [(mouth, MOUTH)] * 4 + [(eyes[i], EYE) for i in (0, 1)] * 2
+        for sprite, matrix, (to, window) in zip(ready.sprites, fields["sprites"][0], places, strict=False):
+            self._sprite(below, sprite, matrix, to, window)
+
+    def _sprite(self, below: Image, sprite: Image, matrix: Floats, to: Floats, window: Window) -> None:
+        """A plate over the picture, inside a window; `matrix` [2, 3] leads from units to -1..1 on it."""
+        box = self._box(to, window)
+        if box.empty:
+            return
+        rows, cols = sprite.shape[:2]
+        half = np.array([cols / 2, rows / 2])
+        linear = matrix[:, :2] * half[:, None] / self._scale
+        corner = np.array([box.left + 0.5, box.top + 0.5])
+        offset = linear @ corner + matrix[:, 2] * half + half - 0.5
+        place = np.column_stack([linear, offset])
+        size = (box.right - box.left, box.bottom - box.top)
+        _over(below[box.slices], cv2.warpAffine(sprite, place, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP))
 
     def _person(self, below: Image, offset: Floats, person: Image) -> Image:
         small = cv2.merge([offset[0] * TEXELS, offset[1] * TEXELS])

@@ -10,13 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.face.coefficients import INDEX
 from engine.portrait.layers_layout import EYE, FACE, FACE_ORIGIN, FRAME, MOUTH, SNAP, Window
 
 _STEPS = 5  # Newton's, for each set of fields
 _STRIDE = 16.0  # units a step may go at most
 _STEEPEST = 0.15  # determinants are kept above: where a field is about to fold, it is squeezed instead
+_SAFE, _UNFOLD = 0.4, 2  # determinants below are smoothed away, so many times over
 _EYE_RADIUS = 0.195  # inter-ocular distances
-_FIRST_IRIS = 6  # of the 8 sprites
+_JAW, _CLOSE = INDEX["jawOpen"], INDEX["mouthClose"]
+_TONGUE_OUT, _LEAST = INDEX["tongueOut"], 0.04
+_FIRST_IRIS, _OUT = 6, 8  # of the 9 sprites: the irises; the tongue that is put out
 
 
 class FieldInputs(NamedTuple):
@@ -35,9 +39,9 @@ class FieldInputs(NamedTuple):
     eye_pose: Tensor  # [2, 2, *EYE]
     mouth_at: Tensor  # [2]: the window's corner
     eye_at: Tensor  # [2, 2]
-    sprite_box: Tensor  # [8, 4]: middle and size
-    sprite_depth: Tensor  # [8]
-    sprite_moves: Tensor  # [8, 63, 3]
+    sprite_box: Tensor  # [9, 4]: middle and size
+    sprite_depth: Tensor  # [9]
+    sprite_moves: Tensor  # [9, 63, 3]
 
 
 class FieldOutputs(NamedTuple):
@@ -46,7 +50,7 @@ class FieldOutputs(NamedTuple):
     mouth_to: Tensor  # [B, 2]: where the window lies in the picture
     eyes: Tensor  # [B, 2, 2, *EYE]
     eyes_to: Tensor  # [B, 2, 2]
-    sprites: Tensor  # [B, 8, 2, 3]: from a point of the picture to -1..1 over the sprite
+    sprites: Tensor  # [B, 9, 2, 3]: from a point of the picture to -1..1 over the sprite
 
 
 class Pose(NamedTuple):
@@ -93,20 +97,36 @@ def sample(field: Tensor, at: Tensor, window: Window, padding: str = "border") -
 
 def invert(forward: Tensor, target: Tensor, start: Tensor, window: Window) -> Tensor:
     """The points x [B, 2, h, w] with x + forward(x) = target, by Newton's steps from `start`."""
-    across = F.pad(forward, (1, 1, 0, 0), mode="replicate")
-    along = F.pad(forward, (0, 0, 1, 1), mode="replicate")
-    dx = (across[..., 2:] - across[..., :-2]) / (2 * window.cell)
-    dy = (along[..., 2:, :] - along[..., :-2, :]) / (2 * window.cell)
-    fields = torch.cat([forward, dx, dy], 1)
+    fields = torch.cat([forward, torch.stack(_jacobian(forward, window), 1)], 1)
     at = start
     for _ in range(_STEPS):
         value = sample(fields, at, window)
         rest = at + value[:, :2] - target
-        a, c, b, d = 1 + value[:, 2], value[:, 3], value[:, 4], 1 + value[:, 5]
+        a, c, b, d = value[:, 2], value[:, 3], value[:, 4], value[:, 5]
         steep = (a * d - b * c).clamp(min=_STEEPEST)
         step = torch.stack([(d * rest[:, 0] - b * rest[:, 1]) / steep, (a * rest[:, 1] - c * rest[:, 0]) / steep], 1)
         at = at - step.clamp(-_STRIDE, _STRIDE)
     return at
+
+
+def unfold(forward: Tensor, window: Window) -> Tensor:
+    """The field blurred where it folds or is about to, as mixtures of strong coefficients may."""
+    for _ in range(_UNFOLD):
+        a, c, b, d = _jacobian(forward, window)
+        need = ((_SAFE - (a * d - b * c)) / _SAFE).clamp(0, 1)[:, None]
+        need = F.avg_pool2d(F.max_pool2d(need, 5, 1, 2), 5, 1, 2)
+        smooth = F.avg_pool2d(F.pad(forward, (2, 2, 2, 2), mode="replicate"), 5, 1)
+        forward = forward + need * (smooth - forward)
+    return forward
+
+
+def _jacobian(forward: Tensor, window: Window) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of x + forward(x): dx/dx, dy/dx, dx/dy, dy/dy, each [B, h, w]."""
+    across = F.pad(forward, (1, 1, 0, 0), mode="replicate")
+    along = F.pad(forward, (0, 0, 1, 1), mode="replicate")
+    dx = (across[..., 2:] - across[..., :-2]) / (2 * window.cell)
+    dy = (along[..., 2:, :] - along[..., :-2, :]) / (2 * window.cell)
+    return 1 + dx[:, 0], dx[:, 1], dy[:, 0], 1 + dy[:, 1]
 
 
 class Fields(nn.Module):
@@ -115,7 +135,7 @@ class Fields(nn.Module):
     def forward(self, coefficients: Tensor, *maps: Tensor) -> FieldOutputs:
         """`coefficients` [B, 69] as `engine.face.coefficients.NAMES`; `maps` as `FieldInputs`."""
         p = FieldInputs(*maps)
-        delta = coefficients[:, : p.source.shape[1]] - p.source
+        delta = _sensible(coefficients[:, : p.source.shape[1]]) - p.source
         head = pose(coefficients[:, p.source.shape[1] :], p.pivot, p.iod)
         person = self._person(delta, head, p)
         mouth, mouth_to = self._window(
@@ -148,6 +168,7 @@ class Fields(nn.Module):
         expression = F.pad(_mix(delta, p.face_maps), sides)
         here = lattice(FRAME, delta)
         forward = self._forward(expression, head, p.frame_pose, here)
+        forward = unfold(forward, FRAME)
         return invert(forward, here, here - forward, FRAME) - here
 
     def _window(
@@ -156,6 +177,7 @@ class Fields(nn.Module):
         here = lattice(window, delta)
         at = corner[:, :, None, None]
         forward = self._forward(_mix(delta, maps), head, posed, here + at)
+        forward = unfold(forward, window)
         middle = forward[:, :, window.rows // 2, window.cols // 2]
         shift = torch.round(middle / SNAP) * SNAP
         to = torch.round(corner / SNAP) * SNAP + shift
@@ -164,22 +186,43 @@ class Fields(nn.Module):
 
     def _sprites(self, delta: Tensor, head: Pose, p: FieldInputs) -> Tensor:
         moved = torch.matmul(delta[:, None, None], p.sprite_moves)[:, :, 0]
+        out = (delta + p.source)[:, _TONGUE_OUT : _TONGUE_OUT + 1]
+        tongue, length = self._tongue(moved[:, _OUT], out, p.sprite_box[:, _OUT, 3:])
+        moved = torch.cat([moved[:, :_OUT], tongue[:, None]], 1)
         anchor = torch.cat([p.sprite_box[..., :2], p.sprite_depth[..., None]], 2) + moved
         to = head.move(anchor.transpose(1, 2)).transpose(1, 2)
-        plane = head.turn[:, None, :2, :2] * self._foreshortening(moved, p.iod)
+        plane = torch.matmul(head.turn[:, None, :2, :2], self._foreshortening(moved, p.iod))
         a, b, c, d = plane[..., 0, 0], plane[..., 0, 1], plane[..., 1, 0], plane[..., 1, 1]
         rows = torch.stack([torch.stack([d, -b], -1), torch.stack([-c, a], -1)], -2)
-        inverse = rows / (a * d - b * c)[..., None, None] * (2 / p.sprite_box[..., 2:, None])
+        tall = torch.cat([p.sprite_box[:, :_OUT, 3], length], 1)
+        size = torch.stack([p.sprite_box[..., 2], tall], -1)
+        inverse = rows / (a * d - b * c)[..., None, None] * (2 / size[..., None])
         return torch.cat([inverse, -torch.matmul(inverse, to[..., None])], -1)
 
+    def _tongue(self, lip: Tensor, out: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        """How far the middle of the tongue that is put out has moved [B, 3], and how long it is [B, 1].
+
+        It hangs from the slit over the lower lip; one that is hardly put out is put aside.
+        """
+        shown = lip[:, 1:2].clamp(min=0) + length * out.clamp(min=_LEAST)
+        aside = (out < _LEAST).to(out.dtype) * 1e4
+        return torch.cat([lip[:, :1] + aside, (shown - length) / 2, lip[:, 2:]], 1), shown
+
     def _foreshortening(self, moved: Tensor, iod: Tensor) -> Tensor:
-        """[B, 8, 2, 2]: an iris that turns away grows narrow; nothing else does."""
-        way = moved[:, _FIRST_IRIS:, :2]
+        """[B, 9, 2, 2]: an iris that turns away grows narrow; nothing else does."""
+        way = moved[:, _FIRST_IRIS:_OUT, :2]
         far = (way * way).sum(-1, keepdim=True)
         cosine = torch.sqrt(1 - (far / (_EYE_RADIUS * iod[:, None]) ** 2).clamp(max=0.6))
         direction = way / torch.sqrt(far + 1e-6)
         squeeze = ((1 - cosine) * direction)[..., None] * direction[..., None, :]
-        return torch.eye(2, dtype=moved.dtype, device=moved.device) - F.pad(squeeze, (0, 0, 0, 0, _FIRST_IRIS, 0))
+        none = (0, 0, 0, 0, _FIRST_IRIS, moved.shape[1] - _OUT)
+        return torch.eye(2, dtype=moved.dtype, device=moved.device) - F.pad(squeeze, none)
+
+
+def _sensible(face: Tensor) -> Tensor:
+    """Lips close only what the jaw has opened."""
+    close = torch.minimum(face[:, _CLOSE : _CLOSE + 1], face[:, _JAW : _JAW + 1])
+    return torch.cat([face[:, :_CLOSE], close, face[:, _CLOSE + 1 :]], 1)
 
 
 def _mix(weights: Tensor, maps: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ class Pictures(NamedTuple):
     background: Tensor  # RGB, [1024, 1024]
     lower: Tensor  # RGBA over the mouth's window: lower lip and chin
     lids: Tensor  # [2], RGBA over the eyes' windows: upper lids
-    mouth_pictures: Tensor  # [4], RGBA: cavity, tongue, lower teeth, upper teeth
+    mouth_pictures: Tensor  # [5], RGBA: cavity, tongue, lower teeth, upper teeth, tongue put out
     whites: Tensor  # [2], RGB over the eyes' windows
     irises: Tensor  # [2], RGBA
 
@@ -42,6 +42,7 @@ class Renderer(nn.Module):
         offset = F.interpolate(fields.person, size=(self.size, self.size), mode="bilinear", align_corners=False)
         picture = over(below, sample(pictures.person, here + offset, whole))
         picture = self._patch(picture, here, pictures.lower, fields.mouth, fields.mouth_to, MOUTH)
+        picture = self._sprite(picture, here, pictures.mouth_pictures[:, 4], fields.sprites[:, 8])
         for i in (0, 1):
             picture = self._patch(picture, here, pictures.lids[:, i], fields.eyes[:, i], fields.eyes_to[:, i], EYE)
         return torch.round(picture.permute(0, 2, 3, 1).clamp(0, 255)).to(torch.uint8)
@@ -52,13 +53,16 @@ class Renderer(nn.Module):
         whites = torch.cat([pictures.whites, opaque], 2)
         order = [(pictures.mouth_pictures, i, i) for i in range(4)]
         order += [(whites, i, 4 + i) for i in (0, 1)] + [(pictures.irises, i, 6 + i) for i in (0, 1)]
-        points = here.flatten(2).expand(places.shape[0], -1, -1)
         for stack, i, place in order:
-            matrix = places[:, place]
-            at = torch.matmul(matrix[:, :, :2], points) + matrix[:, :, 2:]
-            grid = at.transpose(1, 2).unflatten(1, (self.size, self.size))
-            below = over(below, F.grid_sample(stack[:, i], grid, padding_mode="zeros", align_corners=False))
+            below = self._sprite(below, here, stack[:, i], places[:, place])
         return below
+
+    def _sprite(self, below: Tensor, here: Tensor, sprite: Tensor, matrix: Tensor) -> Tensor:
+        """A plate over the picture; `matrix` [B, 2, 3] leads to -1..1 on it."""
+        points = here.flatten(2).expand(matrix.shape[0], -1, -1)
+        at = torch.matmul(matrix[:, :, :2], points) + matrix[:, :, 2:]
+        grid = at.transpose(1, 2).unflatten(1, (self.size, self.size))
+        return over(below, F.grid_sample(sprite, grid, padding_mode="zeros", align_corners=False))
 
     def _patch(self, below: Tensor, here: Tensor, patch: Tensor, field: Tensor, to: Tensor, window: Window) -> Tensor:
         """A patch over the picture, within its window only."""

@@ -1,0 +1,61 @@
+"""How long a picture takes on this machine: `python -m engine.renderer.bench PORTRAIT [--size 512]` (one thread).
+
+PORTRAIT is a photo or a prepared file.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from engine.face.coefficients import FACE, INDEX, NAMES
+from engine.portrait import load_or_prepare
+from engine.renderer.cpu import CpuRenderer
+
+
+def talking(frames: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """[frames, 69]: jaw, lips, lids, gaze and head in motion."""
+    t = np.arange(frames, dtype=np.float32)
+    track = np.zeros((frames, len(NAMES)), np.float32)
+    track[:, INDEX["headScale"]] = 1
+    for name, period, level in (
+        ("jawOpen", 9, 0.4),
+        ("mouthFunnel", 23, 0.5),
+        ("mouthSmileLeft", 50, 0.6),
+        ("mouthSmileRight", 50, 0.6),
+        ("eyeBlinkLeft", 61, 1),
+        ("eyeBlinkRight", 61, 1),
+        ("eyeLookUpLeft", 40, 0.3),
+        ("browInnerUp", 70, 0.8),
+    ):
+        track[:, INDEX[name]] = level * (0.5 - 0.5 * np.cos(2 * np.pi * t / period))
+    for i, degrees in enumerate((8, 5, 3)):
+        track[:, len(FACE) + i] = degrees * np.sin(2 * np.pi * t / (60 + 17 * i))
+    return track
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("portrait", type=Path)
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--frames", type=int, default=250)
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    portrait, renderer = load_or_prepare(arguments.portrait), CpuRenderer(arguments.size)
+    whole, fields = [], []
+    for values in talking(arguments.frames):
+        start = time.perf_counter()
+        renderer.fields(portrait, values)
+        middle = time.perf_counter()
+        renderer.render(portrait, values)
+        fields.append(middle - start)
+        whole.append(time.perf_counter() - middle)
+    for name, seconds in (("fields", fields), ("picture, fields included", whole)):
+        median, slow = np.percentile(np.array(seconds[5:]) * 1e3, [50, 95])
+        print(f"{name}: median {median:.2f} ms, 95 % under {slow:.2f} ms")
+
+
+if __name__ == "__main__":
+    main()
