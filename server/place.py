@@ -3,14 +3,19 @@
 import logging
 from dataclasses import dataclass
 
+import numpy as np
 from fastapi import Request, WebSocket
 
-from server.engine_thread import EngineThread
+from engine.portrait import default_names
+from engine.units import CHUNK
+from server.engine_thread import Engine, EngineThread
 from server.portraits import Portraits
 from server.sessions import Sessions
 from server.settings import Settings
 
 log = logging.getLogger(__name__)
+
+WARM_STEPS = 3
 
 
 @dataclass
@@ -24,16 +29,29 @@ class Place:
     """Why it will never be ready, if so."""
 
     async def start(self) -> None:
-        """Waits for the engine and prepares the default portraits."""
+        """Waits for the engine, prepares the default portraits and warms up."""
         try:
             await self.engine.ready
             await self.portraits.prepare_defaults()
+            await self._warm_up()
         except Exception as error:  # the root of the start: the page must say what the log says
             self.problem = str(error)
             log.exception("the server can't take calls")
         else:
             self.ready = True
             log.info("ready for calls")
+
+    async def _warm_up(self) -> None:
+        """The first steps of an engine are slow; nobody should wait for them."""
+        portrait = await self.portraits.load(default_names()[0])
+        silence = np.zeros(CHUNK, np.float32)
+
+        def step(engine: Engine) -> None:
+            stream = engine.open(portrait)
+            for _ in range(WARM_STEPS):
+                engine.step([(stream, silence)])
+
+        await self.engine.run(step)
 
 
 def place_of(connection: Request | WebSocket) -> Place:

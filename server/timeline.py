@@ -19,28 +19,30 @@ VIDEO_TICKS = exact_div(VIDEO_CLOCK, FPS)
 FRAME_S = 1 / FPS
 MAX_LAG_S = 1.0  # a server that was asleep for longer starts anew instead of catching up
 
-MIN_HOLD_S, FIRST_HOLD_S, MAX_HOLD_S, HOLD_STEP_S = 0.020, 0.030, 0.080, 0.005
+MIN_HOLD_S, FIRST_HOLD_S, MAX_HOLD_S, HOLD_STEP_S = 0.020, 0.030, 0.060, 0.005
+LATE_ALLOWED = 2  # of the pictures of the last ten seconds
 
 
 @dataclass
 class Hold:
-    """How long sound and picture wait after the tick. It grows at once when pictures come late and shrinks slowly."""
+    """How long sound and picture wait after the tick. It grows at once when pictures come late, and shrinks after ten seconds."""
 
     seconds: float = FIRST_HOLD_S
     _taken: deque[float] = field(default_factory=lambda: deque(maxlen=10 * FPS))
+    _warming: int = FPS  # pictures that don't count: everything is slower the first time
 
     def observe(self, render_s: float) -> None:
         """A picture was ready `render_s` after its tick."""
+        if self._warming:
+            self._warming -= 1
+            return
         self._taken.append(render_s)
-        recent = list(self._taken)[-FPS:]
-        if sum(taken > self.seconds for taken in recent) > 2:
-            self._set(sorted(recent)[-2] + HOLD_STEP_S)
-        elif len(self._taken) == self._taken.maxlen and max(self._taken) < self.seconds - 2 * HOLD_STEP_S:
-            self._set(self.seconds - HOLD_STEP_S)
-
-    def _set(self, seconds: float) -> None:
-        self.seconds = min(max(seconds, MIN_HOLD_S), MAX_HOLD_S)
-        self._taken.clear()
+        slow = sorted(self._taken)[-LATE_ALLOWED - 1] if len(self._taken) > LATE_ALLOWED else 0.0
+        if slow > self.seconds:
+            self.seconds = min(slow + HOLD_STEP_S / 2, MAX_HOLD_S)
+        elif len(self._taken) == self._taken.maxlen and slow < self.seconds - 2 * HOLD_STEP_S:
+            self.seconds = max(slow + HOLD_STEP_S, MIN_HOLD_S)
+            self._taken.clear()
 
 
 @dataclass

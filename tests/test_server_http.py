@@ -12,6 +12,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from engine.les import AXES
+from engine.portrait import PortraitError, default_photo
+from server.portraits import prepare_in_process
 from tests.server_fakes import Caller, FakeEngine
 from tests.server_running import Running, running, until
 
@@ -278,3 +280,15 @@ class TestTheServerStops:
             await control.recv()
             del caller.session
         assert [json.loads(message) async for message in control] == [{"type": "closed", "reason": "shutdown"}]
+
+
+class TestPreparingInAProcess:
+    async def test_a_refusal_crosses_the_border(self, tmp_path: Path) -> None:
+        with pytest.raises(PortraitError) as refusal:
+            await prepare_in_process(b"not an image", tmp_path / "x.portrait")
+        assert refusal.value.code == "not_an_image" and str(refusal.value)
+
+    async def test_a_photo_that_takes_too_long_is_given_up(self, tmp_path: Path) -> None:
+        with pytest.raises(PortraitError) as refusal:
+            await prepare_in_process(default_photo("anna"), tmp_path / "x.portrait", timeout_s=0.01)
+        assert refusal.value.code == "too_slow"

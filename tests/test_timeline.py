@@ -32,33 +32,32 @@ class TestSoundAndPictureShareOneAnchor:
         assert timeline.tick(26) == pytest.approx(161.04)
 
 
+def held(*taken: float) -> float:
+    """The hold after pictures that took these times, and 25 before them that did not count."""
+    hold = Hold()
+    for seconds in [1.0] * 25 + list(taken):
+        hold.observe(seconds)
+    return hold.seconds
+
+
 class TestHold:
     def test_punctual_pictures_leave_it_alone(self) -> None:
-        hold = Hold()
-        for _ in range(200):
-            hold.observe(0.025)
-        assert hold.seconds == FIRST_HOLD_S
+        assert held(*[0.025] * 2000) == FIRST_HOLD_S
 
-    def test_one_late_picture_changes_nothing(self) -> None:
-        hold = Hold()
-        for taken in [0.020] * 20 + [0.070] + [0.020] * 100:
-            hold.observe(taken)
-        assert hold.seconds == FIRST_HOLD_S
+    def test_one_late_picture_in_a_hundred_changes_nothing(self) -> None:
+        assert held(*([0.025] * 124 + [0.070]) * 20) == FIRST_HOLD_S
 
-    def test_grows_when_pictures_are_late_again_and_again(self) -> None:
-        hold = Hold()
-        for taken in [0.045, 0.046, 0.047]:
-            hold.observe(taken)
-        assert hold.seconds == pytest.approx(0.051)
+    def test_grows_at_once_when_pictures_are_late_again_and_again(self) -> None:
+        assert held(0.045, 0.046) == FIRST_HOLD_S
+        assert held(0.045, 0.046, 0.047) == pytest.approx(0.0475)
+
+    def test_shrinks_after_ten_quick_seconds(self) -> None:
+        assert held(*[0.050] * 5, *[0.010] * 200) == pytest.approx(0.0525)
+        assert held(*[0.050] * 5, *[0.018] * 260) == pytest.approx(0.023)
 
     def test_has_bounds(self) -> None:
-        hold = Hold()
-        for _ in range(10):
-            hold.observe(0.5)
-        assert hold.seconds == MAX_HOLD_S
-        for _ in range(10_000):
-            hold.observe(0.001)
-        assert hold.seconds == MIN_HOLD_S
+        assert held(*[0.5] * 10) == MAX_HOLD_S
+        assert held(*[0.001] * 1000) == MIN_HOLD_S
 
 
 class TestTurns:
