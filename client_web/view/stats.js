@@ -19,7 +19,7 @@ export class Stats {
   /** @param {Record<string, number | string | null>} stats as the server sends them */
   told(stats) {
     this.#cells.latency.textContent = number(stats.latency_ms);
-    this.#cells.offset.textContent = (stats.av_offset_ms > 0 ? "+" : "") + number(stats.av_offset_ms);
+    this.#cells.offset.textContent = number(stats.av_offset_ms);
     this.#cells.codec.textContent = { H264: "H.264" }[stats.codec] ?? stats.codec ?? DASH;
   }
 
