@@ -1,0 +1,9 @@
+"""Why a photo or a prepared file can't be used."""
+
+
+class PortraitError(ValueError):
+    """`code` is for programs and keeps its meaning; the message is one line for people that says what to do."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code

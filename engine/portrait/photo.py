@@ -1,0 +1,77 @@
+"""Photo files to upright RGB: JPEG, PNG or WebP of any orientation, colour model or depth, within bounded memory."""
+
+import io
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
+
+from engine.portrait.errors import PortraitError
+
+Rgb = npt.NDArray[np.uint8]
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+MAX_PIXELS = 80_000_000  # a full decode of this needs 240 MB
+ENOUGH = 4096  # longer edge that is kept: the picture made of it has 1024 pixels
+GROUND = (128, 128, 128)  # behind transparent pixels
+
+# A truncated file is an error, never a half-grey picture.
+ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+
+def load_photo(data: bytes) -> Rgb:
+    """[H, W, 3], at most ENOUGH pixels long; PortraitError for what is no whole picture."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the size is judged below, odd metadata does not matter
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                return _pixels(image)
+    except UnidentifiedImageError:
+        raise PortraitError("not_an_image", "this is no JPEG, PNG or WebP picture: save the photo as one") from None
+    except Image.DecompressionBombError:
+        raise _too_many_pixels() from None
+    except (OSError, SyntaxError, ValueError, MemoryError) as error:
+        if isinstance(error, PortraitError):
+            raise
+        raise PortraitError("broken_image", "the picture is cut off or damaged: export it again") from error
+
+
+def _too_many_pixels() -> PortraitError:
+    return PortraitError("too_many_pixels", f"the picture has over {MAX_PIXELS // 10**6} megapixels: scale it down")
+
+
+def _pixels(image: Image.Image) -> Rgb:
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_many_pixels()
+    image.draft(image.mode, (ENOUGH, ENOUGH))  # a JPEG decodes at 1/2, 1/4 or 1/8 straight away
+    image.load()
+    image.thumbnail((ENOUGH, ENOUGH), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    upright = ImageOps.exif_transpose(image)
+    return np.array(_rgb(upright))
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """8-bit sRGB; transparency over grey."""
+    if image.mode.startswith(("I", "F")):
+        deep = np.asarray(image, np.float64)
+        scale = 65535 if deep.max() > 255 else 255
+        return Image.fromarray(np.clip(deep / scale * 255, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        alpha = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", alpha.size, (*GROUND, 255)), alpha).convert("RGB")
+    return _profiled(image)
+
+
+def _profiled(image: Image.Image) -> Image.Image:
+    """By the embedded profile where there is one that fits (CMYK needs it for true colours), else by the plain rule."""
+    profile = image.info.get("icc_profile")
+    if profile and image.mode in ("RGB", "CMYK"):
+        try:
+            source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+            converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            return image.convert("RGB")
+        if converted is not None:
+            return converted
+    return image.convert("RGB")
