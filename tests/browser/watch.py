@@ -7,7 +7,7 @@ import numpy as np
 
 from tests.browser.alignment import Curve, lag, locate, rise
 from tests.browser.harness import ProbedPage, Shot, Sound
-from tests.browser.landmarks import Detector, Face
+from tests.browser.landmarks import Reading, read
 from tests.browser.speech import Clip, Phone
 
 SETTLE_MS = 300  # for lips to come to rest after speech
@@ -21,7 +21,7 @@ class Watched:
     """Frames with their faces, and when the clip began in what was heard. Times in ms of the page's clock."""
 
     times: Curve
-    faces: Sequence[Face]
+    faces: Sequence[Reading]
     clip: Clip
     began: float
 
@@ -35,17 +35,17 @@ class Watched:
         return self.aperture[(self.times >= start) & (self.times <= end)]
 
 
-def watch(probed: ProbedPage, clip: Clip, detector: Detector) -> Watched:
+def watch(probed: ProbedPage, clip: Clip) -> Watched:
     """One and a half rounds of the microphone's loop, so that the whole clip is in it."""
     probed.listen()
     shots = probed.shoot(2 * clip.seconds)
-    return watched(shots, probed.heard(), clip, detector)
+    return watched(shots, probed.heard(), clip)
 
 
-def watched(shots: Sequence[Shot], heard: Sound, clip: Clip, detector: Detector) -> Watched:
+def watched(shots: Sequence[Shot], heard: Sound, clip: Clip) -> Watched:
     began = locate(heard, clip)
     inside = [shot for shot in shots if began - 500 <= shot.shown <= began + 1000 * clip.seconds + 500]
-    return Watched(np.array([shot.shown for shot in inside]), detector.faces([s.rgb for s in inside]), clip, began)
+    return Watched(np.array([shot.shown for shot in inside]), read([s.rgb for s in inside]), clip, began)
 
 
 def lips_after_vowels(seen: Watched) -> list[float]:
