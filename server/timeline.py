@@ -25,7 +25,7 @@ LATE_ALLOWED = 2  # of the pictures of the last ten seconds
 
 @dataclass
 class Hold:
-    """How long sound and picture wait after the tick. It grows at once when pictures come late, and shrinks after ten seconds."""
+    """How long sound and picture wait after the tick: more at once when pictures are late, less after ten seconds."""
 
     seconds: float = FIRST_HOLD_S
     _taken: deque[float] = field(default_factory=lambda: deque(maxlen=10 * FPS))

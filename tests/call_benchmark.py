@@ -1,7 +1,7 @@
 """`python -m tests.call_benchmark URL`: real WebRTC calls to a running server, and what came of them.
 
-Every caller speaks a WAV file (or a tone), watches and listens. Emotions are set without transition ten times; the time until
-`emotion.applied` is measured at the client. Latency, render and encode times are the server's own (`stats`).
+Every caller speaks a sound file (or a tone), watches and listens. Emotions are set without transition ten times; the
+time until `emotion.applied` is taken at the client. Latency, render and encode times are the server's own (`stats`).
 """
 
 import argparse
@@ -60,7 +60,8 @@ class Result:
     def lines(self) -> Iterator[str]:
         gaps = np.diff(self.arrivals) * 1000
         numbers = {key: [stats[key] for stats in self.stats[2:] if stats[key] is not None] for key in self.stats[-1]}
-        yield f"first picture after {self.connect_ms:.0f} ms; {(len(self.arrivals) - 1) / np.ptp(self.arrivals):.2f} frames/s"
+        rate = (len(self.arrivals) - 1) / np.ptp(self.arrivals)
+        yield f"first picture after {self.connect_ms:.0f} ms; {rate:.2f} frames/s"
         yield f"gap between pictures p95 {np.percentile(gaps, 95):.1f} ms, worst {gaps.max():.0f} ms"
         for key in ("latency_ms", "latency_p95_ms", "render_ms", "encode_ms", "av_offset_ms", "bitrate_kbps"):
             if numbers[key]:

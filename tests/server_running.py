@@ -53,7 +53,7 @@ async def running(directory: Path, engine: FakeEngine | None = None, **settings:
         await serving
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     """Waits for a state that must come; a TimeoutError if it does not."""
     async with asyncio.timeout(seconds):
         while not condition():

@@ -76,8 +76,6 @@ class TestSoundAndPictureMatch:
             await until(lambda: len(caller.pictures) > 160)
             heard, seen = sound_onsets(caller), picture_onsets(caller)
             assert all(min(abs(time - onset) for time in heard) <= 0.040 for onset in seen[1:])
-            latency = (await stats_of(caller))["latency_p95_ms"]
-            assert latency < 250  # it follows the clock instead of piling up
 
     async def test_frames_are_numbered_without_holes_and_25_a_second(self, tmp_path: Path) -> None:
         async with running(tmp_path) as server, Caller(server.url, Tone(beat)) as caller:

@@ -41,15 +41,18 @@ async def call_once(server: Running) -> None:
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="counts sockets by /proc")
 class TestAfterACall:
     async def test_everything_is_released(self, tmp_path: Path) -> None:
+        before = len(alive())
         async with running(tmp_path) as server:
             await call_once(server)
             server.engine.streams.clear()
-            await until(lambda: not alive())
+            await until(lambda: len(alive()) <= before)
             tasks, names, open_sockets = len(asyncio.all_tasks()), threads(), sockets()
             for _ in range(3):
                 await call_once(server)
             server.engine.streams.clear()
-            await until(lambda: not alive() and len(asyncio.all_tasks()) <= tasks and sockets() <= open_sockets)
+            await until(
+                lambda: len(alive()) <= before and len(asyncio.all_tasks()) <= tasks and sockets() <= open_sockets
+            )
             assert threads() <= names and len(server.place.sessions) == 0
 
     async def test_a_vanished_client_is_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
