@@ -3,6 +3,7 @@ client."""
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Sequence
 
 import av
@@ -30,6 +31,7 @@ SDP_ERRORS = (
     ValueError, IndexError, KeyError, TypeError, AttributeError, AssertionError,
     InternalError, InvalidAccessError, InvalidStateError, OperationError,
 )  # fmt: skip
+LOCAL_NAME = re.compile(r"\S+\.local\s")
 ENCODER = "_RTCRtpSender__encoder"
 
 
@@ -53,7 +55,7 @@ class Peer:
         """The answer, with all of the server's candidates in it."""
         check_offer(sdp)
         try:
-            await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
+            await self._connection.setRemoteDescription(RTCSessionDescription(without_local_names(sdp), "offer"))
             self._send_tracks()
             await self._connection.setLocalDescription(await self._connection.createAnswer())
         except SDP_ERRORS as error:
@@ -62,9 +64,9 @@ class Peer:
         return self._connection.localDescription.sdp
 
     async def add_candidate(self, candidate: str, mid: str | None, index: int | None) -> None:
-        """ValueError for a malformed one. TCP candidates are accepted and unused."""
-        if not candidate:
-            return  # the end of candidates: more may yet be found from incoming checks
+        """ValueError for a malformed one. TCP candidates and local names are accepted and unused."""
+        if not candidate or LOCAL_NAME.search(candidate):
+            return  # the end of candidates is no news: more may yet be found from incoming checks
         try:
             parsed = candidate_from_sdp(candidate.removeprefix("candidate:"))
             parsed.sdpMid, parsed.sdpMLineIndex = mid, index
@@ -130,6 +132,12 @@ class Peer:
         state = self._connection.connectionState
         if state in ("connected", "failed", "closed"):
             self._changed(self, state == "connected")
+
+
+def without_local_names(sdp: str) -> str:
+    """Browsers hide addresses behind mDNS names. Looking them up takes seconds; their checks tell at once."""
+    lines = sdp.splitlines(keepends=True)
+    return "".join(line for line in lines if not (line.startswith("a=candidate:") and LOCAL_NAME.search(line)))
 
 
 def check_offer(sdp: str) -> None:

@@ -20,7 +20,7 @@ def main(photo: Path, out: Path) -> int:
         return 2
     out.write_bytes(portrait.to_bytes())
     out.with_suffix(".jpg").write_bytes(portrait.thumbnail)
-    print(json.dumps(portrait.report.to_json() | {"warnings": portrait.report.warnings}))
+    print(json.dumps(portrait.report.to_json()))
     return 0
 
 

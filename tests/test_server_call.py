@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from server.peer import without_local_names
 from server.timeline import AUDIO_RATE
 from tests.server_fakes import LOUD, Caller, FakeEngine, FakeStream, Tone
 from tests.server_running import running, until
@@ -207,6 +208,11 @@ class TestConnections:
                 await caller.call()
                 while (await hear(control, "state"))["status"] != "live":
                     pass
+
+    async def test_hidden_addresses_cost_no_time(self) -> None:
+        shown = "a=candidate:1 1 udp 1 192.0.2.7 9 typ host\r\n"
+        hidden = "a=candidate:2 1 udp 1 f3.local 9 typ host\r\n"
+        assert without_local_names(f"v=0\r\n{hidden}{shown}") == f"v=0\r\n{shown}"
 
     async def test_candidates_may_trickle(self, tmp_path: Path) -> None:
         async with running(tmp_path) as server, Caller(server.url) as caller:
