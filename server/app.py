@@ -44,7 +44,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine = EngineThread(engine_factory)
-        portraits = Portraits(settings.portraits_dir, prepare, load)
+        portraits = Portraits(settings.portraits_dir, prepare, load, settings.max_uploads)
         place = app.state.place = Place(settings, engine, portraits, Sessions(settings, engine))
         starting = asyncio.create_task(place.start())
         try:

@@ -11,7 +11,7 @@ from engine.portrait import PortraitError
 from server.live import LiveSession
 from server.peer import BadOffer
 from server.place import Place, place_of
-from server.portraits import Protected
+from server.portraits import Busy, NoSpace, Protected
 from server.protocol import SIZES, Candidates, CreateSession, Description
 from server.sessions import RETRY_AFTER_S, Full
 from server.web import HttpError, bearer
@@ -85,6 +85,10 @@ async def add_portrait(
         entry = await place.portraits.add(await photo.read(), name.strip() or "Portrait")
     except PortraitError as error:
         raise HttpError(422, error.code, str(error)) from None
+    except Busy:
+        raise HttpError(503, "busy", "other photos are being prepared; try again later", RETRY_AFTER_S) from None
+    except NoSpace:
+        raise HttpError(409, "portraits_full", "no more portraits can be kept; delete some first") from None
     response.headers["Location"] = f"/v1/portraits/{entry.id}"
     return entry.for_client()
 

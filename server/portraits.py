@@ -27,8 +27,19 @@ ID = re.compile(r"[a-z0-9]{1,32}")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # of the preparing process: one each
 
 
+MAX_WAITING = 4  # photos, for the one that is being prepared
+
+
 class Protected(Exception):
     """A default portrait can't be deleted."""
+
+
+class Busy(Exception):
+    """Too many photos wait to be prepared."""
+
+
+class NoSpace(Exception):
+    """As many uploads are kept as may be."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +61,11 @@ Prepare = Callable[[bytes, Path], Awaitable[dict[str, Any]]]
 
 
 class Portraits:
-    def __init__(self, directory: Path, prepare: Prepare, load: Load) -> None:
-        self._directory, self._prepare, self._load = directory, prepare, load
+    def __init__(self, directory: Path, prepare: Prepare, load: Load, max_uploads: int) -> None:
+        self._directory, self._prepare, self._load, self._max_uploads = directory, prepare, load, max_uploads
         self._loaded: weakref.WeakValueDictionary[str, Portrait] = weakref.WeakValueDictionary()
         self._preparing = asyncio.Lock()  # one at a time: the cores belong to the calls
+        self._waiting = 0
 
     async def prepare_defaults(self) -> None:
         """Whatever is missing, or was prepared by another version."""
@@ -97,8 +109,16 @@ class Portraits:
         return portrait
 
     async def add(self, photo: bytes, name: str) -> Entry:
-        """Prepares an uploaded photo. Raises PortraitError."""
-        return await self._add(secrets.token_hex(8), name, photo)
+        """Prepares an uploaded photo. Raises PortraitError, Busy or NoSpace."""
+        if self._waiting > MAX_WAITING:
+            raise Busy
+        if len(self.list()) - len(default_names()) >= self._max_uploads:
+            raise NoSpace
+        self._waiting += 1
+        try:
+            return await self._add(secrets.token_hex(8), name, photo)
+        finally:
+            self._waiting -= 1
 
     def delete(self, id: str) -> None:
         """LookupError for an unknown one, Protected for a default."""

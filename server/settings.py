@@ -40,6 +40,8 @@ class Settings:
     """Largest picture a client may ask for, pixels square."""
     portraits_dir: Path = field(default_factory=lambda: data_home() / "portraits")
     """Prepared portraits: the defaults' cache and the uploads."""
+    max_uploads: int = 200
+    """Uploaded portraits kept; further ones are refused until some are deleted."""
     max_photo_bytes: int = 25 * MEGABYTE
     prepare_timeout_s: float = 60.0
     ice: IceSettings = IceSettings()

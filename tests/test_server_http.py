@@ -99,6 +99,12 @@ class TestPortraits:
             await caller.call()
             refused(await http.post("/v1/sessions", json=session(portrait=mine)), 404, "no_portrait")
 
+    async def test_there_is_an_end_to_uploads(self, tmp_path: Path) -> None:
+        async with running(tmp_path / "more", max_uploads=1) as server:
+            async with httpx.AsyncClient(base_url=server.url) as http:
+                assert (await http.post("/v1/portraits", files={"photo": PNG})).status_code == 201
+                refused(await http.post("/v1/portraits", files={"photo": PNG}), 409, "portraits_full")
+
     async def test_refusals(self, http: httpx.AsyncClient) -> None:
         message = refused(await http.post("/v1/portraits", files={"photo": b"bad"}), 422, "no_face")
         assert message == "no face was found; choose a photo that shows one"
