@@ -36,7 +36,7 @@ _LID_SHADE, _LID_SHADOW = 0.45, 4  # the upper lid's
 
 
 def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
-    """Everything of a portrait that the renderer takes, by the names of its inputs."""
+    """Everything of a portrait that the renderer takes, by the names of its inputs; the large maps at half precision."""
     landmarks = fit.landmarks
     slits = find_slits(landmarks)
     places = place(slits)
@@ -54,7 +54,7 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
     layers |= _pictures(fit, slits, places)
     lip = _lip(layers["mouth_maps"], slits.mouth, places.mouth)
     layers |= _sprites(fit, head, slits, places, eyes, poses["frame_pose"][0], lip)
-    return layers
+    return layers | {name: layers[name].astype(np.float16) for name in ("face_maps", "mouth_maps", "eye_maps")}
 
 
 def find_slits(landmarks: Array) -> Slits:
@@ -68,10 +68,10 @@ def find_slits(landmarks: Array) -> Slits:
 
 def _eye(landmarks: Array, side: int) -> Slit:
     lower, upper = _LID_LOWER[side], _LID_UPPER[side]
-    eye = straight(landmarks, (lower[0], lower[-1]), -1, lip=0.9, fringe=1.3)
     lid, brow = landmarks[upper, 1].min(), landmarks[_BROW[side], 1].max()
-    wide = float(landmarks[lower, 1].max() - lid)
-    return trace(landmarks, lower, upper, replace(eye, depth=0.8 * max(float(lid - brow), 14), reach=3 * wide))
+    depth, reach = 0.9 * max(float(lid - brow), 14), 3 * float(landmarks[lower, 1].max() - lid)
+    eye = straight(landmarks, (lower[0], lower[-1]), -1, lip=0.2, fringe=0.8)
+    return trace(landmarks, lower, upper, replace(eye, depth=depth, reach=reach, soft=2, sheet=True))
 
 
 def _pictures(fit: Fit, slits: Slits, places: Places) -> dict[str, npt.NDArray[np.uint8]]:
@@ -79,7 +79,16 @@ def _pictures(fit: Fit, slits: Slits, places: Places) -> dict[str, npt.NDArray[n
     lower = slits.mouth.cover(texture(MOUTH), places.mouth, 8)
     mouth = np.dstack([layers_eyes.cut(fit.picture, MOUTH, places.mouth), np.round(lower * 255).astype(np.uint8)])
     lids = [_lid(fit, slit, at) for slit, at in zip(slits.eyes, places.eyes, strict=True)]
-    return {"person": _person(fit, slits), "background": fit.background, "lower": mouth, "lids": np.stack(lids)}
+    shut = [
+        layers_eyes.shut(lid[..., :3], slit, at) for lid, slit, at in zip(lids, slits.eyes, places.eyes, strict=True)
+    ]
+    return {
+        "person": _person(fit, slits),
+        "background": fit.background,
+        "lower": mouth,
+        "lids": np.stack(lids),
+        "shut": np.stack(shut),
+    }
 
 
 def _person(fit: Fit, slits: Slits) -> npt.NDArray[np.uint8]:

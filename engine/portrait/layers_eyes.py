@@ -44,8 +44,21 @@ def white(picture: Picture, slit: Slit, iris: Array, radius: float, origin: Orig
     light = colours.mean(-1)
     clear &= light >= np.percentile(light[clear], 50)  # not the shadow and the veins at the lids
     filled = extend(colours, clear)
-    share = smoothstep(1.5, 4, within) * smoothstep(1.12, 1.3, away)
+    behind = extend(colours, (within > 1) & (away > 1.15))  # what a lid uncovers goes on from the shade at its edge
+    filled += (behind - filled) * (1 - smoothstep(0, 2, within))[..., None]
+    share = smoothstep(0, 1.2, within) * smoothstep(1.12, 1.3, away)
     return _bytes(filled + (colours - filled) * share[..., None])
+
+
+def shut(lid: Picture, slit: Slit, origin: Origin) -> Picture:
+    """RGB [2 * EYE units]: the skin of a lid without the lashes that lie across it, for when it is drawn down."""
+    points = texture(EYE).centres(origin)
+    _, patch = slit.edges(slit.local(points)[0])
+    above = slit.local(points)[1] - patch
+    bare = cv2.morphologyEx(lid, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (19, 9)))
+    bare = cv2.GaussianBlur(bare, (0, 0), 3).astype(np.float32)
+    share = smoothstep(0.3, 1.5, above)
+    return _bytes(lid + (bare - lid) * share[..., None])
 
 
 def iris_disk(picture: Picture, slit: Slit, iris: Array, radius: float) -> Picture:
@@ -62,7 +75,7 @@ def iris_disk(picture: Picture, slit: Slit, iris: Array, radius: float) -> Pictu
     filled = _rings(colours, clear, away)
     mirrored = clear[::-1]
     filled = np.where((mirrored & (away < 1.02))[..., None], colours[::-1], filled)
-    share = smoothstep(1.2, 3, within)
+    share = smoothstep(1, 2.2, within)
     alpha = 255 * (1 - smoothstep(1.0, 1.14, away))
     return _bytes(np.dstack([filled + (colours - filled) * share[..., None], alpha]))
 

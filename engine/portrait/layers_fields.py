@@ -198,7 +198,7 @@ def _contact(slit: Slit, head: _Field, patch: _Field, count: int) -> tuple[Array
     u = _columns(count)
     base, edge = slit.edges(u)
     apart = patch.at(slit.point(u, edge)) - head.at(slit.point(u, base))
-    gap = np.concatenate([(edge - base)[None], (apart[..., :2] @ slit.away()).T])
+    gap = np.concatenate([(edge - base + slit.soft)[None], (apart[..., :2] @ slit.away()).T])
     at = patch.window.centres(patch.origin)
     along, _ = slit.local(at)
     deep, high = slit.lenses(at)
@@ -210,12 +210,12 @@ def _contact(slit: Slit, head: _Field, patch: _Field, count: int) -> tuple[Array
 
 def _close(slit: Slit, head: _Field, lid: _Field, blink: int, rest: float) -> None:
     """Scales the lid's blink in place, so that its edge reaches the lower lid at every column."""
-    u = np.linspace(-0.92, 0.92, 24, dtype=np.float32)
+    u = np.linspace(-0.96, 0.96, 32, dtype=np.float32)
     base, edge = slit.edges(u)
     fall = lid.at(slit.point(u, edge))[:, blink, :2] @ slit.away()
     rise = head.at(slit.point(u, base))[:, blink, :2] @ slit.away()
-    want = rise - _CLOSE * (edge - base) / max(rest, 0.3)
-    gain = np.clip(want / np.minimum(fall, -0.5), 0.6, 2.5)
+    want = rise - (_CLOSE * (edge - base) + slit.soft) / max(rest, 0.3)
+    gain = np.clip(want / np.minimum(fall, -0.5), 0.3, 4)
     gain = cv2.GaussianBlur(gain[None].astype(np.float32), (0, 0), 1.5)[0]
     at = lid.window.centres(lid.origin)
     along, _ = slit.local(at)

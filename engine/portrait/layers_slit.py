@@ -48,6 +48,10 @@ class Slit:
     """Units by which the base's picture reaches over its edge, so that a closed slit shows nothing between."""
     fringe: float
     """The same of the patch: lashes and their shadow ride on the lid."""
+    soft: float = 0
+    """Units over which both then fade out, where what lies below was in the photo too."""
+    sheet: bool = False
+    """Whether the patch is drawn out evenly from its rim to its edge, as the skin of a lid unfolds."""
 
     def local(self, points: Array) -> tuple[Array, Array]:
         """u and v of points [..., 2]."""
@@ -108,7 +112,9 @@ class Slit:
         """The same for the patch."""
         u, v = self.local(points)
         _, patch = self.edges(u)
-        return np.where((np.abs(u) < 1)[..., None], self.point(u, np.maximum(v, patch + margin * _bow(u))), points)
+        own = patch + margin * _bow(u)
+        v = own if self.sheet else np.maximum(v, own)
+        return np.where((np.abs(u) < 1)[..., None], self.point(u, v), points)
 
     def blend_base(self, common: Array, base: Array, points: Array) -> Array:
         """The head's field [h, w, C]: the base's inside the patch's lens, fading to the common one at its rim."""
@@ -119,7 +125,8 @@ class Slit:
     def blend_patch(self, common: Array, patch: Array, points: Array) -> Array:
         """The patch's field [h, w, C]: its own inside the base's lens, fading to the common one at its rim."""
         deep, high = self.lenses(points)
-        share = np.where(deep > 0, smoothstep(0.15, 0.6, deep), smoothstep(0.25, 1, high))
+        own = smoothstep(0, 1, deep) if self.sheet else smoothstep(0.15, 0.6, deep)
+        share = np.where(deep > 0, own, smoothstep(0.25, 1, high))
         return patch + (common - patch) * share[..., None]
 
     def hole(self, window: Window, origin: tuple[float, float]) -> Array:
@@ -129,12 +136,18 @@ class Slit:
         base, patch = self.edges(u)
         deep, _ = self.lenses(points)
         width = 0.5 * window.cell
-        cut = np.clip((v - base - self.lip) / window.cell + 0.5, 0, 1) * (np.abs(u) < 1)
+        cut = self._edge(v - base - self.lip, window.cell) * (np.abs(u) < 1)
         floor = (_HOLE * self.depth * _bow(u) - (v - patch)) / width
         return (cut * np.clip(floor + 0.5, 0, 1) * np.where(deep > 0, deep < 1, True)).astype(np.float32)
 
+    def _edge(self, beyond: Array, cell: float) -> Array:
+        """0 on the near side of an edge, 1 on the far side; `beyond` and `cell` in units."""
+        if self.soft:
+            return smoothstep(0, self.soft, beyond)
+        return np.clip(beyond / cell + 0.5, 0, 1)
+
     def shadow(self, window: Window, origin: tuple[float, float], length: float, of_base: bool) -> Array:
-        """[rows, cols] in 0..1: the shade that the base's or the patch's edge casts into the gap, `length` units far."""
+        """[rows, cols] in 0..1: the shade that the base's or the patch's edge casts into the gap."""
         u, v = self.local(window.centres(origin))
         base, patch = self.edges(u)
         far = v - base - self.lip if of_base else patch - self.fringe - v
@@ -149,7 +162,7 @@ class Slit:
         deep, _ = self.lenses(points)
         lens = ((np.abs(u) < 1) & (v > base) & (deep < 1)).astype(np.uint8)
         away = cv2.distanceTransform(1 - lens, cv2.DIST_L2, 5) * window.cell
-        edge = np.clip((v - patch + self.fringe) / window.cell + 0.5, 0, 1)
+        edge = 1 - self._edge(patch - self.fringe - v, window.cell)
         return (edge * (1 - smoothstep(2, 2 + feather, away))).astype(np.float32)
 
 

@@ -41,6 +41,7 @@ class _Prepared:
     background: Image
     lower: Image
     lids: Image
+    shut: Image
     sprites: tuple[Image, ...]
 
 
@@ -51,11 +52,12 @@ def _prepare(portrait: Layered) -> _Prepared:
     found = _prepared.get(portrait)
     if found is None:
         layers = portrait.layers
-        person, background, lower, lids, mouth, whites, irises = (layers[name] for name in PICTURES)
+        person, background, lower, lids, shut, mouth, whites, irises = (layers[name] for name in PICTURES)
         opaque = np.dstack([np.full(whites.shape[1:3], 255, np.uint8)])
         sprites = (*mouth[:4], *(np.dstack([white, opaque]) for white in whites), *irises, mouth[4])
         maps = {name: np.ascontiguousarray(layers[name], np.float32)[None] for name in MAPS}
-        found = _prepared[portrait] = _Prepared(maps, person, background, lower, lids, sprites)
+        bare = np.concatenate([shut, lids[..., 3:]], -1)
+        found = _prepared[portrait] = _Prepared(maps, person, background, lower, lids, bare, sprites)
     return found
 
 
@@ -82,8 +84,9 @@ class CpuRenderer:
         self._patch(picture, ready.lower, fields["mouth"][0], fields["mouth_to"][0], MOUTH)
         if coefficients[_TONGUE_OUT] > 0:
             self._sprite(picture, ready.sprites[-1], fields["sprites"][0, -1], fields["mouth_to"][0], MOUTH)
-        for lid, field, to in zip(ready.lids, fields["eyes"][0], fields["eyes_to"][0], strict=True):
-            self._patch(picture, lid, field, to, EYE)
+        for i, share in enumerate(fields["shut"][0]):
+            lid = _shutting(ready.lids[i], ready.shut[i], float(share))
+            self._patch(picture, lid, fields["eyes"][0, i], fields["eyes_to"][0, i], EYE)
         return picture
 
     def fields(self, portrait: Layered, coefficients: Floats) -> dict[str, Floats]:
@@ -170,6 +173,11 @@ class _Box:
 def _texels(units: Floats) -> Floats:
     """Places in units as cv2 counts them: the first texel's middle is 0."""
     return units * np.float32(TEXELS) - np.float32(0.5)
+
+
+def _shutting(lid: Image, shut: Image, share: float) -> Image:
+    """A lid on its way down: RGBA, its colours `share` of the way to those of the bare skin."""
+    return np.asarray(cv2.addWeighted(lid, 1 - share, shut, share, 0), np.uint8) if share else lid
 
 
 def _over(below: Image, layer: Image) -> None:

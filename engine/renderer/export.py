@@ -64,6 +64,7 @@ def picture_shapes() -> dict[str, tuple[int, ...]]:
         "background": (side, side, 3),
         "lower": (*mouth, 4),
         "lids": (2, *eye, 4),
+        "shut": (2, *eye, 3),
         "mouth_pictures": (5, ROWS, COLS, 4),
         "whites": (2, *eye, 3),
         "irises": (2, IRIS_TEXELS, IRIS_TEXELS, 4),

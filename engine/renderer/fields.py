@@ -11,12 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.face.coefficients import INDEX
-from engine.portrait.layers_layout import EYE, FACE, FACE_ORIGIN, FRAME, MOUTH, SNAP, Window
+from engine.portrait.layers_layout import EYE, EYE_COLUMNS, FACE, FACE_ORIGIN, FRAME, MOUTH, SNAP, Window
 
 _STEPS = 5  # Newton's, for each set of fields
 _STRIDE = 16.0  # units a step may go at most
 _STEEPEST = 0.15  # determinants are kept above: where a field is about to fold, it is squeezed instead
 _SAFE, _UNFOLD = 0.4, 2  # determinants below are smoothed away, so many times over
+_BARE = 0.15, 0.7  # of a lid's way: between these its lashes leave its skin
 _EYE_RADIUS = 0.195  # inter-ocular distances
 _JAW, _CLOSE = INDEX["jawOpen"], INDEX["mouthClose"]
 _TONGUE_OUT, _LEAST = INDEX["tongueOut"], 0.04
@@ -51,6 +52,7 @@ class FieldOutputs(NamedTuple):
     eyes: Tensor  # [B, 2, 2, *EYE]
     eyes_to: Tensor  # [B, 2, 2]
     sprites: Tensor  # [B, 9, 2, 3]: from a point of the picture to -1..1 over the sprite
+    shut: Tensor  # [B, 2]: how much of the lids' other picture shows
 
 
 class Pose(NamedTuple):
@@ -148,7 +150,15 @@ class Fields(nn.Module):
             for i in (0, 1)
         ]
         places, corners = (torch.stack(pair, 1) for pair in zip(*eyes, strict=True))
-        return FieldOutputs(person, mouth, mouth_to, places, corners, self._sprites(delta, head, p))
+        sprites, shut = self._sprites(delta, head, p), self._shut(delta, p.eye_gap)
+        return FieldOutputs(person, mouth, mouth_to, places, corners, sprites, shut)
+
+    def _shut(self, delta: Tensor, gap: Tensor) -> Tensor:
+        """[B, 2]: 0 for eyes as in the photo or wider, 1 well before the lids meet."""
+        middle = gap[..., EYE_COLUMNS // 2]
+        closed = -torch.matmul(middle[..., 1:], delta[..., None])[..., 0] / (middle[..., 0] + 1e-3)
+        t = ((closed - _BARE[0]) / (_BARE[1] - _BARE[0])).clamp(0, 1)
+        return t * t * (3 - 2 * t)
 
     def _touch(self, delta: Tensor, gap: Tensor) -> Tensor:
         """The coefficients, and after them how far the slit's edges would pass through each other."""

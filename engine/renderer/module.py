@@ -17,6 +17,7 @@ class Pictures(NamedTuple):
     background: Tensor  # RGB, [1024, 1024]
     lower: Tensor  # RGBA over the mouth's window: lower lip and chin
     lids: Tensor  # [2], RGBA over the eyes' windows: upper lids
+    shut: Tensor  # [2], RGB: the lids' skin when drawn down
     mouth_pictures: Tensor  # [5], RGBA: cavity, tongue, lower teeth, upper teeth, tongue put out
     whites: Tensor  # [2], RGB over the eyes' windows
     irises: Tensor  # [2], RGBA
@@ -44,7 +45,9 @@ class Renderer(nn.Module):
         picture = self._patch(picture, here, pictures.lower, fields.mouth, fields.mouth_to, MOUTH)
         picture = self._sprite(picture, here, pictures.mouth_pictures[:, 4], fields.sprites[:, 8])
         for i in (0, 1):
-            picture = self._patch(picture, here, pictures.lids[:, i], fields.eyes[:, i], fields.eyes_to[:, i], EYE)
+            colour = torch.lerp(pictures.lids[:, i, :3], pictures.shut[:, i], fields.shut[:, i, None, None, None])
+            lid = torch.cat([colour, pictures.lids[:, i, 3:]], 1)
+            picture = self._patch(picture, here, lid, fields.eyes[:, i], fields.eyes_to[:, i], EYE)
         return torch.round(picture.permute(0, 2, 3, 1).clamp(0, 255)).to(torch.uint8)
 
     def _inside(self, below: Tensor, here: Tensor, places: Tensor, pictures: Pictures) -> Tensor:

@@ -6,8 +6,8 @@ MAPS: tuple[str, ...] = (
 )  # fmt: skip
 """Floats; `engine.renderer.fields.FieldInputs` says what each is."""
 
-PICTURES: tuple[str, ...] = ("person", "background", "lower", "lids", "mouth_pictures", "whites", "irises")
+PICTURES: tuple[str, ...] = ("person", "background", "lower", "lids", "shut", "mouth_pictures", "whites", "irises")
 """Bytes; `engine.renderer.module.Pictures` says what each is."""
 
-FIELDS: tuple[str, ...] = ("person", "mouth", "mouth_to", "eyes", "eyes_to", "sprites")
+FIELDS: tuple[str, ...] = ("person", "mouth", "mouth_to", "eyes", "eyes_to", "sprites", "shut")
 """The fields graph's outputs; `engine.renderer.fields.FieldOutputs`."""
