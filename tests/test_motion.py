@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine.face.coefficients import INDEX, NAMES
+from engine.face.coefficients import GAZE_DEGREES, INDEX, NAMES
 from engine.motion import Motion, MotionAmounts
 
 MINUTE = 25 * 60
@@ -86,7 +86,7 @@ class TestLifelike:
 
     def test_eyes_rest_on_the_viewer_while_the_head_moves(self) -> None:
         track = run(3)
-        eye = (column(track, "eyeLookOutLeft") - column(track, "eyeLookInLeft")) * 30
+        eye = (column(track, "eyeLookOutLeft") - column(track, "eyeLookInLeft")) * GAZE_DEGREES[0]
         at_viewer = abs(eye + column(track, "headYaw")) < 2.5
         assert at_viewer.mean() > 0.6
 

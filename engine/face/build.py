@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.face.build_closing import with_lips_closed
 from engine.face.build_identity import identity_directions
 from engine.face.build_landmarks import anchors
-from engine.face.build_mesh import Cut, cut_head, eye_ring, mouth_ring, split_ring
+from engine.face.build_mesh import LIPS_BORDER, MOUTH_KEEP, Cut, cut_head, eye_ring, mouth_ring, split_ring
 from engine.face.build_shapes import shapes
 from engine.face.head import PATH, Part
-from engine.face.source import base_mesh
+from engine.face.source import average_adult
 
 # Set by eye on the neutral head: between the jaw's joints, and where the skull sits on the spine.
 JAW_PIVOT = np.array([0, -0.42, -0.95], np.float32)
@@ -22,9 +23,10 @@ def main() -> None:
     parser.add_argument("--landmark-model", type=Path, required=True, help="face_landmarker.task")
     parser.add_argument("--output", type=Path, default=PATH)
     options = parser.parse_args()
-    mesh = base_mesh()
+    mesh = average_adult()
     cut = cut_head(mesh)
     rings = _rings(cut)
+    cut = with_lips_closed(cut, rings)
     moved = shapes(mesh, cut, rings)
     triangle, weights = anchors(cut, rings, options.landmark_model)
     options.output.parent.mkdir(exist_ok=True)
@@ -53,6 +55,8 @@ def _half(values: np.ndarray) -> np.ndarray:
 
 def _rings(cut: Cut) -> dict[str, np.ndarray]:
     rings = dict(zip(("lips_upper", "lips_lower"), split_ring(cut, mouth_ring(cut)), strict=True))
+    border = split_ring(cut, cut.mouth_rings[LIPS_BORDER - MOUTH_KEEP])
+    rings |= dict(zip(("lips_outer_upper", "lips_outer_lower"), border, strict=True))
     for side, part in (("left", Part.EYE_LEFT), ("right", Part.EYE_RIGHT)):
         upper, lower = split_ring(cut, eye_ring(cut, part))
         rings |= {f"lid_upper_{side}": upper, f"lid_lower_{side}": lower}

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from engine.face.build_mesh import Cut
-from engine.face.source import BaseMesh, Floats, data_dir, target
+from engine.face.source import RACES, SEXES, BaseMesh, Floats, data_dir, target
 
 FOLDERS = ("head", "nose", "eyes", "mouth", "chin", "cheek", "eyebrows", "forehead", "ears", "neck")
-PEOPLE = [f"{race}-{sex}-{age}" for race in ("african", "asian", "caucasian") for sex in ("female", "male")
-          for age in ("child", "young", "old")]  # fmt: skip
+PEOPLE = [f"{race}-{sex}-{age}" for race in RACES for sex in SEXES for age in ("child", "young", "old")]
 DIRECTIONS = 40
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import mediapipe as mp
 import numpy as np
 
+from engine.face.build_closing import shares
 from engine.face.build_mesh import Cut
 from engine.face.draw import IRIS, draw
 from engine.face.head import Part
@@ -13,6 +14,8 @@ from engine.face.source import Floats, Integers
 
 SIZE, ZOOM, CENTRE = 768, 0.27, (0.0, -0.55)
 CONTOURS = {
+    "lips_outer_upper": [61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291],
+    "lips_outer_lower": [61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291],
     "lips_upper": [78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308],
     "lips_lower": [78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308],
     "lid_upper_right": [33, 246, 161, 160, 159, 158, 157, 173, 133],
@@ -26,31 +29,21 @@ RIM = ((1, 0), (0, 1), (-1, 0), (0, -1))  # of the iris, after its centre, as th
 
 def anchors(cut: Cut, rings: dict[str, Integers], model: Path) -> tuple[Integers, Floats]:
     """Triangle [478] and barycentric weights [478, 3] of each landmark."""
-    points = _symmetric(_detect(_portrait(cut, rings), model))
+    irises = cut.eye_centre + [0, 0, cut.eye_radius]
+    picture = draw(
+        cut.vertices, cut.vertices, cut.triangles, cut.part, rings, irises,
+        size=SIZE, centre=CENTRE, zoom=ZOOM, hair=True,
+    )  # fmt: skip
+    points = _symmetric(_detect(picture, model))
     triangle, weights = _lookup(cut, points, cut.part == Part.SKIN)
     for name, landmarks in CONTOURS.items():
         for landmark, at in zip(landmarks, _along(cut, rings[name], points[landmarks]), strict=True):
             triangle[landmark], weights[landmark] = at
     for eye, centre in ((Part.EYE_RIGHT, 468), (Part.EYE_LEFT, 473)):
         middle = cut.eye_centre[int(eye == Part.EYE_RIGHT)][:2]
-        rim = middle + np.array([(0, 0), *RIM]) * IRIS * [-1 if eye == Part.EYE_RIGHT else 1, 1]
+        rim = middle + np.array([(0, 0), *RIM]) * IRIS
         triangle[centre : centre + 5], weights[centre : centre + 5] = _lookup(cut, rim, cut.part == eye)
     return triangle, weights
-
-
-def _portrait(cut: Cut, rings: dict[str, Integers]) -> np.ndarray:
-    """The head with what the model looks for: dark brows and hair, red lips."""
-    x, y, z = cut.vertices.T
-    tint = np.ones((len(x), 3))
-    mouth = cut.vertices[np.concatenate([rings["lips_upper"], rings["lips_lower"]])]
-    half, (_, my, _) = np.ptp(mouth[:, 0]) / 2, mouth.mean(0)
-    lips = (x / (half * 1.02)) ** 2 + ((y - my) / 0.13) ** 2 < 1
-    tint[lips & (z > 0.2)] = 0.82, 0.55, 0.55
-    brow = (abs(abs(x) - 0.5) < 0.28) & (abs(y - 0.36 + 0.25 * (abs(x) - 0.5) ** 2) < 0.055) & (z > 0)
-    tint[brow] = 0.35, 0.28, 0.25
-    tint[(y > 1.15) | ((z < -0.75) & (y > -1))] = 0.3, 0.22, 0.18
-    eyes = cut.eye_centre + [0, 0, cut.eye_radius]
-    return draw(cut.vertices, cut.triangles, cut.part, tint, eyes, size=SIZE, centre=CENTRE, zoom=ZOOM)
 
 
 def _detect(picture: np.ndarray, model: Path) -> Floats:
@@ -95,21 +88,14 @@ def _lookup(cut: Cut, points: Floats, which: np.ndarray) -> tuple[Integers, Floa
 
 def _along(cut: Cut, ring: Integers, points: Floats) -> list[tuple[int, Floats]]:
     """Points [N, 2] tied to a ring at the same share of its length, its ends to the ring's ends."""
-    line, goal = cut.vertices[ring][:, :2], _shares(points)
-    shares = _shares(line)
+    line, goal = cut.vertices[ring][:, :2], shares(points)
+    length = shares(line)
     out = []
     for share in goal:
-        i = int(np.clip(np.searchsorted(shares, share, "right") - 1, 0, len(ring) - 2))
-        t = (share - shares[i]) / (shares[i + 1] - shares[i])
+        i = int(np.clip(np.searchsorted(length, share, "right") - 1, 0, len(ring) - 2))
+        t = (share - length[i]) / (length[i + 1] - length[i])
         out.append(_on_edge(cut, ring[i], ring[i + 1], float(t)))
     return out
-
-
-def _shares(line: Floats) -> Floats:
-    """How far along a polyline [N, 2] each of its points lies, 0 to 1."""
-    length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
-    share: Floats = length / length[-1]
-    return share
 
 
 def _on_edge(cut: Cut, a: int, b: int, t: float) -> tuple[int, Floats]:

@@ -22,6 +22,7 @@ GROUPS = {
 # skin turns out into the open, and the first one worth keeping (what lies deeper is never seen).
 EYE_MARGIN, EYE_KEEP = 14, 11
 MOUTH_MARGIN, MOUTH_KEEP = 12, 9
+LIPS_BORDER = 17  # where the red of the lips ends
 
 
 @dataclass(frozen=True)

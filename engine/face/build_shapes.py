@@ -2,22 +2,27 @@
 
 import numpy as np
 
-from engine.face.build_mesh import EYE_KEEP, EYE_MARGIN, Cut
-from engine.face.coefficients import ARKIT, FACE
+from engine.face.build_closing import lids_closing, lips_together
+from engine.face.build_mesh import Cut
+from engine.face.coefficients import ARKIT, FACE, GAZE_DEGREES
 from engine.face.head import Part
 from engine.face.source import BaseMesh, Floats, Integers, data_dir, target
 
 SIDE_WIDTH = 0.16  # inter-ocular distances over which a one-sided shape fades across the middle
-LID_DEPTH = 6  # rings of skin above the margin that a closing lid takes along
+LOOK = {"Up": (0, 1), "Down": (0, -1), "Left": (1, 0), "Right": (-1, 0)}
+LIDS_FOLLOW = {"Up": 1.4}  # times what the source does: its eyes turn up less than ours
 
 
 def shapes(mesh: BaseMesh, cut: Cut, rings: dict[str, Integers]) -> Floats:
     """[63, V, 3] in the order of `coefficients.FACE`, inter-ocular distances."""
     made = {name: _arkit(name, mesh, cut) for name in ARKIT}
     for side, part in (("Left", Part.EYE_LEFT), ("Right", Part.EYE_RIGHT)):
-        made[f"eyeBlink{side}"] = _closing(made[f"eyeBlink{side}"], cut, rings, side.lower(), part)
+        made[f"eyeBlink{side}"] = lids_closing(made[f"eyeBlink{side}"], cut, rings, part)
+        made |= _gaze(made, cut, side, part)
+    opened = made["jawOpen"] + made["mouthClose"]
+    made["mouthClose"] += lips_together(cut, rings, cut.vertices + opened)
     made |= _extra(mesh, cut, made)
-    return np.stack([made[name] for name in FACE])
+    return _lashes_follow(np.stack([made[name] for name in FACE]), cut)
 
 
 def _arkit(name: str, mesh: BaseMesh, cut: Cut) -> Floats:
@@ -50,18 +55,35 @@ def _extra(mesh: BaseMesh, cut: Cut, made: dict[str, Floats]) -> dict[str, Float
     return out
 
 
-def _closing(blink: Floats, cut: Cut, rings: dict[str, Integers], side: str, part: Part) -> Floats:
-    """The shape with the upper margin brought exactly onto the lower one, the skin above following ring by ring."""
-    out = blink.copy()
-    closed = cut.vertices + blink
-    lower, upper = closed[rings[f"lid_lower_{side}"]], rings[f"lid_upper_{side}"]
-    gap_at = upper[1:-1], np.interp(closed[upper[1:-1], 0], lower[:, 0], lower[:, 1]) - closed[upper[1:-1], 1]
-    margin_x, gap = cut.vertices[gap_at[0], 0], gap_at[1]
-    order = np.argsort(margin_x)
-    middle = cut.eye_centre[int(part == Part.EYE_RIGHT)][1]
-    for depth, ring in enumerate(cut.eye_rings[part == Part.EYE_RIGHT]):
-        above = depth - (EYE_MARGIN - EYE_KEEP)
-        share = 1.0 if above <= 0 else max(0.0, 1 - above / LID_DEPTH)
-        lid = np.isin(ring, upper) if above == 0 else cut.vertices[ring, 1] > middle
-        out[ring[lid], 1] += share * np.interp(cut.vertices[ring[lid], 0], margin_x[order], gap[order], 0, 0)
+def _gaze(made: dict[str, Floats], cut: Cut, side: str, part: Part) -> dict[str, Floats]:
+    """One eye's four looks: the lids as the source has them, the eyeball as a true turn."""
+    other = "Right" if side == "Left" else "Left"
+    looks = {"Up": "Up", "Down": "Down", "Out": side, "In": other}
+    eye, centre = np.unique(cut.triangles[cut.part == part]), cut.eye_centre[int(part == Part.EYE_RIGHT)]
+    out = {}
+    for look, direction in looks.items():
+        shape = made[f"eyeLook{look}{side}"] * LIDS_FOLLOW.get(look, 1)
+        arm = cut.vertices[eye] - centre
+        shape[eye] = arm @ _turn(*LOOK[direction]).T - arm
+        out[f"eyeLook{look}{side}"] = shape
     return out
+
+
+def _turn(left: float, up: float) -> Floats:
+    """The rotation [3, 3] that carries z towards (left, up) by its share of GAZE_DEGREES."""
+    angle = np.radians(GAZE_DEGREES[up != 0])
+    c, s = np.cos(angle), np.sin(angle)
+    to = np.array([left, up, 0.0])
+    k = np.array([[0, 0, left], [0, 0, up], [-left, -up, 0.0]])
+    turn: Floats = np.eye(3) + s * k + (c - 1) * (np.outer(to, to) + np.diag([0, 0, 1.0]))
+    return turn
+
+
+def _lashes_follow(shapes: Floats, cut: Cut) -> Floats:
+    """The source leaves the lashes behind: each goes with the skin nearest to its root."""
+    lashes = np.unique(cut.triangles[cut.part == Part.LASHES])
+    lids = np.unique(np.concatenate([v for rings in cut.eye_rings for v in rings[:4]]))
+    away = np.linalg.norm(cut.vertices[lashes, None] - cut.vertices[None, lids], axis=2)
+    weight = 1 / (away**4 + 1e-9)
+    shapes[:, lashes] = np.einsum("lm,kmc->klc", weight / weight.sum(1, keepdims=True), shapes[:, lids])
+    return shapes

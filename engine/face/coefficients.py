@@ -35,5 +35,5 @@ FACE: tuple[str, ...] = ARKIT + EXTRA
 NAMES: tuple[str, ...] = FACE + HEAD
 INDEX: dict[str, int] = {name: i for i, name in enumerate(NAMES)}
 
-GAZE_DEGREES = 30.0
-"""How far an eye turns where one of its eyeLook coefficients is 1."""
+GAZE_DEGREES: tuple[float, float] = (25.0, 17.0)
+"""How far an eye turns where an eyeLook coefficient is 1: in or out, up or down."""

@@ -3,7 +3,7 @@
 import functools
 import gzip
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+
+RACES, SEXES = ("african", "asian", "caucasian"), ("female", "male")
 
 
 @functools.cache
@@ -36,8 +38,16 @@ class BaseMesh:
     """[Q]"""
 
 
+def average_adult() -> BaseMesh:
+    """The mesh with its helpers (eyes, teeth, tongue, lashes), in the shape its expressions were made for."""
+    mesh = base_mesh()
+    folder = data_dir() / "mpfb2/targets/macrodetails"
+    people = [target(folder / f"{race}-{sex}-young.target.gz", len(mesh.vertices)) for race in RACES for sex in SEXES]
+    return replace(mesh, vertices=mesh.vertices + np.mean(people, 0))
+
+
 def base_mesh() -> BaseMesh:
-    """The mesh with its helpers (eyes, teeth, tongue, lashes)."""
+    """The mesh as its file has it: a stand-in that nobody looks like."""
     vertices, texture, quads, groups = [], [], [], []
     uv_of: dict[int, int] = {}
     group = ""

@@ -71,10 +71,10 @@ _LIDS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
 def _look(out: Offsets, yaw: float, pitch: float) -> None:
     """Writes a direction in degrees (to the person's left, up) as the eight gaze coefficients."""
     outward, inward = ("Left", "Right") if yaw > 0 else ("Right", "Left")
-    out[INDEX[f"eyeLookOut{outward}"]] = out[INDEX[f"eyeLookIn{inward}"]] = min(abs(yaw) / GAZE_DEGREES, 1)
+    out[INDEX[f"eyeLookOut{outward}"]] = out[INDEX[f"eyeLookIn{inward}"]] = min(abs(yaw) / GAZE_DEGREES[0], 1)
     vertical = "Up" if pitch > 0 else "Down"
     for side in ("Left", "Right"):
-        out[INDEX[f"eyeLook{vertical}{side}"]] = min(abs(pitch) / GAZE_DEGREES, 1)
+        out[INDEX[f"eyeLook{vertical}{side}"]] = min(abs(pitch) / GAZE_DEGREES[1], 1)
 
 
 def _towards(value: float, target: float) -> float:
