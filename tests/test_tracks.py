@@ -1,0 +1,88 @@
+"""Coefficient and emotion tracks: what is written is read back, and a mistake is named with its place."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.face.coefficients import INDEX, NAMES
+from engine.les import Les
+from engine.tracks import (
+    EmotionEvent,
+    TrackError,
+    add_source,
+    read_coefficients,
+    read_emotions,
+    rest,
+    write_coefficients,
+)
+
+
+def write(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+class TestCoefficients:
+    def test_round_trip(self, tmp_path: Path) -> None:
+        frames = np.random.default_rng(0).random((30, len(NAMES))).astype(np.float32)
+        with (tmp_path / "c.csv").open("w", newline="") as file:
+            write_coefficients(file, frames)
+        np.testing.assert_allclose(read_coefficients(tmp_path / "c.csv"), frames, rtol=1e-4)
+
+    def test_absent_columns_are_at_rest_and_order_is_free(self, tmp_path: Path) -> None:
+        frames = read_coefficients(write(tmp_path / "c.csv", "time,jawOpen,eyeBlinkLeft", "0,0.5,1", "0.04,0.25,0"))
+        assert frames.shape == (2, 69)
+        np.testing.assert_array_equal(frames[:, INDEX["jawOpen"]], [0.5, 0.25])
+        np.testing.assert_array_equal(frames[:, INDEX["headScale"]], [1, 1])
+        assert frames.sum() == 2 + 0.75 + 1
+
+    def test_relative_ones_lie_on_the_portraits_own_expression(self) -> None:
+        source = np.full(63, 0.25, np.float32)
+        absolute = add_source(rest(), source)
+        np.testing.assert_array_equal(absolute[:63], source)
+        np.testing.assert_array_equal(absolute[63:], rest()[63:])
+
+    @pytest.mark.parametrize(
+        ("lines", "words"),
+        [
+            (["jawOpen", "0"], "must begin with the header time"),
+            ([""], "must begin with the header time"),
+            (["time,jaw", "0,0"], "names no coefficient of the face: jaw"),
+            (["time,jawOpen,jawOpen", "0,0,0"], "a column twice"),
+            (["time,jawOpen"], "no rows"),
+            (["time,jawOpen", "0,0", "0.04"], "line 3: 1 values for 2 columns"),
+            (["time,jawOpen", "0,wide"], "line 2, jawOpen: 'wide' is no number"),
+            (["time,jawOpen", "0,nan"], "line 2, jawOpen: 'nan' is no number"),
+        ],
+    )
+    def test_mistakes_are_named(self, tmp_path: Path, lines: list[str], words: str) -> None:
+        with pytest.raises(TrackError, match=words):
+            read_coefficients(write(tmp_path / "c.csv", *lines))
+
+
+class TestEmotions:
+    def test_events_come_in_order_of_time(self, tmp_path: Path) -> None:
+        later = {"time": 2, "emotion": {"anger": 1}, "transition_ms": 0}
+        path = write(tmp_path / "t.jsonl", json.dumps(later), "", '{"time": 0.5, "units": {"AU4": 0.2}}')
+        assert read_emotions(path) == [
+            EmotionEvent(0.5, Les.of({"AU4": 0.2}), 0.3),
+            EmotionEvent(2.0, Les.of(emotion={"anger": 1}), 0.0),
+        ]
+
+    @pytest.mark.parametrize(
+        ("line", "words"),
+        [
+            ("{", "line 1"),
+            ("[]", "no JSON object"),
+            ('{"emotion": {}}', "'time' is missing"),
+            ('{"time": 0, "units": {"AU3": 1}}', "AU3"),
+            ('{"time": 0, "mood": {}}', "unknown key 'mood'"),
+            ('{"time": NaN}', "finite"),
+            ('{"time": 0, "transition_ms": -1}', "not negative"),
+        ],
+    )
+    def test_mistakes_are_named(self, tmp_path: Path, line: str, words: str) -> None:
+        with pytest.raises(TrackError, match=words):
+            read_emotions(write(tmp_path / "t.jsonl", line))
