@@ -23,3 +23,4 @@ DEFAULT_LOOK_AHEAD = 1
 
 FRAME_SIZE = 512  # default picture, pixels square; also the unit of a portrait's geometry
 MIN_SIZE, MAX_SIZE = 256, 1024
+SIZE_STEP = 32  # sizes are multiples of it: a layer's window then begins on a whole pixel

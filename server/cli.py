@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.units import DEFAULT_LOOK_AHEAD, FRAME_SIZE, MAX_LOOK_AHEAD, MAX_SIZE, MIN_SIZE
+from engine.units import DEFAULT_LOOK_AHEAD, FRAME_SIZE, MAX_LOOK_AHEAD, MAX_SIZE, MIN_SIZE, SIZE_STEP
 from server.commands import Refusal, bench, doctor, prepare, render, serve
 
 PORTRAIT_HELP = "a photo (JPEG, PNG, WebP), a file that `prepare` wrote, or the name of a default portrait"
@@ -77,7 +77,7 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".mp4, .mov, .mkv or .webm")
     parser.add_argument("--save-coefficients", type=Path, metavar="CSV")
     parser.add_argument("--no-motion", action="store_true", help="no blinks, gaze, breath or head motion")
-    parser.add_argument("--size", type=int, default=FRAME_SIZE, help=f"pixels, {MIN_SIZE} to {MAX_SIZE}, even")
+    parser.add_argument("--size", type=int, default=FRAME_SIZE, help=f"pixels, {MIN_SIZE} to {MAX_SIZE} in steps of {SIZE_STEP}")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--look-ahead", type=int, default=DEFAULT_LOOK_AHEAD, choices=range(MAX_LOOK_AHEAD + 1))
     parser.set_defaults(command=render.run)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from engine.portrait import Portrait, PortraitError, default_names, default_photo, prepare
-from engine.units import MAX_SIZE, MIN_SIZE
+from engine.units import MAX_SIZE, MIN_SIZE, SIZE_STEP
 from server.commands import Refusal
 
 
@@ -26,6 +26,6 @@ def open_portrait(name: str) -> Portrait:
 
 def checked_size(size: int) -> int:
     """The picture's size if the renderer can draw it and a video codec can take it."""
-    if not MIN_SIZE <= size <= MAX_SIZE or size % 2:
-        raise Refusal(f"--size must be an even number from {MIN_SIZE} to {MAX_SIZE}, not {size}")
+    if not MIN_SIZE <= size <= MAX_SIZE or size % SIZE_STEP:
+        raise Refusal(f"--size must be a multiple of {SIZE_STEP} from {MIN_SIZE} to {MAX_SIZE}, not {size}")
     return size
