@@ -17,7 +17,7 @@ from server.timeline import AUDIO_RATE, FRAME_S, SLOT
 Samples = npt.NDArray[np.float32]
 
 LEAD_S = 0.008  # how long before its slot the last packet should have come, in the worst case of the last two seconds
-STALE_S = 0.045  # more lead than this is a stall's remainder
+STALE_S = 0.032  # more lead than this is a stall's remainder
 SLEW_S = FRAME_S / 250  # a slot may be this much longer or shorter
 SQUEEZE = SLOT // 240  # samples a slot may lose while someone speaks
 DROP = SLOT // 4  # and while nobody does

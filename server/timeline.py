@@ -20,15 +20,16 @@ FRAME_S = 1 / FPS
 MAX_LAG_S = 1.0  # a server that was asleep for longer starts anew instead of catching up
 
 MIN_HOLD_S, FIRST_HOLD_S, MAX_HOLD_S, HOLD_STEP_S = 0.020, 0.030, 0.060, 0.005
-LATE_ALLOWED = 2  # of the pictures of the last ten seconds
+OBSERVED = 10 * FPS  # pictures by which the hold is set
+OUTLIERS = 10  # of them, which one hiccup of the machine may cause, don't count
 
 
 @dataclass
 class Hold:
-    """How long sound and picture wait after the tick: more at once when pictures are late, less after ten seconds."""
+    """How long sound and picture wait after the tick: more soon when pictures are late, less after ten seconds."""
 
     seconds: float = FIRST_HOLD_S
-    _taken: deque[float] = field(default_factory=lambda: deque(maxlen=10 * FPS))
+    _taken: deque[float] = field(default_factory=lambda: deque(maxlen=OBSERVED))
     _warming: int = FPS  # pictures that don't count: everything is slower the first time
 
     def observe(self, render_s: float) -> None:
@@ -37,11 +38,11 @@ class Hold:
             self._warming -= 1
             return
         self._taken.append(render_s)
-        slow = sorted(self._taken)[-LATE_ALLOWED - 1] if len(self._taken) > LATE_ALLOWED else 0.0
-        if slow > self.seconds:
-            self.seconds = min(slow + HOLD_STEP_S / 2, MAX_HOLD_S)
-        elif len(self._taken) == self._taken.maxlen and slow < self.seconds - 2 * HOLD_STEP_S:
-            self.seconds = max(slow + HOLD_STEP_S, MIN_HOLD_S)
+        usual = sorted(self._taken)[-OUTLIERS - 1] if len(self._taken) > OUTLIERS else 0.0
+        if usual > self.seconds - HOLD_STEP_S / 2:
+            self.seconds = min(usual + HOLD_STEP_S, MAX_HOLD_S)
+        elif len(self._taken) == OBSERVED and usual < self.seconds - 2 * HOLD_STEP_S:
+            self.seconds = max(usual + HOLD_STEP_S, MIN_HOLD_S)
             self._taken.clear()
 
 
