@@ -202,5 +202,4 @@ def _picture(data: str) -> Rgb:
 def _first_sample_at(taken: dict[str, Any]) -> float:
     """Blocks arrive late by varying amounts, never early: the least delay seen is the clock."""
     clock = np.array(taken["clock"], np.float64)
-    delay = float(np.min(clock[:, 0] - 1000 * clock[:, 1]))
-    return delay + 1000 * int(taken["first"]) / int(taken["rate"])
+    return float(np.min(clock[:, 0] - 1000 * clock[:, 1] / taken["rate"]))

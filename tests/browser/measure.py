@@ -51,7 +51,7 @@ class Memory:
 def calling(playwright: Playwright, url: str, microphone: Path, portrait: str) -> Iterator[tuple[ProbedPage, float]]:
     """A call from a fresh browser, and the ms from the click to the first frame: nothing was connected before."""
     browser = launch(playwright, microphone)
-    context = browser.new_context(viewport=WINDOW, reduced_motion="reduce", bypass_csp=True)
+    context = browser.new_context(viewport=WINDOW, reduced_motion="reduce")
     probed = ProbedPage(context)
     probed.page.goto(url)
     probed.page.get_by_role("button", name=portrait, exact=True).click()

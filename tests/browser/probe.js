@@ -5,7 +5,7 @@
   const frames = []; // [shown, received, RTP timestamp, count of presented frames]
   const shots = []; // [shown, RTP timestamp, JPEG as Blob]
   const control = []; // [time, "in" | "out", message]
-  const sound = { rate: 0, blocks: [], clock: [] };
+  const sound = { rate: 0, count: 0, blocks: [], clock: [], reader: null };
   let shootingUntil = 0;
   let canvas = null;
 
@@ -38,36 +38,20 @@
     video.requestVideoFrameCallback(each);
   }
 
-  const TAP = `registerProcessor("tap", class extends AudioWorkletProcessor {
-    #kept = []; #first = 0;
-    process([[channel]]) {
-      if (!this.#kept.length) this.#first = currentFrame;
-      this.#kept.push(channel ? channel.slice() : new Float32Array(128));
-      if (this.#kept.length === 8) {
-        const block = new Float32Array(1024);
-        this.#kept.forEach((part, i) => block.set(part, i * 128));
-        this.port.postMessage([this.#first, block]);
-        this.#kept = [];
-      }
-      return true;
-    }
-  });`;
-
+  // The track itself, as the player pulls it: an AudioContext would add a delay of its own, another one each time.
   async function listen() {
-    const video = document.querySelector("video");
-    const context = new AudioContext({ sampleRate: 48000, latencyHint: "interactive" });
-    await context.audioWorklet.addModule(URL.createObjectURL(new Blob([TAP], { type: "text/javascript" })));
-    const tap = new AudioWorkletNode(context, "tap", { channelCount: 1, channelCountMode: "explicit" });
-    tap.port.onmessage = ({ data: [first, block] }) => {
-      sound.blocks.push([first, block]);
-      const { contextTime, performanceTime } = context.getOutputTimestamp();
-      sound.clock.push([performance.now(), (first + block.length) / context.sampleRate, contextTime, performanceTime]);
-    };
-    sound.rate = context.sampleRate;
-    sound.blocks.length = sound.clock.length = 0;
-    sound.context = context;
-    context.createMediaStreamSource(new MediaStream(video.srcObject.getAudioTracks())).connect(tap).connect(context.destination);
-    await context.resume();
+    const [track] = document.querySelector("video").srcObject.getAudioTracks();
+    sound.blocks.length = sound.clock.length = sound.count = 0;
+    sound.reader = new MediaStreamTrackProcessor({ track: track.clone() }).readable.getReader();
+    for (let { value, done } = await sound.reader.read(); !done; { value, done } = await sound.reader.read()) {
+      const block = new Float32Array(value.numberOfFrames);
+      value.copyTo(block, { planeIndex: 0, format: "f32-planar" });
+      sound.rate = value.sampleRate;
+      sound.blocks.push(block);
+      sound.count += block.length;
+      sound.clock.push([performance.now(), sound.count]);
+      value.close();
+    }
   }
 
   const toBase64 = (bytes) => {
@@ -79,7 +63,7 @@
   window.probe = {
     frames,
     control,
-    listen,
+    listen: () => void listen(),
     shootFor: (seconds) => {
       shots.length = 0;
       shootingUntil = performance.now() + seconds * 1000;
@@ -92,12 +76,11 @@
       return taken;
     },
     takeSound: async () => {
-      const blocks = sound.blocks.splice(0);
-      const samples = new Float32Array(blocks.length * 1024);
-      blocks.forEach(([, block], i) => samples.set(block, i * 1024));
-      const answer = { rate: sound.rate, first: blocks[0]?.[0] ?? 0, clock: sound.clock.splice(0) };
-      await sound.context?.close();
-      return { ...answer, samples: toBase64(new Uint8Array(new Int16Array(samples.map((x) => x * 32767)).buffer)) };
+      await sound.reader?.cancel();
+      const samples = new Int16Array(sound.count);
+      let at = 0;
+      for (const block of sound.blocks) for (const x of block) samples[at++] = x * 32767;
+      return { rate: sound.rate, clock: sound.clock, samples: toBase64(new Uint8Array(samples.buffer)) };
     },
   };
   document.addEventListener("DOMContentLoaded", () => watch(document.querySelector("video")));
