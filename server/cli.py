@@ -77,7 +77,9 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".mp4, .mov, .mkv or .webm")
     parser.add_argument("--save-coefficients", type=Path, metavar="CSV")
     parser.add_argument("--no-motion", action="store_true", help="no blinks, gaze, breath or head motion")
-    parser.add_argument("--size", type=int, default=FRAME_SIZE, help=f"pixels, {MIN_SIZE} to {MAX_SIZE} in steps of {SIZE_STEP}")
+    parser.add_argument(
+        "--size", type=int, default=FRAME_SIZE, help=f"{MIN_SIZE} to {MAX_SIZE} pixels, a multiple of {SIZE_STEP}"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--look-ahead", type=int, default=DEFAULT_LOOK_AHEAD, choices=range(MAX_LOOK_AHEAD + 1))
     parser.set_defaults(command=render.run)

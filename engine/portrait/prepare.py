@@ -1,0 +1,52 @@
+"""From a photo's bytes to a prepared portrait: read, find the face, fit the head, cut, build the layers, judge."""
+
+import cv2
+import numpy as np
+
+from engine.face import load
+from engine.portrait.errors import PortraitError
+from engine.portrait.file import Portrait
+from engine.portrait.fit import Fit, fit_head
+from engine.portrait.frame import make_frame
+from engine.portrait.judge import judge
+from engine.portrait.landmarks import Face, Rgb, find_faces
+from engine.portrait.layers import build_layers
+from engine.portrait.matte import separate
+from engine.portrait.photo import load_photo
+from engine.units import FRAME_SIZE
+
+SMALLEST_FACE_PX = 80
+FURTHEST_TURN = 50.0  # degrees
+
+
+def prepare(data: bytes) -> Portrait:
+    """The largest face of a photo, ready to be driven. PortraitError for a photo that can't be used."""
+    photo = load_photo(data)
+    face = _largest(photo)
+    frame = make_frame(photo, face)
+    head = load()
+    geometry = fit_head(frame, head)
+    if max(map(abs, geometry.pose[:2])) > FURTHEST_TURN:
+        raise PortraitError("turned_away", "the face is turned away: take a photo that looks into the camera")
+    parts = separate(frame.picture, frame.landmarks)
+    fit = Fit(**vars(geometry), picture=parts.picture, matte=parts.matte, background=parts.background)
+    return Portrait(build_layers(fit, head), judge(face, frame, fit, parts.sure), _thumbnail(frame.picture))
+
+
+def _largest(photo: Rgb) -> Face:
+    faces = find_faces(photo)
+    if not faces:
+        raise PortraitError("no_face", "no face was found: use a photo that shows one from the front, well lit")
+    height = round(float(np.ptp(faces[0].points[:, 1])))
+    if height < SMALLEST_FACE_PX:
+        raise PortraitError(
+            "face_too_small",
+            f"the face is only {height} pixels high: use a photo with one of {SMALLEST_FACE_PX} or more",
+        )
+    return faces[0]
+
+
+def _thumbnail(picture: Rgb) -> bytes:
+    small = cv2.resize(picture, (FRAME_SIZE, FRAME_SIZE), interpolation=cv2.INTER_AREA)
+    _, jpeg = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+    return jpeg.tobytes()

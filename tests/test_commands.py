@@ -1,0 +1,132 @@
+"""The command line: every command does its work, and refuses in one line with exit status 2."""
+
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from engine.face.coefficients import INDEX
+from engine.portrait import Portrait, default_photo
+from engine.tracks import read_coefficients
+from server.cli import main
+
+SIZE = "256"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photo and half a second of a buzz that begins after a pause."""
+    path = tmp_path_factory.mktemp("cli")
+    (path / "anna.jpg").write_bytes(default_photo("anna"))
+    t = np.arange(16_000) / 16_000
+    buzz = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 20)) * (t > 0.4) * 4000
+    with wave.open(str(path / "voice.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(buzz.astype(np.int16).tobytes())
+    return path
+
+
+@pytest.fixture(scope="module")
+def prepared(folder: Path) -> Path:
+    assert main(["prepare", str(folder / "anna.jpg"), "-o", str(folder / "anna.les")]) == 0
+    return folder / "anna.les"
+
+
+def frames(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as film:
+        return [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(list(arguments)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("les-avatar: ") and error.count("\n") == 1
+    return error
+
+
+class TestPrepare:
+    def test_report_and_file(self, prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert Portrait.load(prepared).thumbnail.startswith(b"\xff\xd8")
+        main(["prepare", str(prepared.with_name("anna.jpg")), "-o", str(prepared.with_name("again.les"))])
+        report = capsys.readouterr().out
+        assert "face" in report and "sharpness" in report and "pose" in report
+
+    def test_no_photo(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert "can't read" in refusal(capsys, "prepare", str(folder / "nobody.jpg"), "-o", "x.les")
+        assert "JPEG, PNG or WebP" in refusal(capsys, "prepare", str(folder / "voice.wav"), "-o", "x.les")
+
+
+class TestRender:
+    def test_from_a_voice(self, prepared: Path) -> None:
+        out, csv = prepared.with_name("out.mp4"), prepared.with_name("c.csv")
+        asked = ["--audio", str(prepared.with_name("voice.wav")), "--emotion", "happiness=0.6,AU4=0.2"]
+        assert main(["render", str(prepared), *asked, "-o", str(out), "--save-coefficients", str(csv), "--size", SIZE]) == 0
+        pictures, track = frames(out), read_coefficients(csv)
+        assert len(pictures) == len(track) == 25 and pictures[0].shape == (256, 256, 3)
+        assert track[5:, INDEX["mouthSmileLeft"]].min() > 0.2
+        assert track[15:, INDEX["jawOpen"]].max() > track[:8, INDEX["jawOpen"]].max() + 0.03
+
+    def test_same_seed_same_film_other_seed_another(self, prepared: Path) -> None:
+        voice = str(prepared.with_name("voice.wav"))
+
+        def track(seed: str) -> np.ndarray:
+            csv = prepared.with_name("seed.csv")
+            given = ["--audio", voice, "--seed", seed, "-o", str(prepared.with_name("s.mp4")), "--size", SIZE]
+            assert main(["render", str(prepared), *given, "--save-coefficients", str(csv)]) == 0
+            return read_coefficients(csv)
+
+        np.testing.assert_array_equal(track("1"), track("1"))
+        assert not np.array_equal(track("1"), track("2"))
+
+    def test_from_coefficients(self, prepared: Path) -> None:
+        csv, out = prepared.with_name("given.csv"), prepared.with_name("given.mp4")
+        csv.write_text("time,jawOpen\n0,0\n0.04,0\n0.08,0.7\n0.12,0.7\n")
+        assert main(["render", str(prepared), "--coefficients", str(csv), "-o", str(out), "--size", SIZE]) == 0
+        shut, same, wide, _ = [picture.astype(float) for picture in frames(out)]
+        assert abs(shut - same).mean() < 0.5 and abs(wide - shut).mean() > 1
+
+    def test_emotion_track(self, prepared: Path) -> None:
+        track, csv = prepared.with_name("t.jsonl"), prepared.with_name("e.csv")
+        track.write_text('{"time": 0.48, "emotion": {"surprise": 1}, "transition_ms": 0}\n')
+        given = ["--audio", str(prepared.with_name("voice.wav")), "--emotion-track", str(track), "--no-motion"]
+        out = ["-o", str(prepared.with_name("e.mp4")), "--save-coefficients", str(csv), "--size", SIZE]
+        assert main(["render", str(prepared), *given, *out]) == 0
+        brows = read_coefficients(csv)[:, INDEX["browOuterUpLeft"]]
+        assert brows[:12].max() < 0.05 and brows[12:].min() > 0.5
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--audio", "{folder}/anna.les"], "sound"),
+            (["--audio", "{folder}/none.wav"], "none.wav"),
+            (["--audio", "{folder}/voice.wav", "--emotion", "joy=1"], "no emotion or unit 'joy'"),
+            (["--audio", "{folder}/voice.wav", "--size", "300"], "multiple of 32"),
+            (["--audio", "{folder}/voice.wav", "-o", "{folder}/out.gif"], "must end in .mp4"),
+            (["--coefficients", "{folder}/voice.wav"], "voice.wav"),
+            (["--coefficients", "{folder}/none.csv"], "none.csv"),
+            (["--coefficients", "{folder}/none.csv", "--emotion", "anger=1"], "goes with --audio"),
+        ],
+    )
+    def test_refusals(
+        self, prepared: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+    ) -> None:
+        given = [argument.replace("{folder}", str(prepared.parent)) for argument in arguments]
+        out = [] if "-o" in given else ["-o", str(prepared.with_name("refused.mp4"))]
+        assert words in refusal(capsys, "render", str(prepared), *given, *out)
+        assert not prepared.with_name("refused.mp4").exists()
+
+
+class TestDoctor:
+    def test_every_needed_thing_is_found_here(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["doctor"]) == 0
+        lines = capsys.readouterr().out
+        assert "MISSING" not in lines and "libx264" in lines and "ms a frame" in lines
+
+
+class TestBench:
+    def test_prints_percentiles(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["bench", "--seconds", "1", "--size", SIZE]) == 0
+        lines = capsys.readouterr().out
+        assert "p95" in lines and "wall" in lines
