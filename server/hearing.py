@@ -68,8 +68,9 @@ class Resampler:
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if self._resampler is None or kind != self._kind:
             self._kind = kind
-            self._resampler = av.AudioResampler(format="flt", layout="mono", rate=AUDIO_RATE)
+            self._resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=AUDIO_RATE)
         for resampled in self._resampler.resample(frame):
             time_base = resampled.time_base or Fraction(1, AUDIO_RATE)
             position = round((resampled.pts or 0) * time_base * AUDIO_RATE)
-            yield position, np.nan_to_num(resampled.to_ndarray()[0]).astype(np.float32, copy=False)
+            # The mean of the channels: swresample's own downmix makes sound that both have 3 dB louder.
+            yield position, np.nan_to_num(resampled.to_ndarray().mean(axis=0, dtype=np.float32))

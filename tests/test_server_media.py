@@ -1,0 +1,240 @@
+"""Encoders, packets in, and the engine's thread, each alone."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
+from typing import Any, cast
+
+import av
+import cv2
+import numpy as np
+import pytest
+from aiortc.rtcrtpreceiver import RTCRtpReceiver
+from aiortc.rtp import RtpPacket
+
+from engine.portrait import Portrait
+from server.encoder import MAX_BITRATE, MIN_BITRATE, FastH264Encoder, SteadyVp8Encoder, encoder_for
+from server.engine_thread import EngineThread, Step
+from server.hearing import JITTER_BUFFER, PromptBuffer, Resampler
+from server.media import video_frame
+from server.timeline import SLOT, video_pts
+from tests.server_fakes import FakeEngine, FakePicture, FakeStream, Samples
+
+IDR = 5
+
+
+def noisy_frames(count: int) -> list[av.VideoFrame]:
+    """A moving picture with too much detail for any of our bitrates."""
+    rng = np.random.default_rng(0)
+    still = cv2.GaussianBlur(rng.integers(0, 255, (512, 512, 3), np.uint8), (0, 0), 2)
+    return [
+        video_frame(np.roll(still, 3 * i, axis=1) // 2 + rng.integers(0, 60, still.shape, np.uint8), video_pts(i))
+        for i in range(count)
+    ]
+
+
+def sizes(encoder: FastH264Encoder | SteadyVp8Encoder, frames: list[av.VideoFrame]) -> list[int]:
+    return [sum(map(len, encoder.encode(frame)[0])) for frame in frames]
+
+
+def nal_types(encoder: FastH264Encoder, frame: av.VideoFrame, force: bool = False) -> set[int]:
+    """The kinds of NAL units in a frame, looking into aggregated and fragmented packets."""
+    kinds = set()
+    for payload in encoder.encode(frame, force)[0]:
+        kind = payload[0] & 31
+        if kind == 24:
+            at = 1
+            while at < len(payload):
+                kinds.add(payload[at + 2] & 31)
+                at += 2 + int.from_bytes(payload[at : at + 2], "big")
+        else:
+            kinds.add(payload[1] & 31 if kind == 28 else kind)
+    return kinds
+
+
+class TestH264:
+    def test_a_new_rate_takes_effect_without_a_key_frame(self) -> None:
+        encoder, frames = FastH264Encoder(), noisy_frames(150)
+        encoder.target_bitrate = 1_400_000
+        before = sizes(encoder, frames[:75])
+        encoder.target_bitrate = 400_000
+        kinds = [nal_types(encoder, frame) for frame in frames[75:100]]
+        after = sizes(encoder, frames[100:])
+        assert not any(IDR in kind for kind in kinds)
+        assert np.mean(before[25:]) * 8 * 25 == pytest.approx(1_400_000, rel=0.25)
+        assert np.mean(after) * 8 * 25 == pytest.approx(400_000, rel=0.25)
+
+    def test_a_key_frame_when_asked_for_and_never_else(self) -> None:
+        encoder, frames = FastH264Encoder(), noisy_frames(40)
+        kinds = [nal_types(encoder, frame, force=i == 20) for i, frame in enumerate(frames)]
+        assert [i for i, kind in enumerate(kinds) if IDR in kind] == [0, 20]
+
+    def test_every_frame_comes_out_at_once_with_its_time(self) -> None:
+        encoder = FastH264Encoder()
+        for i, frame in enumerate(noisy_frames(5)):
+            payloads, timestamp = encoder.encode(frame)
+            assert payloads and timestamp == i * 3600
+
+    @pytest.mark.parametrize("kind", [FastH264Encoder, SteadyVp8Encoder])
+    def test_estimates_beyond_reason_are_bounded(self, kind: type[FastH264Encoder] | type[SteadyVp8Encoder]) -> None:
+        encoder = kind()
+        encoder.target_bitrate = 10
+        assert encoder.target_bitrate == MIN_BITRATE
+        encoder.target_bitrate = 10**9
+        assert encoder.target_bitrate == MAX_BITRATE
+
+    @pytest.mark.parametrize("size", [256, 1024])
+    def test_other_sizes(self, size: int) -> None:
+        frame = video_frame(np.zeros((size, size, 3), np.uint8), 0)
+        assert IDR in nal_types(FastH264Encoder(), frame)
+
+
+class TestMeasuring:
+    def test_every_frame_is_reported(self) -> None:
+        reports: list[tuple[float, int]] = []
+        encoder = encoder_for("video/VP8", lambda seconds, size: reports.append((seconds, size)))
+        payloads, _ = encoder.encode(noisy_frames(1)[0])
+        [(seconds, size)] = reports
+        assert seconds > 0 and size == sum(map(len, payloads))
+
+
+def packet(sequence: int, timestamp: int) -> RtpPacket:
+    made = RtpPacket(payload_type=96, sequence_number=sequence % 65536, timestamp=timestamp)
+    made._data = b"x"  # type: ignore[attr-defined]
+    return made
+
+
+def passed(*sequences: int) -> list[int]:
+    """Which of the packets with these numbers go on to the decoder."""
+    buffer = PromptBuffer(lambda: 0.0)
+    return [number for number in sequences if buffer.add(packet(number, number * 960))[1]]
+
+
+class TestPackets:
+    def test_go_on_at_once(self) -> None:
+        assert passed(7, 8, 9) == [7, 8, 9]
+
+    def test_a_lost_one_stops_nothing(self) -> None:
+        assert passed(7, 9, 10) == [7, 9, 10]
+
+    def test_late_and_repeated_ones_are_dropped(self) -> None:
+        assert passed(7, 9, 8, 9, 10) == [7, 9, 10]
+
+    def test_the_number_wraps(self) -> None:
+        assert passed(65534, 65535, 65536, 65537) == [65534, 65535, 65536, 65537]
+
+    def test_a_sender_that_starts_over_is_heard(self) -> None:
+        assert passed(5000, 5001, 20, 21) == [5000, 5001, 20, 21]
+
+    def test_arrivals_are_found_by_pts(self) -> None:
+        times = iter([1.0, 2.0, 3.0])
+        buffer = PromptBuffer(lambda: next(times, 99.0))
+        for i in range(3):
+            buffer.add(packet(i, (1 << 32) - 960 + 960 * i))
+        assert [buffer.arrival(pts) for pts in (0, 960, 1920)] == [1.0, 2.0, 3.0]
+        assert buffer.arrival(960) == 99.0  # unknown: as if it came just now
+
+    async def test_takes_the_place_of_aiortcs_own(self) -> None:
+        class Transport:
+            state = "new"
+
+        receiver = RTCRtpReceiver("audio", cast(Any, Transport()))
+        buffer = PromptBuffer.install(receiver, lambda: 0.0)
+        assert vars(receiver)[JITTER_BUFFER] is buffer
+
+
+KINDS = [(48_000, "stereo"), (8000, "mono"), (8000, "stereo"), (44_100, "mono")]
+
+
+class TestResampler:
+    @pytest.mark.parametrize(
+        ("rate", "layout"), [(48_000, "stereo"), (8000, "mono"), (8000, "stereo"), (44_100, "mono")]
+    )
+    def test_positions_follow_each_other(self, rate: int, layout: str) -> None:
+        resample, next_position, total = Resampler(), None, 0
+        for i in range(100):
+            shape = (1, rate // 50 * (2 if layout == "stereo" else 1))
+            frame = av.AudioFrame.from_ndarray(np.full(shape, 8192, np.int16), format="s16", layout=layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate, i * rate // 50, Fraction(1, rate)
+            for position, samples in resample(frame):
+                assert next_position is None or abs(position - next_position) <= 1
+                next_position, total = position + len(samples), total + len(samples)
+                assert i == 0 or np.allclose(samples, 0.25, atol=0.01)
+        assert abs(total - 96_000) < 200
+
+    def test_the_kind_may_change(self) -> None:
+        resample = Resampler()
+        for rate, layout in ((48_000, "stereo"), (8000, "mono"), (48_000, "mono")):
+            samples = np.zeros((1, rate // 50 * (2 if layout == "stereo" else 1)), np.int16)
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout=layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+            list(resample(frame))
+
+
+class Batches(FakeEngine):
+    """Notes which streams each step had; waits for `go` first."""
+
+    def __init__(self, fault: Callable[[FakeStream], None] | None = None) -> None:
+        super().__init__(fault=fault)
+        self.go, self.batches = threading.Event(), list[list[int]]()
+
+    def step(self, work: Any) -> list[FakePicture]:
+        self.go.wait()
+        self.batches.append([stream.seed for stream, _ in work])
+        return super().step(work)
+
+
+SILENCE: Samples = np.zeros(SLOT // 3, np.float32)
+
+
+class TestEngineThread:
+    async def opened(self, engine: Batches, count: int) -> tuple[EngineThread, list[FakeStream]]:
+        thread = EngineThread(lambda: engine)
+        return thread, [engine.open(cast(Portrait, None), seed=seed) for seed in range(count)]
+
+    async def test_what_waits_together_is_one_batch_with_each_stream_once(self) -> None:
+        engine = Batches()
+        thread, [a, b] = await self.opened(engine, 2)
+        done: list[int] = []
+        for stream in (a, a, b, a):
+            thread.submit(Step(stream, SILENCE, lambda picture, _: done.append(picture.frame), _raise))
+        engine.go.set()
+        await thread.close()
+        await asyncio.sleep(0)
+        assert engine.batches[0] == [0] and sum(len(batch) for batch in engine.batches) == 4
+        assert all(len(set(batch)) == len(batch) for batch in engine.batches) and len(engine.batches) < 4
+        assert sorted(done) == [0, 0, 1, 2]
+
+    async def test_one_failing_stream_fails_alone(self) -> None:
+        def fault(stream: FakeStream) -> None:
+            if stream.seed == 1:
+                raise ValueError("a scripted fault")
+
+        engine = Batches(fault)
+        engine.go.set()
+        thread, streams = await self.opened(engine, 3)
+        done, failed = list[int](), list[int]()
+        for stream in streams:
+            thread.submit(Step(stream, SILENCE, partial(_note, done, stream), partial(_note, failed, stream)))
+        await thread.close()
+        await asyncio.sleep(0)
+        assert sorted(done) == [0, 2] and failed == [1]
+
+    async def test_an_engine_that_does_not_load_says_so(self) -> None:
+        def broken() -> FakeEngine:
+            raise RuntimeError("no such graph")
+
+        thread = EngineThread(broken)
+        with pytest.raises(RuntimeError, match="no such graph"):
+            await thread.ready
+        await thread.close()
+
+
+def _note(where: list[int], stream: FakeStream, *_: object) -> None:
+    where.append(stream.seed)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
