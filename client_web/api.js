@@ -1,6 +1,7 @@
 /** The server's HTTP calls. Every refusal becomes an ApiError with the server's code and message. */
 
-/** @typedef {{id: string, name: string, default: boolean, thumbnail: string, report: Record<string, unknown>}} Portrait */
+/** @typedef {{warnings: string[], remarks?: {subject: string, words: string, warning: boolean}[]}} Report */
+/** @typedef {{id: string, name: string, default: boolean, thumbnail: string, report: Report}} Portrait */
 /** @typedef {{id: string, token: string, control: string, ice_servers: RTCIceServer[]}} SessionGrant */
 
 export class ApiError extends Error {

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from engine.les import AXES, EMOTIONS
-from engine.portrait import PortraitError
+from engine.portrait import PortraitError, Remark, Report
 from server.app import Server, create_app
 from server.settings import Settings
 from tests.browser import speech
@@ -29,7 +29,8 @@ async def fake_prepare(photo: bytes, out: Path) -> dict[str, Any]:
         raise PortraitError("not_an_image", "this is no picture; send a JPEG, PNG or WebP photo")
     out.write_bytes(b"portrait")
     out.with_suffix(".jpg").write_bytes(cv2.imencode(".jpg", cv2.resize(picture, (512, 512)))[1].tobytes())
-    return {"face_px": 412, "warnings": ["The light comes from one side: shadows will not move with the face."]}
+    shadows = Remark("light", "The light comes from one side: shadows will not move with the face.", warning=True)
+    return Report(412, 0.0, 0.0, 0.0, (Remark("size", "The face is 412 px high."), shadows)).to_json()
 
 
 @contextmanager
@@ -308,8 +309,8 @@ class TestPortraits:
         page = open_page(url).page
         says(page, "Live")
         page.locator("input[type=file]").set_input_files(photo)
-        expect(page.locator("#portrait-note")).to_contain_text("ada is ready, with reservations. Face 412 px wide.")
-        expect(page.locator("#portrait-note li")).to_contain_text("The light comes from one side")
+        expect(page.locator("#portrait-note")).to_contain_text("ada is ready, with reservations:")
+        expect(page.locator("#portrait-note li")).to_contain_text(["The light comes", "The face is 412 px high."])
         expect(page.locator("#name")).to_have_text("ada")
         page.get_by_role("button", name="Delete ada").click()
         expect(page.locator("#name")).to_have_text("Anna")

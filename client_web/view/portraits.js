@@ -4,7 +4,6 @@
  */
 
 import { byId, drawing, el } from "./dom.js";
-import { inWords } from "./report.js";
 
 const PLUS = Object.freeze(["M14 7v14M7 14h14"]);
 
@@ -41,10 +40,11 @@ export class Portraits extends EventTarget {
 
   /** @param {import("../api.js").Portrait} portrait fresh from the server */
   added(portrait) {
-    const { facts, warnings } = inWords(portrait.report);
+    const { warnings, remarks = [] } = portrait.report;
     this.#progress.hidden = true;
-    const verdict = warnings.length ? "is ready, with reservations." : "is ready.";
-    this.#say(`${portrait.name} ${verdict} ${facts ? `${facts}.` : ""}`, warnings);
+    const verdict = warnings.length ? "is ready, with reservations:" : "is ready.";
+    this.#say(`${portrait.name} ${verdict}`, [...warnings, ...remarks.filter(({ warning }) => !warning).map(({ words }) => words)]);
+    [...this.#note.querySelectorAll("li")].slice(0, warnings.length).forEach((point) => point.classList.add("warning"));
   }
 
   /** @param {string} words */
