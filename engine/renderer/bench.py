@@ -11,7 +11,12 @@ import cv2
 import numpy as np
 
 from engine.face.coefficients import FACE, INDEX, NAMES
-from engine.portrait import load_or_prepare
+from engine.portrait.file import Portrait
+
+try:
+    from engine.portrait import prepare
+except ImportError:
+    pass
 from engine.renderer.cpu import CpuRenderer
 
 
@@ -43,7 +48,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=250)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    portrait, renderer = load_or_prepare(arguments.portrait), CpuRenderer(arguments.size)
+    data = arguments.portrait.read_bytes()
+    portrait = Portrait.from_bytes(data) if Portrait.is_prepared(data) else prepare(data)
+    renderer = CpuRenderer(arguments.size)
     whole, fields = [], []
     for values in talking(arguments.frames):
         start = time.perf_counter()

@@ -3,7 +3,7 @@
 It draws what `engine.renderer.module` defines; general samplers at full resolution would cost five times as much.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from typing import Any, Protocol
@@ -21,6 +21,9 @@ from engine.units import FRAME_SIZE, MAX_SIZE, MIN_SIZE
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+Bounds = tuple[float, float, float, float]  # left, top, right, bottom, in units of a window
+MOUTH_INSIDE = (40, 36, 152, 148)  # the part of a window in which the mouth's inside may show: units
+EYE_INSIDE = (20, 20, 92, 76)
 _TONGUE_OUT = INDEX["tongueOut"]
 STEP = 32  # sizes are multiples of it: windows then begin on whole pixels
 
@@ -43,6 +46,8 @@ class _Prepared:
     lids: Image
     shut: Image
     sprites: tuple[Image, ...]
+    extents: tuple[Bounds, Bounds, Bounds]
+    """Of `lower`, then of the lids."""
 
 
 _prepared: "WeakKeyDictionary[Layered, _Prepared]" = WeakKeyDictionary()
@@ -57,7 +62,8 @@ def _prepare(portrait: Layered) -> _Prepared:
         sprites = (*mouth[:4], *(np.dstack([white, opaque]) for white in whites), *irises, mouth[4])
         maps = {name: np.ascontiguousarray(layers[name], np.float32)[None] for name in MAPS}
         bare = np.concatenate([shut, lids[..., 3:]], -1)
-        found = _prepared[portrait] = _Prepared(maps, person, background, lower, lids, bare, sprites)
+        extents = _extent(lower), _extent(lids[0]), _extent(lids[1])
+        found = _prepared[portrait] = _Prepared(maps, person, background, lower, lids, bare, sprites, extents)
     return found
 
 
@@ -81,12 +87,12 @@ class CpuRenderer:
         below = self._background(portrait, ready).copy()
         self._inside(below, fields, ready)
         picture = self._person(below, fields["person"][0], ready.person)
-        self._patch(picture, ready.lower, fields["mouth"][0], fields["mouth_to"][0], MOUTH)
+        self._patch(picture, ready.lower, ready.extents[0], fields["mouth"][0], fields["mouth_to"][0], MOUTH)
         if coefficients[_TONGUE_OUT] > 0:
-            self._sprite(picture, ready.sprites[-1], fields["sprites"][0, -1], fields["mouth_to"][0], MOUTH)
+            self._sprite(picture, ready.sprites[-1], fields["sprites"][0, -1], self._box(fields["mouth_to"][0], MOUTH))
         for i, share in enumerate(fields["shut"][0]):
             lid = _shutting(ready.lids[i], ready.shut[i], float(share))
-            self._patch(picture, lid, fields["eyes"][0, i], fields["eyes_to"][0, i], EYE)
+            self._patch(picture, lid, ready.extents[1 + i], fields["eyes"][0, i], fields["eyes_to"][0, i], EYE)
         return picture
 
     def fields(self, portrait: Layered, coefficients: Floats) -> dict[str, Floats]:
@@ -104,13 +110,12 @@ class CpuRenderer:
     def _inside(self, below: Image, fields: Mapping[str, Floats], ready: _Prepared) -> None:
         """The mouth's inside and the eyeballs, over what lies behind them."""
         mouth, eyes = fields["mouth_to"][0], fields["eyes_to"][0]
-        places = [(mouth, MOUTH)] * 4 + [(eyes[i], EYE) for i in (0, 1)] * 2
-        for sprite, matrix, (to, window) in zip(ready.sprites, fields["sprites"][0], places, strict=False):
-            self._sprite(below, sprite, matrix, to, window)
+        boxes = [self._box(mouth, MOUTH, MOUTH_INSIDE)] * 4 + [self._box(eyes[i], EYE, EYE_INSIDE) for i in (0, 1)] * 2
+        for sprite, matrix, box in zip(ready.sprites, fields["sprites"][0], boxes, strict=False):
+            self._sprite(below, sprite, matrix, box)
 
-    def _sprite(self, below: Image, sprite: Image, matrix: Floats, to: Floats, window: Window) -> None:
-        """A plate over the picture, inside a window; `matrix` [2, 3] leads from units to -1..1 on it."""
-        box = self._box(to, window)
+    def _sprite(self, below: Image, sprite: Image, matrix: Floats, box: "_Box") -> None:
+        """A plate over the picture, inside a box; `matrix` [2, 3] leads from units to -1..1 on it."""
         if box.empty:
             return
         rows, cols = sprite.shape[:2]
@@ -130,8 +135,8 @@ class CpuRenderer:
         _over(below, layer)
         return below
 
-    def _patch(self, picture: Image, patch: Image, field: Floats, to: Floats, window: Window) -> None:
-        box = self._box(to, window)
+    def _patch(self, picture: Image, patch: Image, extent: Bounds, field: Floats, to: Floats, window: Window) -> None:
+        box = self._box(to, window, _reach(field, extent, window))
         if box.empty:
             return
         small = _texels(cv2.merge([field[0], field[1]]))
@@ -139,10 +144,11 @@ class CpuRenderer:
         at = cv2.resize(small, full, interpolation=cv2.INTER_LINEAR)[box.inner]
         _over(picture[box.slices], cv2.remap(patch, at, None, cv2.INTER_LINEAR))
 
-    def _box(self, to: Floats, window: Window) -> "_Box":
-        left, top = (round(float(v) * self._scale) for v in to)
-        width, height = round(window.width * self._scale), round(window.height * self._scale)
-        return _Box.clipped(left, top, width, height, self.size)
+    def _box(self, to: Floats, window: Window, part: Bounds | None = None) -> "_Box":
+        """A window that lies at `to` in the picture, or a part of it."""
+        origin = [round(float(v) * self._scale) for v in to]
+        left, top, right, bottom = (round(v * self._scale) for v in part or (0, 0, window.width, window.height))
+        return _Box.clipped(origin, (left, top, right, bottom), self.size)
 
 
 @dataclass(frozen=True)
@@ -156,10 +162,10 @@ class _Box:
     inner: tuple[slice, slice]
 
     @classmethod
-    def clipped(cls, left: int, top: int, width: int, height: int, size: int) -> "_Box":
-        x, y = max(left, 0), max(top, 0)
-        right, bottom = min(left + width, size), min(top + height, size)
-        return cls(x, y, right, bottom, (slice(y - top, bottom - top), slice(x - left, right - left)))
+    def clipped(cls, origin: Sequence[int], part: Sequence[int], size: int) -> "_Box":
+        (x, y), (left, top, right, bottom) = origin, part
+        left, top, right, bottom = max(left, -x), max(top, -y), min(right, size - x), min(bottom, size - y)
+        return cls(x + left, y + top, x + right, y + bottom, (slice(top, bottom), slice(left, right)))
 
     @property
     def empty(self) -> bool:
@@ -173,6 +179,26 @@ class _Box:
 def _texels(units: Floats) -> Floats:
     """Places in units as cv2 counts them: the first texel's middle is 0."""
     return units * np.float32(TEXELS) - np.float32(0.5)
+
+
+def _extent(patch: Image) -> Bounds:
+    """Where a patch [rows, cols, RGBA] is not clear."""
+    rows, cols = (np.flatnonzero(patch[..., 3].any(axis)) for axis in (1, 0))
+    return cols[0] / TEXELS, rows[0] / TEXELS, (cols[-1] + 1) / TEXELS, (rows[-1] + 1) / TEXELS
+
+
+def _reach(field: Floats, extent: Bounds, window: Window) -> Bounds:
+    """The part of a window in the picture that shows the patch: whose points [2, rows, cols] come from its extent."""
+    (x, y), (left, top, right, bottom), cell = field, extent, window.cell
+    inside = (x > left - cell) & (x < right + cell) & (y > top - cell) & (y < bottom + cell)
+    rows, cols = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    if not rows.size:
+        return 0, 0, 0, 0
+    low, high = (
+        np.maximum([cols[0] - 1, rows[0] - 1], 0),
+        np.minimum([cols[-1] + 2, rows[-1] + 2], [window.cols, window.rows]),
+    )
+    return low[0] * cell, low[1] * cell, high[0] * cell, high[1] * cell
 
 
 def _shutting(lid: Image, shut: Image, share: float) -> Image:

@@ -16,7 +16,7 @@ from engine.portrait.layers_layout import EYE, EYE_COLUMNS, FACE, FACE_ORIGIN, F
 _STEPS = 5  # Newton's, for each set of fields
 _STRIDE = 16.0  # units a step may go at most
 _STEEPEST = 0.15  # determinants are kept above: where a field is about to fold, it is squeezed instead
-_SAFE, _UNFOLD = 0.4, 2  # determinants below are smoothed away, so many times over
+_SAFE, _UNFOLD, _SPREAD = 0.4, 2, 12.0  # determinants below are smoothed away, so many times over, about themselves
 _BARE = 0.15, 0.7  # of a lid's way: between these its lashes leave its skin
 _EYE_RADIUS = 0.195  # inter-ocular distances
 _JAW, _CLOSE = INDEX["jawOpen"], INDEX["mouthClose"]
@@ -116,7 +116,7 @@ def unfold(forward: Tensor, window: Window) -> Tensor:
     for _ in range(_UNFOLD):
         a, c, b, d = _jacobian(forward, window)
         need = ((_SAFE - (a * d - b * c)) / _SAFE).clamp(0, 1)[:, None]
-        need = F.avg_pool2d(F.max_pool2d(need, 5, 1, 2), 5, 1, 2)
+        need = (_SPREAD * F.avg_pool2d(need, 7, 1, 3)).clamp(max=1)
         smooth = F.avg_pool2d(F.pad(forward, (2, 2, 2, 2), mode="replicate"), 5, 1)
         forward = forward + need * (smooth - forward)
     return forward
