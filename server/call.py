@@ -2,9 +2,11 @@
 
 The media begins when the first of the two senders asks for something, so both tracks share their anchor. A slot that
 the engine could not take (it is behind by `MAX_BEHIND` steps) has sound but no picture: under overload the picture's
-rate falls, the sound never stutters and the delay does not grow."""
+rate falls, the sound never stutters and the delay does not grow.
+"""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from server.media import Clock, PictureTrack, Shot, SoundTrack
 from server.microphone import Decimator, Microphone, Samples, SpeechGate
 from server.stats import Meter
 from server.timeline import SLOT, Timeline, media_ms
+
+log = logging.getLogger(__name__)
 
 MAX_BEHIND = 2
 
@@ -71,11 +75,15 @@ class Call:
             await asyncio.wait([self._ticking])
 
     async def _tick_forever(self, timeline: Timeline) -> None:
-        while True:
-            timeline.catch_up(self.slot, self._clock())
-            await asyncio.sleep(timeline.tick(self.slot) - self._clock())
-            self._tick(timeline)
-            self.slot += 1
+        try:
+            while True:
+                timeline.catch_up(self.slot, self._clock())
+                await asyncio.sleep(timeline.tick(self.slot) - self._clock())
+                self._tick(timeline)
+                self.slot += 1
+        except Exception as error:  # the root of the call: it ends this session, no other
+            log.exception("a call failed")
+            self._events.failed(error)
 
     def _tick(self, timeline: Timeline) -> None:
         heard, arrivals = self.microphone.take(self._clock())

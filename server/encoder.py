@@ -2,7 +2,8 @@
 
 aiortc's own H.264 encoder runs x264 without a preset (25 ms a frame) and starts anew, with a key frame, whenever the
 receiver's estimate moves by a tenth. Here x264 runs `ultrafast`, and a new rate reaches the running encoder: FFmpeg
-passes a changed `bit_rate` on to x264 as long as the rate control is buffer-constrained from the outset."""
+passes a changed `bit_rate` on to x264 as long as the rate control is buffer-constrained from the outset.
+"""
 
 import time
 from collections.abc import Callable, Iterator

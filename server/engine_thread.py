@@ -2,7 +2,8 @@
 
 Jobs of one stream run in the order they were submitted. Steps that wait together are one batch, each stream at most
 once. A step that raises ends its own stream's session alone. Results return by `loop.call_soon_threadsafe`; nobody
-polls."""
+polls.
+"""
 
 import asyncio
 import logging

@@ -2,7 +2,8 @@
 
 aiortc's own audio buffer waits for four packets, and a lost one stalls it for sixteen. Here every packet that is
 newer than the last goes on at once; loss and jitter are the business of `Microphone`, which knows when the sound is
-needed."""
+needed.
+"""
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction

@@ -1,5 +1,4 @@
-"""The two tracks a client receives. Each `recv` waits for the next thing and the moment it is due; no model code runs
-here."""
+"""The two tracks a client receives. Each `recv` waits for the next thing and for the moment it is due, no more."""
 
 import asyncio
 from collections import deque

@@ -4,7 +4,8 @@ A slot is taken when the server's clock says so, whether or not the packets have
 `slew` moves the server's slots after the microphone's clock, so that the last packet a slot needs comes shortly
 before it: the delay is no longer than the network demands, and clocks that drift apart need no resampling. A delay
 left over from a stall is given back at once in silence, else by squeezing slots by 0.4 %, which no ear notices. Pure:
-reads no clock."""
+reads no clock.
+"""
 
 from collections import deque
 

@@ -1,5 +1,4 @@
-"""A WebRTC peer connection around a call: offer in, answer out, the microphone to the call, its tracks to the
-client."""
+"""A WebRTC peer connection around a call: offer in, answer out, microphone to the call, its tracks to the client."""
 
 import asyncio
 import logging
@@ -122,11 +121,16 @@ class Peer:
             while True:
                 frame = await track.recv()
                 assert isinstance(frame, av.AudioFrame)
-                arrival = buffer.arrival(frame.pts or 0)
-                for position, samples in resample(frame):
-                    self.call.push(position, samples, arrival)
+                self._hear(frame, buffer.arrival(frame.pts or 0), resample)
         except MediaStreamError:
             log.debug("the microphone's track ended")
+
+    def _hear(self, frame: av.AudioFrame, arrival: float, resample: Resampler) -> None:
+        try:
+            for position, samples in resample(frame):
+                self.call.push(position, samples, arrival)
+        except av.FFmpegError as error:
+            log.warning("a packet of the microphone's was unusable: %s", error)
 
     def _on_state(self) -> None:
         state = self._connection.connectionState

@@ -1,7 +1,8 @@
 """The portraits a client can choose from: prepared once, kept as files, loaded when a session shows them.
 
 A portrait is three files in one directory: ID.portrait, ID.jpg (thumbnail) and ID.json (name and report). They are
-written under another name first, so that a portrait is there whole or not at all."""
+written under another name first, so that a portrait is there whole or not at all.
+"""
 
 import asyncio
 import json

@@ -1,7 +1,8 @@
 """`python -m server.prepare_worker PHOTO OUT`: one photo to a prepared portrait, in a process of its own.
 
 Preparation takes seconds of a core and much memory; here it is nice to the calls in progress, and all of it is given
-back at the end. Writes `OUT`, prints one JSON object: the report, or `{"code", "message"}` and exit status 2."""
+back at the end. Writes `OUT`, prints one JSON object: the report, or `{"code", "message"}` and exit status 2.
+"""
 
 import json
 import os

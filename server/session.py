@@ -2,7 +2,8 @@
 
 It knows what the face is asked to show, which requests await their first frame, whether media and control are there,
 and when to give up. Frames of the engine's stream and slots of the connection are told apart: a stream outlives
-connections."""
+connections.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

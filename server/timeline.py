@@ -3,7 +3,8 @@
 A slot is 40 ms, counted from the start of the connection's media. At `tick(s)` the engine hears slot s of the
 microphone; the picture it returns belongs to the sound of slot s - look_ahead. The sound is therefore delayed by
 `look_ahead` slots, and out slot s (that sound, that picture) leaves at `due(s)`: one `hold` after the tick, time
-enough to render. Pure: reads no clock."""
+enough to render. Pure: reads no clock.
+"""
 
 from collections import deque
 from dataclasses import dataclass, field

@@ -2,7 +2,8 @@
 
 A picture's rows of blocks, from the top: the frame's number in binary, the loudness of the sound that belongs to it,
 the activation of every unit summed, the session's seed in binary. Blocks are large and grey, so they survive the
-video codec."""
+video codec.
+"""
 
 import asyncio
 import math

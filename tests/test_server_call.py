@@ -1,5 +1,4 @@
-"""A real WebRTC client against the real application over sockets; only the engine is a fake that draws what it
-hears."""
+"""A real WebRTC client against the real application over sockets; the engine is a fake that draws what it hears."""
 
 import asyncio
 import json
