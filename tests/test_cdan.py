@@ -13,9 +13,10 @@ from engine.audio.mel import BINS, FLOOR, WINDOW, mel_filters
 from engine.cdan import CDAN_GRAPH, CDAN_WEIGHTS, Cdan, Floats, StreamState
 from engine.cdan.network import SEAL_HIGH, SEAL_LOW, Config, LipSeal, LogMel, State, ramp
 from engine.cdan.network import Cdan as Net
-from engine.cdan.table import AXES, LES_TO_FACE
 from engine.cdan.training.export import load, write_graph
 from engine.face.coefficients import FACE
+from engine.face.les_map import LES_TO_FACE
+from engine.les import AXES
 from engine.runtime import OpenVinoNetwork
 from engine.units import CHUNK, FPS, HOP, SAMPLE_RATE
 
@@ -93,7 +94,7 @@ class TestStreamingEqualsOffline:
     @torch.inference_mode()
     def test_state_forgets_what_left_every_window(self, exact: Net) -> None:
         """Two pasts, one present: after the whole context has passed, the states agree again."""
-        context = Config().layers * (Config().window + 1) + 2
+        context = Config().layers * (Config().window + 1) + 4
         present = stack(context / FPS + 1).double()
         states = []
         for past in (torch.zeros(1, 10 * CHUNK, dtype=torch.float64), stack(0.4).double()):

@@ -18,8 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.audio.mel import BANDS, BINS, FLOOR, WINDOW, mel_filters
-from engine.cdan.table import AXES, LES_TO_FACE
 from engine.face.coefficients import FACE
+from engine.face.les_map import LES_TO_FACE
+from engine.les import AXES
 from engine.units import HOP, HOPS_PER_FRAME, MAX_LOOK_AHEAD
 
 
@@ -49,9 +50,9 @@ class State(NamedTuple):
     samples: Tensor
     """[B, WINDOW - HOP] the sound that the next log-mel window begins with."""
     bands: Tensor
-    """[B, BANDS, 2] the last inputs of the first convolution at 100 Hz."""
+    """[B, BANDS + 1, 2] the last inputs of the first convolution at 100 Hz."""
     stem: Tensor
-    """[B, stem, 2] the last inputs of the second."""
+    """[B, 2, stem, 4] the last inputs of the others."""
     local: Tensor
     """[B, layers, width, 2] the last inputs of each layer's convolution."""
     keys: Tensor
@@ -108,16 +109,28 @@ class LogMel(nn.Module):
 
 
 class CausalConv(nn.Module):
-    """Convolution over the last three steps. x is [B, T, C]."""
+    """Convolution over the last `kernel` steps. x is [B, T, C]."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(inputs, outputs, 3)
+        self.conv = nn.Conv1d(inputs, outputs, kernel)
 
     def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """`past` is [B, C, 2]."""
+        """`past` is [B, C, kernel - 1]."""
         x = torch.cat([past, x.transpose(1, 2)], dim=2)
-        return self.conv(x).transpose(1, 2), x[:, :, -2:]
+        return self.conv(x).transpose(1, 2), x[:, :, -past.shape[2] :]
+
+
+class StemLayer(nn.Module):
+    """A residual convolution at 100 Hz."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm, self.conv = nn.LayerNorm(width), CausalConv(width, width, 5)
+
+    def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        y, past = self.conv.step(F.gelu(self.norm(x)), past)
+        return x + y, past
 
 
 class TimeAttention(nn.Module):
@@ -160,7 +173,7 @@ class TimeLayer(nn.Module):
         d = config.width
         self.attention_norm, self.local_norm = nn.LayerNorm(d), nn.LayerNorm(d)
         self.attention = TimeAttention(d, config.heads, config.window)
-        self.local, self.down = CausalConv(d, 2 * d), nn.Linear(2 * d, d)
+        self.local, self.down = CausalConv(d, 2 * d, 3), nn.Linear(2 * d, d)
 
     def step(
         self, x: Tensor, local: Tensor, keys: Tensor, values: Tensor, filled: Tensor
@@ -258,17 +271,16 @@ class Cdan(nn.Module):
 
     table: Tensor
     """[41, 63] LES -> coefficients."""
-    spoken: Tensor
-    """[63] 1 where speech moves a coefficient by itself."""
-    region: Tensor
-    """int64 [63] index in REGIONS"""
+    speaks: Tensor
+    """[R, 63] 1 where a region moves a coefficient."""
 
     def __init__(self, config: Config | None = None) -> None:
         super().__init__()
         self.config = c = config or Config()
         self.mel = LogMel()
-        self.stem = nn.ModuleList([CausalConv(BANDS, c.stem), CausalConv(c.stem, c.stem)])
-        self.patch = nn.Linear(HOPS_PER_FRAME * c.stem, c.width)
+        self.ear = CausalConv(BANDS + 1, c.stem, 3)
+        self.stem = nn.ModuleList(StemLayer(c.stem) for _ in range(2))
+        self.stem_norm, self.patch = nn.LayerNorm(c.stem), nn.Linear(HOPS_PER_FRAME * c.stem, c.width)
         self.look_ahead = nn.Embedding(MAX_LOOK_AHEAD + 1, c.width)
         self.layers = nn.ModuleList(TimeLayer(c) for _ in range(c.layers))
         self.norm = nn.LayerNorm(c.width)
@@ -281,17 +293,17 @@ class Cdan(nn.Module):
         self.token_norm = nn.LayerNorm(c.token)
         self.read = nn.Parameter(0.02 * torch.randn(len(FACE), c.token))
         self.seal = LipSeal()
-        self.register_buffer("table", torch.tensor(LES_TO_FACE), persistent=False)
+        self.register_buffer("table", torch.from_numpy(LES_TO_FACE.copy()), persistent=False)
         # Only the seal shuts lips: else the network hedges, a little of mouthClose all the time.
-        self.register_buffer("spoken", torch.tensor([float(name != "mouthClose") for name in FACE]), persistent=False)
-        self.register_buffer("region", torch.tensor([region_of(name) for name in FACE]), persistent=False)
+        speaks = [[region_of(name) == r and name != "mouthClose" for name in FACE] for r in range(len(REGIONS))]
+        self.register_buffer("speaks", torch.tensor(speaks, dtype=torch.float32), persistent=False)
 
     def init_state(self, batch: int) -> State:
         c, new = self.config, self.read.new_zeros
         return State(
             samples=new(batch, WINDOW - HOP),
-            bands=new(batch, BANDS, 2),
-            stem=new(batch, c.stem, 2),
+            bands=new(batch, BANDS + 1, 2),
+            stem=new(batch, len(self.stem), c.stem, 4),
             local=new(batch, c.layers, c.width, 2),
             keys=new(batch, c.layers, c.window - 1, c.width),
             values=new(batch, c.layers, c.window - 1, c.width),
@@ -310,18 +322,22 @@ class Cdan(nn.Module):
 
     def listen(self, mel: Tensor, look_ahead: Tensor, state: State) -> tuple[Tensor, State]:
         """[B, T * 4, BANDS] -> context [B, T, width]."""
-        first, second = cast(tuple[CausalConv, CausalConv], tuple(self.stem))
-        x, bands = first.step(mel, state.bands)
-        x, stem = second.step(F.gelu(x), state.stem)
-        x = self.patch(F.gelu(x).unflatten(1, (-1, HOPS_PER_FRAME)).flatten(2))  # [B, T, width]
+        loudness = mel.mean(dim=2, keepdim=True)  # apart from the spectrum's shape, which a gain leaves as it is
+        x, bands = self.ear.step(torch.cat([2 * (mel - loudness), loudness], dim=2), state.bands)
+        pasts = []
+        for i, layer in enumerate(cast(list[StemLayer], self.stem)):
+            x, past = layer.step(x, state.stem[:, i])
+            pasts.append(past)
+        x = self.patch(self.stem_norm(x).unflatten(1, (-1, HOPS_PER_FRAME)).flatten(2))  # [B, T, width]
         x = x + self.look_ahead(look_ahead)[:, None]
         filled = torch.cat([state.filled, torch.ones_like(x[:, :, 0])], dim=1)
         memories: list[tuple[Tensor, Tensor, Tensor]] = []
-        for i, layer in enumerate(cast(list[TimeLayer], self.layers)):
-            x, *memory = layer.step(x, state.local[:, i], state.keys[:, i], state.values[:, i], filled)
+        for i, time_layer in enumerate(cast(list[TimeLayer], self.layers)):
+            x, *memory = time_layer.step(x, state.local[:, i], state.keys[:, i], state.values[:, i], filled)
             memories.append((memory[0], memory[1], memory[2]))
         local, keys, values = (torch.stack(of_layers, dim=1) for of_layers in zip(*memories, strict=True))
-        return self.norm(x), State(state.samples, bands, stem, local, keys, values, filled[:, 1 - self.config.window :])
+        filled = filled[:, 1 - self.config.window :]
+        return self.norm(x), State(state.samples, bands, torch.stack(pasts, dim=1), local, keys, values, filled)
 
     def decode(self, context: Tensor, les: Tensor) -> Output:
         """[B, T, width] and [B, T, 41] -> what the face does."""
@@ -347,4 +363,4 @@ class Cdan(nn.Module):
         r = self.regions(context).unflatten(2, (len(REGIONS), self.config.token))
         for crossing in self.crossings:
             r = crossing(r, les, self.unit_keys)
-        return (self.token_norm(r)[:, :, self.region] * self.read).sum(-1) * self.spoken
+        return (self.token_norm(r) @ self.read.T * self.speaks).sum(2)  # of [B, T, R, 63]

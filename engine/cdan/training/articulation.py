@@ -55,23 +55,23 @@ def _vowel(**targets: float) -> Gesture:
 
 _AA = _vowel(jaw=0.40, down=0.28, up=0.10)
 _IH = _vowel(jaw=0.15, wide=0.2, down=0.2, up=0.1)
-_IY = _vowel(jaw=0.10, wide=0.35, smile=0.12, down=0.25, up=0.12)
+_IY = _vowel(jaw=0.10, wide=0.45, smile=0.15, down=0.25, up=0.12)
 _EH = _vowel(jaw=0.25, wide=0.2, down=0.28, up=0.12)
-_AO = _vowel(jaw=0.32, funnel=0.35, pucker=0.1, down=0.1)
-_UW = _vowel(jaw=0.09, funnel=0.2, pucker=0.6)
+_AO = _vowel(jaw=0.32, funnel=0.45, pucker=0.2, down=0.1)
+_UW = _vowel(jaw=0.09, funnel=0.3, pucker=0.9)
 
 VOWELS: dict[str, tuple[Gesture, ...]] = {
     "aa": (_AA,), "ae": (_vowel(jaw=0.34, wide=0.25, down=0.35, up=0.2),), "ao": (_AO,),
     "ah": (_vowel(jaw=0.27, down=0.22, up=0.08),), "ax": (_vowel(jaw=0.16, down=0.14, up=0.05),),
     "eh": (_EH,), "ih": (_IH,), "iy": (_IY,), "uw": (_UW,),
-    "er": (_vowel(jaw=0.16, funnel=0.25, pucker=0.2, down=0.1),), "uh": (_vowel(jaw=0.14, funnel=0.25, pucker=0.2),),
+    "er": (_vowel(jaw=0.16, funnel=0.3, pucker=0.3, down=0.1),), "uh": (_vowel(jaw=0.14, funnel=0.3, pucker=0.35),),
     "aw": (_AA, _UW), "ay": (_AA, _IH), "ey": (_EH, _IY), "oy": (_AO, _IY),
-    "ow": (_vowel(jaw=0.24, funnel=0.35, pucker=0.2), _vowel(jaw=0.12, funnel=0.25, pucker=0.5)),
+    "ow": (_vowel(jaw=0.24, funnel=0.4, pucker=0.3), _vowel(jaw=0.12, funnel=0.35, pucker=0.8)),
 }  # fmt: skip
 """A diphthong is two gestures, each half of its time."""
 
 _LABIAL = Gesture({"jawOpen": 0.10}, jaw=0.6, lips=1.0, round=0.2)
-_DENTAL = {"jawOpen": 0.08, "mouthRollLower": 0.55, "mouthUpperUp": 0.2}
+_DENTAL = {"jawOpen": 0.06, "mouthRollLower": 0.9, "mouthUpperUp": 0.3}
 _TIP = Gesture({"jawOpen": 0.09, "mouthLowerDown": 0.16, "mouthUpperUp": 0.06}, jaw=0.6, lips=0.4, round=0.15)
 _BACK = Gesture({"jawOpen": 0.14, "mouthLowerDown": 0.12}, jaw=0.5, lips=0.15, round=0.1)
 _HISS = Gesture(
@@ -79,7 +79,7 @@ _HISS = Gesture(
     jaw=1.3, lips=0.8, round=0.5,
 )  # fmt: skip
 _HUSH = Gesture(
-    {"jawOpen": 0.06, "jawForward": 0.12, "mouthFunnel": 0.45, "mouthPucker": 0.15, "mouthLowerDown": 0.15}
+    {"jawOpen": 0.06, "jawForward": 0.12, "mouthFunnel": 0.6, "mouthPucker": 0.3, "mouthLowerDown": 0.15}
     | {"mouthUpperUp": 0.1},
     jaw=1.2, lips=1.0, round=1.3,
 )  # fmt: skip
@@ -96,8 +96,8 @@ CONSONANTS: dict[str, tuple[Gesture, ...]] = {
     **{p: (_TIP,) for p in ("t", "d", "n", "l")}, **{p: (_BACK,) for p in ("k", "g", "ng")},
     **{p: (_HISS,) for p in "sz"}, **{p: (_HUSH,) for p in ("sh", "zh", "ch", "jh")},
     "th": (_tongue(0.25),), "dh": (_tongue(0.15),), "hh": (Gesture({"jawOpen": 0.15}, jaw=0.1, lips=0.1, round=0.1),),
-    "r": (Gesture({"jawOpen": 0.10, "mouthFunnel": 0.3, "mouthPucker": 0.25}, jaw=0.7, lips=0.5, round=0.9),),
-    "w": (Gesture({"jawOpen": 0.07, "mouthFunnel": 0.15, "mouthPucker": 0.7}, jaw=0.8, lips=1.2, round=2.0),),
+    "r": (Gesture({"jawOpen": 0.10, "mouthFunnel": 0.35, "mouthPucker": 0.4}, jaw=0.7, lips=0.5, round=1.0),),
+    "w": (Gesture({"jawOpen": 0.07, "mouthFunnel": 0.25, "mouthPucker": 1.0}, jaw=0.8, lips=1.2, round=2.0),),
     "y": (Gesture({"jawOpen": 0.08, "mouthStretch": 0.25, "mouthSmile": 0.08}, jaw=0.6, lips=0.6, round=0.4),),
 }  # fmt: skip
 GESTURES = {PAUSE: (Gesture({}, jaw=0.7, lips=0.7, round=0.7),), **VOWELS, **CONSONANTS}

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from engine.cdan.network import LipSeal
-from engine.cdan.table import AXES, LES_TO_FACE
 from engine.face.coefficients import FACE
+from engine.face.les_map import LES_TO_FACE
+from engine.les import AXES
 
-YIELDING = ("AU16", "AU17", "AU18", "AU20", "AU22", "AU23", "AU24", "AU25", "AU26", "AU27", "AU28")
+YIELDING = ("AU16", "AU17", "AU18", "AU20", "AU22", "AU23", "AU24", "AU25", "AU26", "AU27")
 """Units of the mouth that give way while speech owns it; AU12 and AU15 stay as offsets of the corners."""
 YIELD = 0.85  # of such a unit's level
 
@@ -63,4 +64,4 @@ def compose(les: Tensor, mouth: Mouth, table: Tensor, seal_lips: LipSeal) -> Ten
 
 def table() -> Tensor:
     """[41, 63]"""
-    return torch.tensor(LES_TO_FACE)
+    return torch.from_numpy(LES_TO_FACE.copy())

@@ -1,4 +1,4 @@
-"""The corpus as tensors, made once per shard and kept beside it: log-mel of every copy, and the truth's tracks."""
+"""The corpus as tensors: log-mel of every copy, made once and kept beside its shard, and the tracks of its truth."""
 
 import logging
 from collections.abc import Iterator
@@ -89,12 +89,12 @@ def _delayed(x: Tensor, frames: Tensor) -> Tensor:
 
 def _tensors(path: Path) -> dict[str, Tensor]:
     """mel [S, copies, HOPS, BANDS], speech [S, T, 63], seal, activity, phone [S, T], prosody [S, T, 2]."""
-    kept = path.with_suffix(".pt")
+    pcm, truths = read(path)
+    kept = path.with_suffix(".mel.pt")
     if not kept.exists():
         logging.info("preparing %s", path)
-        pcm, truths = read(path)
-        torch.save({"mel": _mel(torch.from_numpy(pcm))} | _truth(truths), kept)
-    return dict(torch.load(kept, weights_only=True))
+        torch.save(_mel(torch.from_numpy(pcm)), kept)
+    return {"mel": torch.load(kept, weights_only=True)} | _truth(truths)
 
 
 @torch.inference_mode()

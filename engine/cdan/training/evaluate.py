@@ -17,9 +17,9 @@ from engine.cdan import Cdan
 from engine.cdan.training import align, augment, texts
 from engine.cdan.training.articulation import tracks
 from engine.cdan.training.corpus import LEVEL, prosody
+from engine.cdan.training.lips import GAP, OPEN_VOWEL, ROUND
 from engine.cdan.training.phones import BILABIAL, CONSONANTS, PAUSE
 from engine.cdan.training.voices import Flite, HibariVoice, Utterance
-from engine.face.coefficients import FACE
 from engine.units import CHUNK, FPS, SAMPLE_RATE
 
 Floats = npt.NDArray[np.float32]
@@ -27,19 +27,6 @@ Coefficients = npt.NDArray[np.floating]
 
 OPEN_VOWELS = frozenset({"aa", "ae", "ah", "ao", "aw", "ay", "eh"})
 ROUNDED, SPREAD = frozenset({"uw", "w", "ow", "ao", "sh", "ch", "jh"}), frozenset({"iy", "ih", "ey", "s", "z", "eh"})
-GAP = {
-    "jawOpen": 0.342, "mouthClose": -0.342, "mouthFunnel": 0.132, "mouthLowerDown": 0.019, "mouthUpperUp": 0.024,
-    "mouthPress": -0.013, "mouthPucker": -0.012, "mouthRollLower": -0.032, "mouthRollUpper": -0.028,
-}  # fmt: skip
-"""How far one unit of each coefficient parts the middle of the inner lips, in the base mesh's decimetres."""
-WIDTH = {"mouthPucker": 1.0, "mouthFunnel": 0.7, "mouthStretch": -0.5, "mouthSmile": -0.5}
-"""Rounded is high, spread is low."""
-
-
-def weights(of: dict[str, float]) -> Floats:
-    """[63]; a name without a side stands for both."""
-    plain = [name.removesuffix("Left").removesuffix("Right") for name in FACE]
-    return np.array([of.get(name, 0.0) for name in plain], np.float32)
 
 
 def served(net: Cdan, sound: Floats, look_ahead: int) -> tuple[Coefficients, Coefficients]:
@@ -68,7 +55,7 @@ class Moment:
 
 def moments(said: Utterance, face: Coefficients) -> Iterator[Moment]:
     """Every phone of an utterance at 16 kHz; values between frames are interpolated."""
-    gap, width = face @ weights(GAP), face @ weights(WIDTH)
+    gap, width = face @ GAP, face @ ROUND
     frames = (np.arange(len(face)) + 0.5) / FPS
     for phone in said.phones:
         if phone.name != PAUSE and phone.end_s < frames[-1]:
@@ -91,10 +78,10 @@ def lag_ms(said: Utterance, face: Coefficients) -> float:
     loudness, _ = prosody(said)
     loudness = np.pad(loudness, (0, -len(loudness) % 4))
     model = tracks(said.phones, loudness)
-    wanted = (model.speech @ weights(GAP)) * (1 - model.seal)
+    wanted = (model.speech @ GAP) * (1 - model.seal)
     count = min(len(wanted), len(face))
     t = np.arange(count) / FPS
-    given = (face @ weights(GAP))[:count]
+    given = (face @ GAP)[:count]
     shifts = np.arange(-0.12, 0.121, 0.01)
     match = [np.corrcoef(np.interp(t - s, t, wanted[:count]), given)[0, 1] for s in shifts]
     return float(1000 * shifts[int(np.argmax(match))])
@@ -125,9 +112,9 @@ def row(name: str, spoken: list[Utterance], net: Cdan, look_ahead: int) -> str:
 
 
 def stillness(name: str, sound: Floats, net: Cdan, look_ahead: int = 1) -> str:
-    """One line of the stillness table, the first second left out; the gap against an open vowel's (0.10)."""
+    """One line of the stillness table, the first second left out; the gap against an open vowel's."""
     face, _ = served(net, sound, look_ahead)
-    gap = (face[FPS:] @ weights(GAP)) / 0.10
+    gap = (face[FPS:] @ GAP) / OPEN_VOWEL
     still = float(np.mean(np.abs(face[FPS:]).max(axis=1) == 0))
     return f"| {name} | {still:.3f} | {gap.mean():.4f} | {gap.std():.4f} | {np.abs(face[FPS:]).max():.3f} |"
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from engine.cdan import CDAN_GRAPH, CDAN_WEIGHTS
 from engine.cdan.network import Cdan, State
-from engine.cdan.table import AXES
+from engine.les import AXES
 from engine.runtime.export import export
 from engine.units import CHUNK
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from engine.cdan.table import AXES, EMOTIONS
+from engine.les import AXES, EMOTIONS
 
 AT_REST = 0.3  # share of courses without any emotion
 PROTOTYPES = torch.tensor([[units.get(axis, 0.0) for axis in AXES] for units in EMOTIONS.values()])

@@ -14,26 +14,19 @@ from torch import Tensor
 from engine.cdan.network import Cdan, Output
 from engine.cdan.training.composition import compose
 from engine.cdan.training.dataset import Batch, Corpus
+from engine.cdan.training.lips import GAP
 from engine.face.coefficients import FACE
 
 MOUTH_WEIGHT = 3.0  # of jaw and mouth against the rest of the face
-GAP = {"jawOpen": 1.0, "mouthClose": -1.0, "mouthFunnel": 0.4, "mouthLowerDown": 0.06, "mouthUpperUp": 0.07}
-"""How far each coefficient parts the lips' middle, against jawOpen: measured on the head."""
-
-
-def _by_name(values: dict[str, float], default: float = 0.0) -> Tensor:
-    plain = [name.removesuffix("Left").removesuffix("Right") for name in FACE]
-    return torch.tensor([values.get(name, default) for name in plain])
-
-
-LIP_GAP = _by_name(GAP)
+LIP_GAP = torch.from_numpy(GAP)
 WEIGHTS = torch.tensor([MOUTH_WEIGHT if name.startswith(("jaw", "mouth")) else 1.0 for name in FACE])
 
 
 def losses(net: Cdan, batch: Batch) -> tuple[dict[str, Tensor], Output]:
     """Every term of the loss, weighted, by name; their sum is minimized."""
-    context, _ = net.listen(batch.mel, batch.look_ahead, net.init_state(len(batch.mel)))
-    out = net.decode(context, batch.les)
+    with torch.autocast("cpu", torch.bfloat16):  # nearly twice as fast; where the CPU lacks it, as fast as without
+        context, _ = net.listen(batch.mel, batch.look_ahead, net.init_state(len(batch.mel)))
+        out = Output(*(x.float() for x in net.decode(context, batch.les)))
     target = compose(batch.les, batch.mouth, net.table, net.seal)
     error = (out.coefficients - target).abs() * WEIGHTS
     speed = (out.coefficients.diff(dim=1) - target.diff(dim=1)).abs() * WEIGHTS
@@ -45,7 +38,7 @@ def losses(net: Cdan, batch: Batch) -> tuple[dict[str, Tensor], Output]:
         "coefficients": 10 * error.mean(),
         "speed": 5 * speed.mean(),
         "hinge": 0.3 * gap.sum() / (shut.sum() + 1) * 5,
-        "phone": 0.25 * F.cross_entropy(out.phone_logits.flatten(0, 1), batch.phone.flatten(), label_smoothing=0.02),
+        "phone": 0.4 * F.cross_entropy(out.phone_logits.flatten(0, 1), batch.phone.flatten()),
         "seal": 1.0 * F.binary_cross_entropy_with_logits(out.seal_logit, batch.mouth.seal),
         "activity": 0.3 * F.binary_cross_entropy_with_logits(out.activity_logit, spoken),
         "prosody": 0.2 * pitch_and_loudness.mean(),
@@ -115,8 +108,8 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True, help="folder made by engine.cdan.training.corpus")
     parser.add_argument("--run", type=Path, required=True, help="folder of the checkpoint; an existing one is resumed")
     parser.add_argument("--minutes", type=float, default=60, help="time spent stepping, all calls together")
-    parser.add_argument("--batch", type=int, default=12, help="segments of 10.24 s")
-    parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
+    parser.add_argument("--batch", type=int, default=8, help="segments of 10.24 s")
+    parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)

@@ -1,0 +1,24 @@
+"""Reads the mouth off the coefficients: how far the lips are parted, how round they are."""
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.face.coefficients import FACE
+
+Floats = npt.NDArray[np.float32]
+
+
+def weights(of: dict[str, float]) -> Floats:
+    """[63]; a name without a side stands for both."""
+    plain = [name.removesuffix("Left").removesuffix("Right") for name in FACE]
+    return np.array([of.get(name, 0.0) for name in plain], np.float32)
+
+
+GAP = weights({
+    "jawOpen": 1.0, "mouthClose": -1.0, "mouthFunnel": 0.386, "mouthLowerDown": 0.056, "mouthUpperUp": 0.070,
+    "mouthPress": -0.038, "mouthPucker": -0.035, "mouthRollLower": -0.094, "mouthRollUpper": -0.082,
+})  # fmt: skip
+"""[63] how far each coefficient parts the middle of the inner lips, against jawOpen; measured on the head."""
+ROUND = weights({"mouthPucker": 1.0, "mouthFunnel": 0.7, "mouthStretch": -0.5, "mouthSmile": -0.5})
+"""[63] rounded is high, spread is low."""
+OPEN_VOWEL = 0.3  # GAP of an open vowel
