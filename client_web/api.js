@@ -1,6 +1,6 @@
 /** The server's HTTP calls. Every refusal becomes an ApiError with the server's code and message. */
 
-/** @typedef {{warnings: string[], remarks?: {subject: string, words: string, warning: boolean}[]}} Report */
+/** @typedef {{warnings: string[], remarks: {subject: string, words: string, warning: boolean}[]}} Report */
 /** @typedef {{id: string, name: string, default: boolean, thumbnail: string, report: Report}} Portrait */
 /** @typedef {{id: string, token: string, control: string, ice_servers: RTCIceServer[]}} SessionGrant */
 

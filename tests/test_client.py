@@ -29,8 +29,8 @@ async def fake_prepare(photo: bytes, out: Path) -> dict[str, Any]:
         raise PortraitError("not_an_image", "this is no picture; send a JPEG, PNG or WebP photo")
     out.write_bytes(b"portrait")
     out.with_suffix(".jpg").write_bytes(cv2.imencode(".jpg", cv2.resize(picture, (512, 512)))[1].tobytes())
-    shadows = Remark("light", "The light comes from one side: shadows will not move with the face.", warning=True)
-    return Report(412, 0.0, 0.0, 0.0, (Remark("size", "The face is 412 px high."), shadows)).to_json()
+    shadows = Remark("light", "from one side: shadows will not move with the face", warning=True)
+    return Report(412, 0.0, 0.0, 0.0, (Remark("face", "412 pixels high"), shadows)).to_json()
 
 
 @contextmanager
@@ -310,7 +310,7 @@ class TestPortraits:
         says(page, "Live")
         page.locator("input[type=file]").set_input_files(photo)
         expect(page.locator("#portrait-note")).to_contain_text("ada is ready, with reservations:")
-        expect(page.locator("#portrait-note li")).to_contain_text(["The light comes", "The face is 412 px high."])
+        expect(page.locator("#portrait-note li")).to_contain_text(["Light: from one side", "Face: 412 pixels high"])
         expect(page.locator("#name")).to_have_text("ada")
         page.get_by_role("button", name="Delete ada").click()
         expect(page.locator("#name")).to_have_text("Anna")

@@ -40,11 +40,11 @@ export class Portraits extends EventTarget {
 
   /** @param {import("../api.js").Portrait} portrait fresh from the server */
   added(portrait) {
-    const { warnings, remarks = [] } = portrait.report;
+    const { remarks, warnings } = portrait.report;
     this.#progress.hidden = true;
     const verdict = warnings.length ? "is ready, with reservations:" : "is ready.";
-    this.#say(`${portrait.name} ${verdict}`, [...warnings, ...remarks.filter(({ warning }) => !warning).map(({ words }) => words)]);
-    [...this.#note.querySelectorAll("li")].slice(0, warnings.length).forEach((point) => point.classList.add("warning"));
+    const inOrder = [...remarks].sort((a, b) => Number(b.warning) - Number(a.warning));
+    this.#say(`${portrait.name} ${verdict}`, inOrder.map(({ subject, words, warning }) => this.#remark(subject, words, warning)));
   }
 
   /** @param {string} words */
@@ -53,9 +53,13 @@ export class Portraits extends EventTarget {
     this.#say(words, [], "refused");
   }
 
-  /** @param {string} words @param {string[]} [points] @param {string} [state] */
+  #remark(subject, words, warning) {
+    return el("li", { className: warning ? "warning" : "" }, `${subject[0].toUpperCase()}${subject.slice(1)}: ${words}`);
+  }
+
+  /** @param {string} words @param {HTMLLIElement[]} [points] @param {string} [state] */
   #say(words, points = [], state = "") {
-    const list = points.length ? [el("ul", {}, ...points.map((point) => el("li", {}, point)))] : [];
+    const list = points.length ? [el("ul", {}, ...points)] : [];
     this.#note.replaceChildren(el("p", {}, words), ...list);
     this.#note.dataset.state = state;
   }
