@@ -5,26 +5,33 @@ from functools import cache
 import cv2
 import numpy as np
 
+from engine.face import load
 from engine.portrait.default import default_photo
+from engine.portrait.fit import fit_head
+from engine.portrait.frame import Frame, make_frame
 from engine.portrait.landmarks import find_faces
 from engine.portrait.matte import Separated, separate
-from engine.portrait.photo import load_photo
-from engine.units import FRAME_SIZE
+from engine.portrait.photo import Rgb, load_photo
 
 SIDE = 1024
 
 
+def framed(photo: Rgb) -> Frame:
+    return make_frame(photo, find_faces(photo)[0])
+
+
+def cut(frame: Frame) -> Separated:
+    return separate(frame, fit_head(frame, load()), load())
+
+
 @cache
-def anna() -> tuple[np.ndarray, np.ndarray]:
-    """The default portrait is 1024 pixels square already: its own frame will do. Picture and landmarks."""
-    picture = load_photo(default_photo("anna"))
-    [face] = find_faces(picture)
-    return picture, (face.points * FRAME_SIZE / SIDE).astype(np.float32)
+def anna() -> Frame:
+    return framed(load_photo(default_photo("anna")))
 
 
 @cache
 def separated() -> Separated:
-    return separate(*anna())
+    return cut(anna())
 
 
 def composite(parts: Separated, background: np.ndarray) -> np.ndarray:
@@ -34,10 +41,8 @@ def composite(parts: Separated, background: np.ndarray) -> np.ndarray:
 
 class TestMatte:
     def test_the_face_is_in_and_the_corners_are_out(self) -> None:
-        picture, points = anna()
-        hull = cv2.fillConvexPoly(
-            np.zeros((SIDE, SIDE), np.uint8), cv2.convexHull(np.int32(np.round(points[:468, :2] * 2))), 1
-        )
+        outline = cv2.convexHull(np.round(anna().landmarks[:468, :2] * 2).astype(np.int32))
+        hull = cv2.erode(cv2.fillConvexPoly(np.zeros((SIDE, SIDE), np.uint8), outline, 1), np.ones((17, 17)))
         parts = separated()
         assert parts.sure and (parts.matte[hull > 0] == 255).all()
         assert not parts.matte[:60, :200].any() and not parts.matte[:60, -200:].any()
@@ -48,8 +53,7 @@ class TestMatte:
         assert 2000 < ((matte > 20) & (matte < 235)).sum() < 60_000
 
     def test_over_its_own_background_nothing_changes(self) -> None:
-        picture, _ = anna()
-        parts = separated()
+        picture, parts = anna().picture, separated()
         error = abs(composite(parts, picture) - picture)
         assert error.mean() < 0.5 and np.percentile(error, 99.9) < 40
 
@@ -63,8 +67,7 @@ class TestMatte:
 
 class TestBackground:
     def test_is_as_in_the_photo_where_it_was_seen(self) -> None:
-        picture, _ = anna()
-        np.testing.assert_array_equal(separated().background[:100, :100], picture[:100, :100])
+        np.testing.assert_array_equal(separated().background[:100, :100], anna().picture[:100, :100])
 
     def test_nothing_of_the_person_is_left_behind_the_head(self) -> None:
         behind = separated().background[200:600, 350:700].astype(float)
@@ -76,8 +79,7 @@ class TestBackground:
 class TestFailure:
     def test_a_face_that_fills_the_frame_keeps_its_background(self) -> None:
         """There is no background left to tell it from: the cut must not eat the head."""
-        picture, points = anna()
-        close = cv2.resize(picture[250:750, 260:760], (SIDE, SIDE))
-        parts = separate(close, ((points - [130, 125, 0]) * 512 / 250).astype(np.float32))
+        close = framed(np.ascontiguousarray(load_photo(default_photo("anna"))[230:740, 300:730]))
+        parts = cut(close)
         assert not parts.sure and (parts.matte == 255).all()
-        np.testing.assert_array_equal(parts.picture, close)
+        np.testing.assert_array_equal(parts.picture, close.picture)

@@ -28,7 +28,7 @@ def prepare(data: bytes) -> Portrait:
     geometry = fit_head(frame, head)
     if max(map(abs, geometry.pose[:2])) > FURTHEST_TURN:
         raise PortraitError("turned_away", "the face is turned away: take a photo that looks into the camera")
-    parts = separate(frame.picture, frame.landmarks)
+    parts = separate(frame, geometry, head)
     fit = Fit(**vars(geometry), picture=parts.picture, matte=parts.matte, background=parts.background)
     return Portrait(build_layers(fit, head), judge(face, frame, fit, parts.sure), _thumbnail(frame.picture))
 
