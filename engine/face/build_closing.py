@@ -8,7 +8,7 @@ from engine.face.build_mesh import EYE_KEEP, EYE_MARGIN, MOUTH_KEEP, MOUTH_MARGI
 from engine.face.head import Part
 from engine.face.source import Floats, Integers
 
-LIP_REACH, LID_REACH = 5, 6  # rings of skin beyond the margin that share a correction, less and less
+LIP_REACH, LID_REACH, BITE_REACH = 5, 6, 7  # rings of skin beyond the margin that share a correction, less and less
 
 
 def with_lips_closed(cut: Cut, rings: dict[str, Integers]) -> Cut:
@@ -23,6 +23,15 @@ def lips_together(cut: Cut, rings: dict[str, Integers], posed: Floats) -> Floats
     edges = np.concatenate([upper, lower[1:-1]])
     moves = np.concatenate([_gap(cut, posed, upper, lower), _gap(cut, posed, lower, upper)[1:-1]]) / 2
     return _spread(cut, inner, MOUTH_MARGIN - MOUTH_KEEP, LIP_REACH, edges, moves)
+
+
+def spread_from_lips(cut: Cut, rings: dict[str, Integers], lower_moves: Floats) -> Floats:
+    """[V, 3] the lower lip taken along where its edge moves [N, 3], the upper lip's edge held."""
+    upper, lower = rings["lips_upper"], rings["lips_lower"]
+    edges = np.concatenate([upper, lower[1:-1]])
+    moves = np.concatenate([np.zeros((len(upper), 3)), lower_moves[1:-1]])
+    skin = cut.mouth_rings[: MOUTH_MARGIN - MOUTH_KEEP + BITE_REACH]
+    return _spread(cut, skin, MOUTH_MARGIN - MOUTH_KEEP, BITE_REACH, edges, moves)
 
 
 def lids_closing(blink: Floats, cut: Cut, rings: dict[str, Integers], part: Part) -> Floats:

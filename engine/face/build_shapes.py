@@ -4,24 +4,27 @@ import numpy as np
 
 from engine.face.build_closing import lids_closing, lips_together
 from engine.face.build_mesh import Cut
+from engine.face.build_sculpt import lip_bite, lip_tightener, nasolabial_deepener
 from engine.face.coefficients import ARKIT, FACE, GAZE_DEGREES
 from engine.face.head import Part
 from engine.face.source import BaseMesh, Floats, Integers, data_dir, target
 
 SIDE_WIDTH = 0.16  # inter-ocular distances over which a one-sided shape fades across the middle
+BOLDER = {"browInnerUp": 1.5, "noseSneerLeft": 1.5, "noseSneerRight": 1.5}  # times what the source does: too faint at 1
+NOSTRILS, NARROWED = 2.2, 0.55  # likewise; and the share of it, inwards, that a compressor makes
 LOOK = {"Up": (0, 1), "Down": (0, -1), "Left": (1, 0), "Right": (-1, 0)}
 LIDS_FOLLOW = {"Up": 1.4}  # times what the source does: its eyes turn up less than ours
 
 
 def shapes(mesh: BaseMesh, cut: Cut, rings: dict[str, Integers]) -> Floats:
     """[63, V, 3] in the order of `coefficients.FACE`, inter-ocular distances."""
-    made = {name: _arkit(name, mesh, cut) for name in ARKIT}
+    made = {name: BOLDER.get(name, 1) * _arkit(name, mesh, cut) for name in ARKIT}
     for side, part in (("Left", Part.EYE_LEFT), ("Right", Part.EYE_RIGHT)):
         made[f"eyeBlink{side}"] = lids_closing(made[f"eyeBlink{side}"], cut, rings, part)
         made |= _gaze(made, cut, side, part)
     opened = made["jawOpen"] + made["mouthClose"]
     made["mouthClose"] += lips_together(cut, rings, cut.vertices + opened)
-    made |= _extra(mesh, cut, made)
+    made |= _extra(mesh, cut, rings, made)
     return _lashes_follow(np.stack([made[name] for name in FACE]), cut)
 
 
@@ -38,20 +41,24 @@ def _cut(displacement: Floats, cut: Cut) -> Floats:
     return displacement[cut.source] * cut.scale
 
 
-def _extra(mesh: BaseMesh, cut: Cut, made: dict[str, Floats]) -> dict[str, Floats]:
-    left = 1 / (1 + np.exp(-cut.vertices[:, :1] / (SIDE_WIDTH / 4)))
-    sides = {"Left": left, "Right": 1 - left}
+def _extra(mesh: BaseMesh, cut: Cut, rings: dict[str, Integers], made: dict[str, Floats]) -> dict[str, Floats]:
     whole = {
         "browInnerUp": made["browInnerUp"],
-        "nasolabialDeepener": _muscle("mouth-upward-retraction", mesh, cut),
+        "nasolabialDeepener": nasolabial_deepener(cut),
         "sharpLipPuller": _muscle("mouth-corner-puller", mesh, cut),
     }
-    out = {f"{name}{side}": shape * mask for name, shape in whole.items() for side, mask in sides.items()}
-    out |= {f"nostrilDilator{side}": _muscle(f"nose-{side.lower()}-dilatation", mesh, cut) for side in sides}
-    out["lipTightener"] = _muscle("mouth-compression", mesh, cut)
-    out["nostrilCompressor"] = _muscle("nose-compression", mesh, cut)
-    upper = made["mouthUpperUpLeft"] + made["mouthUpperUpRight"]
-    out["lipBite"] = made["mouthRollLower"] + 0.5 * upper - 0.5 * made["jawForward"]
+    left = 1 / (1 + np.exp(-cut.vertices[:, :1] / (SIDE_WIDTH / 4)))
+    out = {
+        f"{name}{side}": shape * mask
+        for name, shape in whole.items()
+        for side, mask in (("Left", left), ("Right", 1 - left))
+    }
+    for side in ("Left", "Right"):
+        out[f"nostrilDilator{side}"] = NOSTRILS * _muscle(f"nose-{side.lower()}-dilatation", mesh, cut)
+    out["nostrilCompressor"] = -NARROWED * (out["nostrilDilatorLeft"] + out["nostrilDilatorRight"])
+    out["lipTightener"] = lip_tightener(cut, made["mouthRollLower"] + made["mouthRollUpper"])
+    bared = made["mouthUpperUpLeft"] + made["mouthUpperUpRight"]
+    out["lipBite"] = lip_bite(cut, rings, bared) + 0.35 * made["mouthRollLower"]
     return out
 
 

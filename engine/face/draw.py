@@ -18,6 +18,7 @@ INSIDE = (Part.UPPER_TEETH, Part.LOWER_TEETH, Part.TONGUE)
 LIGHT, AMBIENT = np.array([-0.30, 0.45, 0.84]), 0.40
 IRIS, PUPIL = 0.093, 0.038  # radii in inter-ocular distances
 BACKGROUND, CAVITY = 0.95, (0.16, 0.06, 0.06)
+FADE = 0.4  # how deep in the mouth a third of the light is left
 LIPS_TINT, BROWS_TINT, HAIR_TINT = np.array([(0.84, 0.58, 0.58), (0.33, 0.26, 0.24), (0.30, 0.24, 0.22)])
 # The brows' middle line and half thickness over the distance from the face's middle.
 BROW_X, BROW_Y = (0.17, 0.25, 0.35, 0.55, 0.72, 0.90), (0.270, 0.290, 0.313, 0.345, 0.335, 0.245)
@@ -63,7 +64,7 @@ def draw(
     colour[eye] = _eye_colour(points[eye], irises)
     colour *= _shade(spread(normals(posed, triangles)))[:, None]
     inside, depth = np.isin(shown, INSIDE), points[:, 2] - posed[rings["lips_lower"], 2].max()
-    light = np.exp(np.minimum(depth[inside] + 0.05, 0) / 0.18)[:, None]
+    light = np.exp(np.minimum(depth[inside] + 0.05, 0) / FADE)[:, None]
     colour[inside] = light * colour[inside] + (1 - light) * CAVITY
     picture = np.full((big, big, 3), BACKGROUND)
     picture[hit] = colour

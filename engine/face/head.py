@@ -1,4 +1,4 @@
-"""The 3D head: a mesh, what moves it, and where its landmarks are. Plain arrays, read-only."""
+"""The 3D head: a mesh, what moves it, and where its landmarks are. Plain arrays in one shared copy: not to write to."""
 
 import functools
 from collections.abc import Mapping
@@ -53,7 +53,8 @@ class Head:
     """[478, 3] its barycentric coordinates there."""
     rings: Mapping[str, Integers]
     """Vertices along a contour, from the person's right to the left: lips_upper and lips_lower (the edges that part),
-    lid_upper_left, lid_lower_left, lid_upper_right, lid_lower_right (the lids' margins); both of a pair share ends."""
+    lips_outer_upper and lips_outer_lower (where the red ends), lid_upper_left, lid_lower_left, lid_upper_right and
+    lid_lower_right (the lids' margins). An upper and its lower share their ends."""
     eye_centre: Floats
     """[2, 3] left, right."""
     eye_radius: float
