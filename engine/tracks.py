@@ -31,13 +31,19 @@ def rest() -> Coefficients:
 
 def read_coefficients(path: Path) -> Coefficients:
     """[frames, 69] from a CSV with the header `time,<name>,...` and 25 rows a second; absent columns are at rest."""
-    with path.open(newline="") as file:
-        rows = csv.reader(file)
-        names = _columns(next(rows, []), path)
-        frames = [_row(row, names, f"{path.name}, line {rows.line_num}") for row in rows if row]
+    rows = csv.reader(_text(path).splitlines())
+    names = _columns(next(rows, []), path)
+    frames = [_row(row, names, f"{path.name}, line {rows.line_num}") for row in rows if row]
     if not frames:
         raise TrackError(f"{path.name} has no rows below its header")
     return np.stack(frames)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise TrackError(f"{path.name} is no text file") from None
 
 
 def _columns(header: Sequence[str], path: Path) -> list[str]:
@@ -92,14 +98,9 @@ def read_emotions(path: Path) -> list[EmotionEvent]:
 
     `{"time": 1.5, "emotion": {"happiness": 0.6}, "units": {"AU4": 0.2}, "transition_ms": 300}`
     """
-    lines = path.read_text().splitlines()
-    return sorted(
-        (_event(line, f"{path.name}, line {i}") for i, line in enumerate(lines, 1) if line.strip()), key=_time
-    )
-
-
-def _time(event: EmotionEvent) -> float:
-    return event.time_s
+    lines = _text(path).splitlines()
+    events = [_event(line, f"{path.name}, line {i}") for i, line in enumerate(lines, 1) if line.strip()]
+    return sorted(events, key=lambda event: event.time_s)
 
 
 def _event(line: str, where: str) -> EmotionEvent:

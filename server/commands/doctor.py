@@ -42,7 +42,7 @@ class Finding:
 
     def __str__(self) -> str:
         mark = "ok" if self.fine else ("MISSING" if self.needed else "-")
-        return f"{mark:<8}{self.subject:<14}{self.words}"
+        return f"{mark:<9}{self.subject:<24}{self.words}"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -125,14 +125,14 @@ def _gpu() -> Finding:
 
 
 def _engine() -> Finding:
-    """A second of a talking face, timed."""
+    """Two seconds of a talking face, in CPU time: what else the machine does now is not the question."""
     avatar = Avatar()
     stream = avatar.open(open_portrait("anna"))
     times = []
     for chunk in babble(2):
-        start = time.perf_counter()
+        start = time.process_time()
         avatar.step([(stream, chunk)])
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     ms = float(np.median(times)) * 1000
     fine = ms < FRAME_MS
     words = f"{ms:.1f} ms a frame on one core" + (
