@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -89,6 +90,23 @@ def sampled(trajectory: Trajectory, start: float, end: float, step: float = 0.00
     return np.array([trajectory.value(t).values for t in np.arange(start, end, step)])
 
 
+def wandering(
+    random: np.random.Generator, walks: int, sent: bool = True
+) -> Iterator[tuple[Trajectory, float, Les, float]]:
+    """Trajectories, the time, a target that they were just sent to (or, not `sent`, were not yet), and a stay."""
+    for _ in range(walks):
+        trajectory, now = Trajectory(random_les(random)), 0.0
+        for _ in range(6):
+            target, stay = random_les(random), random.uniform(0.01, 1.0)
+            if sent:
+                trajectory.set(target, now, transition_s=random.uniform(0.05, 1.5))
+            yield trajectory, now, target, stay
+            now += stay
+            if not sent:
+                trajectory.set(random_les(random), now, transition_s=random.uniform(0.2, 1.5))
+                now += random.uniform(0.05, 0.3)
+
+
 class TestTrajectory:
     def test_reaches_its_target_in_the_time_asked_for(self) -> None:
         trajectory, target = Trajectory(), Les.of({"AU12": 0.8})
@@ -102,19 +120,33 @@ class TestTrajectory:
         trajectory.set(target, 3.0, transition_s=0)
         assert trajectory.value(3.0) == target
 
-    def test_never_leaves_the_span_of_where_it_is_and_where_it_goes(self) -> None:
+    def test_never_passes_its_target_nor_leaves_the_space(self) -> None:
         random = np.random.default_rng(2)
-        for _ in range(30):
-            trajectory, now = Trajectory(random_les(random)), 0.0
-            for _ in range(6):
-                target, transition, stay = random_les(random), random.uniform(0.05, 1.5), random.uniform(0.01, 1.0)
-                here = np.array(trajectory.value(now).values)
-                trajectory.set(target, now, transition_s=transition)
-                path = sampled(trajectory, now, now + stay)
-                low, high = np.minimum(here, target.values), np.maximum(here, target.values)
-                assert (path >= low - 1e-9).all() and (path <= high + 1e-9).all()
-                assert (np.diff(path, axis=0) * np.sign(np.array(target.values) - here) >= -1e-9).all()
-                now += stay
+        for trajectory, now, target, stay in wandering(random, 30):
+            here = np.array(trajectory.value(now).values)
+            path = np.array([trajectory._leg.at(t) for t in np.arange(now, now + stay, 0.005)])  # not yet clipped
+            beyond = (path - target.values) * np.sign(np.array(target.values) - here)
+            assert beyond.max() < 1e-9 and path.min() > -1e-9 and path.max() < 1 + 1e-9
+
+    def test_turns_once_at_most(self) -> None:
+        random = np.random.default_rng(3)
+        for trajectory, now, target, stay in wandering(random, 30):
+            here = np.array(trajectory.value(now).values)
+            onwards = np.diff(sampled(trajectory, now, now + stay), axis=0) * np.sign(np.array(target.values) - here)
+            falling, rising = onwards < -1e-9, onwards > 1e-9
+            first_rise = np.where(rising.any(0), rising.argmax(0), len(onwards))
+            assert all(not falling[first:, axis].any() for axis, first in enumerate(first_rise))
+
+    def test_values_and_rates_do_not_jump_where_targets_change(self) -> None:
+        random, tick = np.random.default_rng(4), 1e-5
+        for trajectory, now, target, _ in wandering(random, 30, sent=False):
+            before = [np.array(trajectory.value(now - k * tick).values) for k in (1, 0)]
+            trajectory.set(target, now, transition_s=0.4)
+            after = [np.array(trajectory.value(now + k * tick).values) for k in (0, 1)]
+            np.testing.assert_allclose(after[0], before[1], atol=1e-12)
+            rates = (before[1] - before[0]) / tick, (after[1] - after[0]) / tick
+            near = abs(np.array(target.values) - before[1]) < 0.02
+            np.testing.assert_allclose(rates[1][~near], rates[0][~near], atol=0.02)
 
     def test_a_target_raised_in_mid_way_keeps_its_speed(self) -> None:
         trajectory = Trajectory()

@@ -1,8 +1,9 @@
-"""The way from one vector to the next: every axis eases to its target, from wherever it is, without overshoot.
+"""The way from one vector to the next: every axis eases to its target, from wherever it is and however fast it moves.
 
-Each axis follows the polynomial of least jerk (Flash and Hogan 1985) from its present value and rate to the target at
-rest. A start at speed could carry that curve past its target: then the rate is cut to what reaches the target without
-passing it, and an axis that has to turn back stops first. Values stay between where an axis is and where it should be.
+Each axis follows the polynomial of least jerk (Flash and Hogan 1985) from its present value to the target, plus its
+present rate, fading. So values and rates have no jumps when a target changes midway, and no axis passes its target: one
+that is already fast and near arrives early, and one that has to turn back first brakes, within some tens of
+milliseconds.
 """
 
 from dataclasses import dataclass
@@ -15,44 +16,53 @@ from engine.les.vector import Les
 
 Values = npt.NDArray[np.float64]
 
+BRAKE_S = 0.04  # an axis that has to turn back still goes on for as far as its rate takes it in this time
+FADE = 3.0  # power of the initial rate's fading where it points to the target
+STEEPEST = 7.5  # initial rate times duration over gap, up to which such a curve is monotone
+
 
 @dataclass(frozen=True)
 class _Leg:
-    """One eased move."""
+    """One eased move of all axes."""
 
     start_s: float
-    duration_s: float
+    duration_s: Values
+    """[41] 0 where an axis jumps."""
     origin: Values
     rate: Values
-    """Initial rate, in units a second."""
+    """[41] initial, in units a second; 0 where the duration is."""
+    fade: Values
+    """[41] the power of the rate's fading."""
     target: Values
 
     def at(self, now: float) -> Values:
         """[41] values at the time `now`."""
-        if now >= self.start_s + self.duration_s:
-            return self.target
-        t = max(now - self.start_s, 0.0) / self.duration_s
+        t = self._progress(now)
         ease = t**3 * (10 - 15 * t + 6 * t * t)
-        # The part that the initial rate adds: t (1 - t)^3 (1 + 3 t), whose value and slope vanish at the end.
-        drift = t * (1 - t) ** 3 * (1 + 3 * t)
+        drift = t * (1 - t) ** self.fade
         return self.origin + (self.target - self.origin) * ease + self.rate * self.duration_s * drift
 
     def slope(self, now: float) -> Values:
         """[41] rates at the time `now`, in units a second."""
-        t = (now - self.start_s) / self.duration_s if self.duration_s else 1.0
-        if not 0 <= t < 1:
-            return np.zeros(len(AXES))
+        t = self._progress(now)
+        gap = (self.target - self.origin) / np.where(self.duration_s > 0, self.duration_s, 1.0)
         ease = 30 * t * t * (1 - t) ** 2
-        drift = (1 - t) ** 2 * (1 + 2 * t - 15 * t * t)
-        return (self.target - self.origin) / self.duration_s * ease + self.rate * drift
+        drift = (1 - t) ** (self.fade - 1) * (1 - (self.fade + 1) * t)
+        return gap * ease + self.rate * drift
+
+    def _progress(self, now: float) -> Values:
+        """[41] from 0 at the start to 1 at the end."""
+        moving = self.duration_s > 0
+        t = np.divide(now - self.start_s, self.duration_s, out=np.ones_like(self.origin), where=moving)
+        return np.clip(t, 0, 1)
 
 
 class Trajectory:
     """The vector over time. Times are seconds on any clock that does not run backwards."""
 
     def __init__(self, start: Les | None = None) -> None:
-        here = np.array((start or Les()).values)
-        self._leg = _Leg(0.0, 0.0, here, np.zeros_like(here), here)
+        here, none = np.array((start or Les()).values), np.zeros(len(AXES))
+        self._leg = _Leg(0.0, none, here, none, none + FADE, here)
         self._then: tuple[float, float, Values] | None = None  # when the hold ends, transition, target to return to
 
     def set(self, target: Les, now: float, *, transition_s: float, hold_s: float | None = None) -> None:
@@ -73,13 +83,14 @@ class Trajectory:
             self._then = None
             self._turn(target, end, transition_s)
 
-    def _turn(self, target: Values, now: float, duration_s: float) -> None:
-        origin, gap = self._leg.at(now), target - self._leg.at(now)
-        rate = self._leg.slope(now)
-        if duration_s:
-            rate = np.where(rate * gap > 0, np.sign(gap) * np.minimum(abs(rate), _STEEPEST * abs(gap) / duration_s), 0)
-        self._leg = _Leg(now, duration_s, origin, rate, target)
-
-
-# The initial rate times duration over gap up to which the curve is monotone.
-_STEEPEST = 2.5
+    def _turn(self, target: Values, now: float, transition_s: float) -> None:
+        here, rate = self._leg.at(now), self._leg.slope(now)
+        gap, speed = target - here, np.maximum(abs(rate), 1e-9)
+        rate = np.where((transition_s > 0) & (gap != 0), rate, 0.0)
+        onwards = rate * gap > 0
+        duration = np.where(onwards, np.minimum(transition_s, STEEPEST * abs(gap) / speed), transition_s)
+        # From n = 3 on, t (1 - t)^n stays below 0.43 / (n + 1): n keeps the braking way short, and inside of the space.
+        room = np.minimum(speed * BRAKE_S, np.where(rate > 0, 1 - here, here))
+        brake = 0.43 * speed * transition_s / np.maximum(room, 1e-9) - 1
+        fade = np.where(onwards, FADE, np.maximum(brake, FADE))
+        self._leg = _Leg(now, duration, here, rate, fade, target)
