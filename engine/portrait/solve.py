@@ -35,14 +35,19 @@ _MOVES = (
     "eyeBlinkLeft", "eyeBlinkRight", "eyeWideLeft", "eyeWideRight", "eyeSquintLeft", "eyeSquintRight",
     "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft", "noseSneerRight",
 )  # fmt: skip
-_DOUBT, _SURE = 0.3, 0.7  # detector's scores below and above which a move is doubted and believed
+_PARTING = np.array([name == "jawOpen" or "UpperUp" in name or "LowerDown" in name for name in _MOVES])
+_DOUBT, _SURE = 0.3, 0.6  # detector's scores below and above which a move is doubted and believed
+_OPEN, _EASE = (
+    6.0,
+    0.25,
+)  # units between lips that must be explained, and the doubt that then remains of what parts them
 
 _ROUNDS = 6  # of pose and coefficients in turn
 _NOISE = 3.0  # units: of a landmark, and of what no coefficient explains; neighbours err alike
 _DEPTH = 0.3  # weight of z, which the detector only guesses
 _LIP_WEIGHT, _PAIR_WEIGHT = 2.0, 4.0
-_SWEEPS = 100
-_PRIOR, _DOUBTED = 8.0, 80.0  # penalties of a unit: squared, and linear for moves that are doubted
+_SWEEPS = 50
+_PRIOR, _DOUBTED = 8.0, 320.0  # penalties of a unit: squared, and linear for moves that are doubted
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ def solve(head: Head, goal: Doubles, scores: Mapping[str, float]) -> Solution:
     basis = np.einsum("lc,klcd->kld", head.landmark_weights[:_POINTS], basis[:, corners], dtype=np.float64)
     mean, count = head.landmarks()[:_POINTS].astype(np.float64), len(head.identity)
     values = np.zeros(len(basis))
-    doubts = np.array([1 - np.clip((scores[name] - _DOUBT) / (_SURE - _DOUBT), 0, 1) for name in _MOVES])
+    doubts = _doubts(goal, scores)
     for _ in range(_ROUNDS):
         scale, rotation, offset = _similarity(mean + np.tensordot(values, basis, 1), goal)
         moved = scale * basis @ rotation.T
@@ -83,6 +88,26 @@ def solve(head: Head, goal: Doubles, scores: Mapping[str, float]) -> Solution:
     source = np.zeros(len(FACE))
     source[names] = values[count:]
     return Solution(scale, rotation, offset, values[:count], source)
+
+
+def _doubts(goal: Doubles, scores: Mapping[str, float]) -> Doubles:
+    """[M] 0 to 1 how little each move may be believed."""
+    awake = 1 - max(
+        scores["eyeBlinkLeft"], scores["eyeBlinkRight"]
+    )  # closed eyes look like raised brows to the detector
+    beliefs = [_pair(name, scores) * (awake if name.startswith("brow") else 1) for name in _MOVES]
+    doubts = 1 - np.clip((np.array(beliefs) - _DOUBT) / (_SURE - _DOUBT), 0, 1)
+    upper, lower = np.array(_LIPS).T
+    gap = float((goal[upper, 1] - goal[lower, 1]).mean())
+    return np.where(_PARTING, doubts * (1 - (1 - _EASE) * np.clip(gap / _OPEN, 0, 1)), doubts)
+
+
+def _pair(name: str, scores: Mapping[str, float]) -> float:
+    """A move's score; the mouth's are the mean of both sides, because a single one is mostly noise."""
+    if not name.startswith("mouth") or not name.endswith(("Left", "Right")):
+        return scores[name]
+    stem = name.removesuffix("Left").removesuffix("Right")
+    return (scores[stem + "Left"] + scores[stem + "Right"]) / 2
 
 
 def _similarity(x: Doubles, y: Doubles) -> tuple[float, Doubles, Doubles]:
