@@ -1,0 +1,1 @@
+"""From the engine's networks to graphs and engines for other runtimes."""

@@ -25,6 +25,7 @@ def export(
         # The tracing exporter is deprecated but is the one that writes this opset without converting down.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", TracerWarning)
+        warnings.filterwarnings("ignore", "Constant folding", UserWarning)
         torch.onnx.export(
             module.eval(),
             tuple(example),
