@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +11,6 @@ from tests.browser.alignment import NotFound
 from tests.browser.harness import ProbedPage, Shot
 from tests.browser.landmarks import Reading, read
 from tests.browser.report import Row
-from tests.browser.truth import engine_lips
 from tests.browser.watch import (
     Watched,
     behind,
@@ -40,7 +38,7 @@ def steadiness(probed: ProbedPage, since: float, name: str = "") -> list[Row]:
     return [
         Row(f"{name}frames shown", 1000 * count / (shown[-1] - shown[0]), "a second", 24.9, at_least=True),
         Row(f"{name}frames shown late (interval over {LATE_MS:g} ms)", late, "%", 1),
-        Row(f"{name}frames that left the server late", 100 * stats[-1]["late_share"], "%", 1),
+        Row(f"{name}frames that left the server late", 100 * late_share(stats), "%", 1),
         Row(f"{name}engine (CDAN and renderer), a frame, median", _median(m["render_ms"] for m in stats), "ms", 20),
         Row(f"{name}encoder, a frame, median", _median(m["encode_ms"] for m in stats), "ms"),
         Row(f"{name}microphone packet to encoder, 95th percentile", _median(delays), "ms", 140),
@@ -49,11 +47,11 @@ def steadiness(probed: ProbedPage, since: float, name: str = "") -> list[Row]:
 
 
 def lip_sync(probed: ProbedPage, clip: speech.Clip, portrait: Path, when: str) -> tuple[Watched | None, list[Row]]:
-    """Sound against lips, as received."""
+    """Sound against lips, as received. `truth`: what the engine alone does with the clip."""
     late, opened, seen = None, None, None
     try:
         seen = watch(probed, clip)
-        late = behind(seen, *engine_lips(portrait, clip))
+        late = behind(seen, *truth)
         opened = _median(lips_after_vowels(seen))
     except NotFound as error:
         print(f"{when}: {error}", file=sys.stderr)

@@ -22,7 +22,7 @@ class Row:
             return None
         if self.value is None:
             return False
-        return self.value >= self.limit if self.at_least else abs(self.value) <= self.limit
+        return bool(self.value >= self.limit if self.at_least else abs(self.value) <= self.limit)
 
 
 def table(rows: Sequence[Row]) -> str:
