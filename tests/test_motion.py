@@ -1,5 +1,7 @@
 """Motion: the same for a seed, off when it is off, lifelike in size, and without jumps."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,14 @@ class TestSeed:
 
     def test_other_seed_other_motion(self) -> None:
         assert not np.array_equal(run(5, 500), run(6, 500))
+
+    def test_a_copy_goes_on_the_same(self) -> None:
+        motion = Motion(5)
+        for _ in range(100):
+            motion.step((1.0, 0.5, 0.0))
+        twin = copy.deepcopy(motion)
+        ahead = [motion.step() for _ in range(100)]
+        np.testing.assert_array_equal(ahead, [twin.step() for _ in range(100)])
 
     def test_amounts_do_not_disturb_the_sequence(self) -> None:
         np.testing.assert_array_equal(run(5, 500)[:, LIDS], run(5, 500, MotionAmounts(head=0, gaze=0))[:, LIDS])

@@ -9,8 +9,8 @@ SPREAD = 0.5  # of the pause's logarithm
 SHORTEST_S, LONGEST_S = 1.0, 9.0
 DOUBLE = 0.12  # share of blinks with another right after
 AT_PAUSE = 0.35  # chance of a blink when the voice stops
-# Lid closure, one value a frame: down in 80 ms, shut for 40 and up in 160 (Evinger et al. 1991: falls twice as fast).
-PROFILE = (0.55, 1.0, 1.0, 0.78, 0.42, 0.14)
+# Lid closure, one value a frame: down in 80 ms and up in 120 (a fall is twice as fast as a rise: Evinger et al. 1991).
+PROFILE = (0.6, 1.0, 0.9, 0.5, 0.18)
 
 
 class Blinks:

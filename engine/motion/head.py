@@ -9,15 +9,16 @@ from engine.units import FPS
 
 Values = npt.NDArray[np.float64]
 
-SWAY_DEG = np.array([1.5, 0.9, 0.8])  # standard deviation of yaw, pitch, roll
-SWAY_S = 0.9  # time constant
+SWAY_DEG = np.array([1.4, 0.8, 0.7])  # standard deviation of yaw, pitch, roll
+LIMIT_DEG = np.array([4.0, 2.5, 2.0])  # that no sway reaches
+SWAY_S = 1.0  # time constant
 SWAY_SPEAKING = 1.35  # times more while speaking
 BREATH_S = 4.3
 BREATH = (0.25, 0.008)  # degrees of pitch, inter-ocular distances of headY
 NOD_DEG = 2.6  # of a full stress, downwards
-NOD_S = 0.12
+NOD_S = 0.14
 STRESS_RISE = 0.16  # loudness above its own slow mean that counts as a stress
-STRESS_GAP = round(0.32 * FPS)  # frames between two stresses at least
+STRESS_GAP = round(0.5 * FPS)  # frames between two stresses at least
 BROW = 0.22  # raise of the brows on a high stressed syllable
 
 
@@ -53,7 +54,7 @@ class Head:
         self._energy += ((SWAY_SPEAKING if activity > 0.5 else 1.0) - self._energy) * 0.04
         # White noise through the spring has a standard deviation of sqrt(frame / (4 time constant)) of its own.
         noise = self._random.standard_normal(3) * SWAY_DEG * math.sqrt(4 * SWAY_S * FPS)
-        pose = self._sway.step(noise * self._energy).copy()
+        pose = LIMIT_DEG * np.tanh(self._sway.step(noise * self._energy) / LIMIT_DEG)
         stress = self._stress(activity, loudness)
         pose[1] -= self._nod.step(np.array([stress * NOD_DEG * 5]))[0]
         brow = self._brow.step(np.array([stress * BROW * 6 * (0.4 + max(pitch, 0.0))]))[0]
