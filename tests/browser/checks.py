@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tests.browser import speech
-from tests.browser.alignment import NotFound
+from tests.browser.alignment import Curve, NotFound
 from tests.browser.harness import ProbedPage, Shot
 from tests.browser.landmarks import Reading, read
 from tests.browser.report import Row
@@ -46,7 +47,15 @@ def steadiness(probed: ProbedPage, since: float, name: str = "") -> list[Row]:
     ]
 
 
-def lip_sync(probed: ProbedPage, clip: speech.Clip, portrait: Path, when: str) -> tuple[Watched | None, list[Row]]:
+def late_share(stats: Sequence[dict[str, Any]]) -> float:
+    """Of the frames between the first and the last of these messages; each tells the share since media began."""
+    (begun, before), (now, after) = ((m["media_ms"], m["late_share"] * m["media_ms"]) for m in (stats[0], stats[-1]))
+    return float((after - before) / (now - begun))
+
+
+def lip_sync(
+    probed: ProbedPage, clip: speech.Clip, truth: tuple[Curve, Curve], when: str
+) -> tuple[Watched | None, list[Row]]:
     """Sound against lips, as received. `truth`: what the engine alone does with the clip."""
     late, opened, seen = None, None, None
     try:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Playwright, ViewportSize, expect, sync_playwright
 
-from server.settings import data_home
+from engine.portrait import default_photo, prepare
 from tests.browser import checks, speech
 from tests.browser.harness import ProbedPage, launch, server_process
 from tests.browser.report import Row, as_json, table
@@ -67,21 +67,12 @@ def calling(playwright: Playwright, url: str, microphone: Path, portrait: str) -
         browser.close()
 
 
-@dataclass(frozen=True)
-class Options:
-    minutes: float
-    sessions: int
-    portraits: Path
-
-
-def measure(options: Options, playwright: Playwright, directory: Path) -> list[Row]:
+def measure(minutes: float, sessions: int, playwright: Playwright, directory: Path) -> list[Row]:
     clip = speech.measured_clip()
     microphone = clip.write(directory / "speech.wav")
-    with server_process("--portraits", str(options.portraits)):
-        pass  # the default portraits are prepared now
-    truth = engine_lips(options.portraits / "anna.portrait", clip)
+    truth = engine_lips(prepare(default_photo("anna")), clip)
     silence = speech.silence(10.0).write(directory / "silence.wav")
-    with ExitStack() as open, server_process("--portraits", str(options.portraits)) as served:
+    with ExitStack() as open, server_process() as served:
         memory = Memory(served.pid)
         rows = [Row("server without a session", memory.now(), "MB")]
         first, wait = open.enter_context(calling(playwright, served.url, microphone, "Anna"))
@@ -91,13 +82,13 @@ def measure(options: Options, playwright: Playwright, directory: Path) -> list[R
         one = memory.now()
         rows += [Row("server with one session", one, "MB", 1200)]
         others = []
-        if options.sessions == 2:
+        if sessions == 2:
             others = [open.enter_context(calling(playwright, served.url, silence, "Zola"))[0]]
             time.sleep(SETTLE_S)
             rows += [Row("server, a further session", memory.now() - one, "MB", 150)]
-        rows += run(options.minutes, memory, [first, *others])
+        rows += run(minutes, memory, [first, *others])
         rows += [row for other in others for row in checks.isolation(other)]
-        rows += checks.lip_sync(first, clip, truth, f"after {options.minutes:g} minutes")[1]
+        rows += checks.lip_sync(first, clip, truth, f"after {minutes:g} minutes")[1]
         return rows + checks.emotion_changes(first) + checks.expressions(first)
 
 
@@ -118,11 +109,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.browser.measure", description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0, help="of undisturbed call (5)")
     parser.add_argument("--sessions", type=int, choices=(1, 2), default=1)
-    parser.add_argument("--portraits", type=Path, default=data_home() / "portraits", help="the server's, see serve")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
-        rows = measure(Options(given.minutes, given.sessions, given.portraits), playwright, Path(directory))
+        rows = measure(given.minutes, given.sessions, playwright, Path(directory))
     print(table(rows))
     if given.json:
         given.json.write_text(as_json(rows))

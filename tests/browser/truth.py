@@ -1,7 +1,5 @@
 """What the engine alone does with a clip: the lips' curve against the sound, without server or browser."""
 
-from pathlib import Path
-
 import numpy as np
 from scipy.signal import resample_poly
 
@@ -14,10 +12,10 @@ from tests.browser.landmarks import read
 from tests.browser.speech import MICROPHONE_RATE, Clip
 
 
-def engine_lips(portrait: Path, clip: Clip) -> tuple[Curve, Curve]:
+def engine_lips(portrait: Portrait, clip: Clip) -> tuple[Curve, Curve]:
     """(ms from the clip's start, aperture), one value a frame."""
     avatar = Avatar()
-    stream = avatar.open(Portrait.from_bytes(portrait.read_bytes()))
+    stream = avatar.open(portrait)
     stream.set_motion(MotionAmounts(0.0, 0.0, 0.0))
     sound = resample_poly(clip.samples, 1, exact_div(MICROPHONE_RATE, SAMPLE_RATE)).astype(np.float32)
     frames = len(sound) // CHUNK
