@@ -11,6 +11,8 @@ import av
 import cv2
 import numpy as np
 import pytest
+from aiortc.codecs.opus import OpusDecoder, OpusEncoder
+from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtcrtpreceiver import RTCRtpReceiver
 from aiortc.rtp import RtpPacket
 
@@ -18,8 +20,8 @@ from engine.portrait import Portrait
 from server.encoder import MAX_BITRATE, MIN_BITRATE, FastH264Encoder, SteadyVp8Encoder, encoder_for
 from server.engine_thread import EngineThread, Step
 from server.hearing import JITTER_BUFFER, PromptBuffer, Resampler
-from server.media import video_frame
-from server.timeline import SLOT, video_pts
+from server.media import audio_frame, video_frame
+from server.timeline import AUDIO_RATE, PACKET, SLOT, video_pts
 from tests.server_fakes import FakeEngine, FakePicture, FakeStream, Samples
 
 IDR = 5
@@ -98,6 +100,19 @@ class TestMeasuring:
         payloads, _ = encoder.encode(noisy_frames(1)[0])
         [(seconds, size)] = reports
         assert seconds > 0 and size == sum(map(len, payloads))
+
+
+class TestSound:
+    def test_the_voice_keeps_its_level_through_the_codec(self) -> None:
+        encoder, decoder = OpusEncoder(), OpusDecoder()
+        wave = 0.4 * np.sin(2 * np.pi * 300 * np.arange(PACKET * 50) / AUDIO_RATE).astype(np.float32)
+        heard = []
+        for i, samples in enumerate(wave.reshape(-1, PACKET)):
+            payloads, timestamp = encoder.encode(audio_frame(samples, i * PACKET))
+            for payload in payloads:
+                frames = decoder.decode(JitterFrame(payload, timestamp))
+                heard += [samples for frame in frames for _, samples in Resampler()(cast(av.AudioFrame, frame))]
+        assert np.std(np.concatenate(heard)[PACKET * 10 :]) == pytest.approx(np.std(wave), rel=0.05)
 
 
 def packet(sequence: int, timestamp: int) -> RtpPacket:
