@@ -5,6 +5,7 @@ written under another name first, so that a portrait is there whole or not at al
 """
 
 import asyncio
+import hashlib
 import json
 import logging
 import os
@@ -19,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import engine.face
+import engine.portrait
 from engine.portrait import Portrait, PortraitError, default_names, default_photo
 
 log = logging.getLogger(__name__)
@@ -69,14 +72,14 @@ class Portraits:
         self._waiting = 0
 
     async def prepare_defaults(self) -> None:
-        """Whatever is missing, or was prepared by another version."""
+        """Whatever is missing, or was prepared from another photo or by other code."""
         self._directory.mkdir(parents=True, exist_ok=True)
         for name in default_names():
-            try:
-                await self.load(name)
-            except (LookupError, PortraitError):
+            photo = default_photo(name)
+            stamp = await asyncio.to_thread(stamp_of, photo)
+            if not self._path(name, SUFFIX).exists() or self._stamp(name) != stamp:
                 log.info("preparing the default portrait %r, which takes some seconds", name)
-                await self._add(name, name.capitalize(), default_photo(name))
+                await self._add(name, name.capitalize(), photo, stamp)
 
     def list(self) -> list[Entry]:
         ids = [path.stem for path in sorted(self._directory.glob("*.json"), key=os.path.getmtime)]
@@ -130,12 +133,19 @@ class Portraits:
         for suffix in (".json", SUFFIX, ".jpg"):
             self._path(id, suffix).unlink(missing_ok=True)
 
-    async def _add(self, id: str, name: str, photo: bytes) -> Entry:
+    def _stamp(self, id: str) -> str:
+        try:
+            stamp: str = json.loads(self._path(id, ".json").read_text())["stamp"]
+        except (OSError, ValueError, KeyError):
+            return ""
+        return stamp
+
+    async def _add(self, id: str, name: str, photo: bytes, stamp: str = "") -> Entry:
         with tempfile.TemporaryDirectory(dir=self._directory) as folder:
             made = Path(folder) / f"{id}{SUFFIX}"
             async with self._preparing:
                 report = await self._prepare(photo, made)
-            made.with_suffix(".json").write_text(json.dumps({"name": name, "report": report}))
+            made.with_suffix(".json").write_text(json.dumps({"name": name, "report": report, "stamp": stamp}))
             for suffix in (SUFFIX, ".jpg", ".json"):
                 shutil.move(made.with_suffix(suffix), self._path(id, suffix))
         return self.get(id)
@@ -144,6 +154,16 @@ class Portraits:
         if not ID.fullmatch(id):
             raise LookupError(id)
         return self._directory / f"{id}{suffix}"
+
+
+def stamp_of(photo: bytes) -> str:
+    """What a default portrait is made of: its photo, and the code and data that prepare it."""
+    digest = hashlib.sha256(photo)
+    for package in (engine.portrait, engine.face):
+        for path in sorted(Path(package.__path__[0]).rglob("*")):
+            if path.suffix in (".py", ".npz", ".onnx", ".tflite"):
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 async def prepare_in_process(photo: bytes, out: Path, timeout_s: float = 60.0) -> dict[str, Any]:
