@@ -13,8 +13,8 @@ from engine.portrait.fit import Fit
 from engine.portrait.layers_fields import Places, Slits, fields, place, pose_maps
 from engine.portrait.layers_layout import EYE, FRAME, LEFT, MOUTH, RIGHT, SIDE, Array, Window, texture
 from engine.portrait.layers_mesh import look
-from engine.portrait.layers_snap import snap
 from engine.portrait.layers_slit import Slit, straight, trace
+from engine.portrait.layers_snap import snap
 
 # The landmark mesh's own numbering, from corner to corner.
 _LIP_UPPER = [78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308]
@@ -36,7 +36,7 @@ _LID_SHADE, _LID_SHADOW = 0.45, 4  # the upper lid's
 
 
 def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
-    """Everything of a portrait that the renderer takes, by the names of its inputs; the large maps at half precision."""
+    """Everything of a portrait that the renderer takes, by its inputs' names; the large maps at half precision."""
     landmarks = fit.landmarks
     slits = find_slits(landmarks)
     places = place(slits)
@@ -98,7 +98,7 @@ def _person(fit: Fit, slits: Slits) -> npt.NDArray[np.uint8]:
     for slit in slits.all():
         np.maximum(cut, slit.hole(whole, (0, 0)), out=cut)
     shade = _LIP_SHADE * cut * slits.mouth.shadow(whole, (0, 0), _LIP_SHADOW, of_base=True)
-    return _shaded(fit.picture, fit.matte / np.float32(255) * (1 - cut), shade)
+    return _shaded(fit.picture, (fit.matte / 255 * (1 - cut)).astype(np.float32), shade)
 
 
 def _lid(fit: Fit, slit: Slit, at: tuple[float, float]) -> npt.NDArray[np.uint8]:
@@ -119,7 +119,7 @@ def _shaded(picture: npt.NDArray[np.uint8], opacity: Array, shade: Array) -> npt
 def _sprites(
     fit: Fit, head: Head, slits: Slits, places: Places, eyes: float, z: Array, lip: Array
 ) -> dict[str, npt.NDArray[Any]]:
-    """Pictures that move as rigid plates: the mouth's inside, the whites, the irises, the tongue put out; in this order."""
+    """Pictures that move as rigid plates: the mouth's inside, whites, irises, the tongue put out; in this order."""
     whites, irises, box, depth, moves = [], [], [*layers_mouth.boxes(slits.mouth, eyes)], [], []
     for part in (Part.UPPER_TEETH, Part.TONGUE, Part.LOWER_TEETH, Part.UPPER_TEETH):
         own = np.unique(head.triangles[head.part == part])

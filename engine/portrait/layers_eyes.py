@@ -57,7 +57,7 @@ def shut(lid: Picture, slit: Slit, origin: Origin) -> Picture:
     above = slit.local(points)[1] - patch
     bare = cv2.morphologyEx(lid, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (19, 9)))
     bare = cv2.GaussianBlur(bare, (0, 0), 3).astype(np.float32)
-    share = smoothstep(0.3, 1.5, above)
+    share = smoothstep(0.3, 1.5, above) * (1 - smoothstep(0.55 * slit.depth, 0.95 * slit.depth, above))
     return _bytes(lid + (bare - lid) * share[..., None])
 
 
@@ -84,9 +84,9 @@ def _rings(colours: Array, clear: Mask, away: Array) -> Array:
     """Every texel as the mean of the visible ones at its distance from the centre."""
     bins = np.minimum((away * 16).astype(np.int64), 31)
     count = np.bincount(bins[clear], minlength=32)
-    means = np.stack([np.bincount(bins[clear], colours[..., i][clear], 32) for i in range(3)], 1)
+    sums = np.stack([np.bincount(bins[clear], colours[..., i][clear], 32) for i in range(3)], 1)
     known = count > 0
-    means = means / np.maximum(count, 1)[:, None]
+    means = np.asarray(sums / np.maximum(count, 1)[:, None], np.float32)
     for i in range(3):
         means[:, i] = np.interp(np.arange(32), np.flatnonzero(known), means[known, i]) if known.any() else 60
     return means[bins].astype(np.float32)

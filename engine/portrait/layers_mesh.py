@@ -38,7 +38,8 @@ class Surface:
             for i in range(3):
                 total += values[self.corners[row, column, i]] * weights[..., i, None]
             count += good
-        return total / np.maximum(count, 1)[..., None], count > 0
+        mean = np.asarray(total / np.maximum(count, 1)[..., None], np.float32)
+        return mean, count > 0
 
 
 def look(vertices: Array, triangles: npt.NDArray[np.int32]) -> Surface:
@@ -59,12 +60,15 @@ def _barycentric(corners: Array) -> Array:
     """[SIDE, SIDE, 3 corners, xy] -> the weights of each unit's centre, kept inside the triangle."""
     centre = Window(SIDE, SIDE, 1).centres()
     a, b, c = (corners[:, :, i] for i in range(3))
-    cross = lambda p, q: p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0]  # noqa: E731
-    area = cross(b - a, c - a)
-    area = np.where(np.abs(area) < 1e-6, 1e-6, area)
-    second, third = cross(centre - a, c - a) / area, cross(b - a, centre - a) / area
+    area = _cross(b - a, c - a)
+    area = np.where(np.abs(area) < 1e-6, np.float32(1e-6), area)
+    second, third = _cross(centre - a, c - a) / area, _cross(b - a, centre - a) / area
     weights = np.clip(np.stack([1 - second - third, second, third], -1), 0, 1)
-    return (weights / np.maximum(weights.sum(-1, keepdims=True), 1e-6)).astype(np.float32)
+    return np.asarray(weights / np.maximum(weights.sum(-1, keepdims=True), 1e-6), np.float32)
+
+
+def _cross(p: Array, q: Array) -> Array:
+    return np.asarray(p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0], np.float32)
 
 
 def extend(values: Array, known: Mask, sweeps: int = 10) -> Array:
@@ -77,7 +81,8 @@ def extend(values: Array, known: Mask, sweeps: int = 10) -> Array:
         return np.where(known[..., None], values, mean).astype(np.float32)
     weight = known.astype(np.float32)[..., None]
     small, share = _halve(values * weight), _halve(weight)
-    coarse = extend(small / np.maximum(share, 1e-6), share[..., 0] > 0, sweeps)
+    means = np.asarray(small / np.maximum(share, 1e-6), np.float32)
+    coarse = extend(means, share[..., 0] > 0, sweeps)
     fine = coarse.repeat(2, 0).repeat(2, 1)[:rows, :cols]
     filled = np.where(known[..., None], values, _mean(fine)).astype(np.float32)
     unknown = ~known
@@ -100,7 +105,8 @@ def by_channels(a: Array, change: Callable[[Array], Array]) -> Array:
 def _halve(a: Array) -> Array:
     """Means of 2 x 2 cells; an odd edge is repeated."""
     padded = np.pad(a, ((0, a.shape[0] % 2), (0, a.shape[1] % 2), (0, 0)), mode="edge")
-    return padded.reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2, -1).mean((1, 3), dtype=np.float32)
+    blocks = padded.reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2, -1)
+    return np.asarray(blocks.mean((1, 3)), np.float32)
 
 
 def limit_slope(z: Array, slope: float, cell: float) -> Array:

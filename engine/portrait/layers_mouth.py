@@ -63,7 +63,7 @@ def pictures(light: Array) -> Picture:
 
 def _throat(rgba: Array) -> Array:
     """The cavity covers whatever a hole may show: opaque within an oval, fading out beyond it."""
-    y, x = np.mgrid[-1 : 1 : ROWS * 1j, -1 : 1 : COLS * 1j]  # type: ignore[misc]
+    y, x = np.mgrid[-1 : 1 : ROWS * 1j, -1 : 1 : COLS * 1j]
     far = np.hypot(x, y)
     colour = cv2.GaussianBlur(rgba[..., :3], (0, 0), 6)
     middle = colour[rgba[..., 3] > 250].mean(0)
@@ -72,7 +72,7 @@ def _throat(rgba: Array) -> Array:
 
 
 def _blade(rgba: Array) -> Array:
-    """The tongue as it hangs out: its flesh in the shape of a U, round at the sides, a groove, lost in the dark above."""
+    """The tongue as it hangs out: its flesh in the shape of a U, round at the sides, lost in the dark above."""
     skin = cv2.resize(rgba[60:150, 50:206, :3], (COLS, ROWS), interpolation=cv2.INTER_CUBIC)
     y, x = np.meshgrid(np.linspace(0, 1, ROWS), np.linspace(-1, 1, COLS), indexing="ij")
     half = 0.97 * np.clip(0.8 + 0.5 * y, 0, 1) * np.sqrt(np.clip(1 - (np.clip(y - 0.45, 0, None) / 0.53) ** 2.4, 0, 1))

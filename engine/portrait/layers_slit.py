@@ -20,12 +20,12 @@ _HOLE = 0.82  # of the lens's depth: where the head's hole ends, below the opaqu
 
 def smoothstep(low: float, high: float, x: Array) -> Array:
     t = np.clip((x - low) / (high - low), 0, 1)
-    return (t * t * (3 - 2 * t)).astype(np.float32)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
 def _bow(u: Array) -> Array:
     """1 along a slit, 0 at its corners."""
-    return np.sqrt(np.clip(1 - u * u, 0, 1)).astype(np.float32)
+    return np.asarray(np.sqrt(np.clip(1 - u * u, 0, 1)), np.float32)
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,12 @@ class Slit:
         half = (self.end - self.start) / 2
         along = half / np.hypot(*half)
         away = np.array([-along[1], along[0]]) * self.side
-        return (self.start + half + u[..., None] * half + v[..., None] * away).astype(np.float32)
+        return np.asarray(self.start + half + u[..., None] * half + v[..., None] * away, np.float32)
 
     def away(self) -> Array:
         """The direction of v."""
-        return self.point(np.zeros(1, np.float32), np.ones(1, np.float32))[0] - (self.start + self.end) / 2
+        one = self.point(np.zeros(1, np.float32), np.ones(1, np.float32))[0]
+        return np.asarray(one - (self.start + self.end) / 2, np.float32)
 
     def edges(self, u: Array) -> tuple[Array, Array]:
         """v of the base's and the patch's edge; 0 beyond the corners."""
@@ -144,7 +145,7 @@ class Slit:
         """0 on the near side of an edge, 1 on the far side; `beyond` and `cell` in units."""
         if self.soft:
             return smoothstep(0, self.soft, beyond)
-        return np.clip(beyond / cell + 0.5, 0, 1)
+        return np.asarray(np.clip(beyond / cell + 0.5, 0, 1), np.float32)
 
     def shadow(self, window: Window, origin: tuple[float, float], length: float, of_base: bool) -> Array:
         """[rows, cols] in 0..1: the shade that the base's or the patch's edge casts into the gap."""
@@ -152,7 +153,7 @@ class Slit:
         base, patch = self.edges(u)
         far = v - base - self.lip if of_base else patch - self.fringe - v
         shade = np.clip(1 - far / length, 0, 1) ** 1.5 * (far > -1)
-        return (shade * _bow(u)).astype(np.float32)
+        return np.asarray(shade * _bow(u), np.float32)
 
     def cover(self, window: Window, origin: tuple[float, float], feather: float) -> Array:
         """[rows, cols] in 0..1: the patch's opacity, whole over its lens and fading out within `feather` units."""

@@ -169,8 +169,9 @@ class Fields(nn.Module):
         """Displacement [B, 2, h, w] of points `at` by expression [B, 3, h, w] and pose."""
         depth, weight = maps[:, :1], maps[:, 1:]
         moved = torch.cat([at.expand(maps.shape[0], -1, -1, -1), depth], 1) + expression
-        turned = head.move(moved.flatten(2)).unflatten(2, moved.shape[2:])
-        return expression[:, :2] + weight * (turned - moved[:, :2])
+        turned = head.move(moved.flatten(2)).reshape(-1, 2, *moved.shape[2:])
+        forward: Tensor = expression[:, :2] + weight * (turned - moved[:, :2])
+        return forward
 
     def _person(self, delta: Tensor, head: Pose, p: FieldInputs) -> Tensor:
         left, top = (int(o / FACE.cell) for o in FACE_ORIGIN)
@@ -188,9 +189,10 @@ class Fields(nn.Module):
         at = corner[:, :, None, None]
         forward = self._forward(_mix(delta, maps), head, posed, here + at)
         forward = unfold(forward, window)
-        middle = forward[:, :, window.rows // 2, window.cols // 2]
-        shift = torch.round(middle / SNAP) * SNAP
-        to = torch.round(corner / SNAP) * SNAP + shift
+        middle = corner + torch.tensor([window.width / 2, window.height / 2], dtype=corner.dtype, device=corner.device)
+        depth = posed[:, :1, window.rows // 2, window.cols // 2]
+        shift = head.move(torch.cat([middle, depth], 1)[:, :, None])[:, :, 0] - middle
+        to = torch.round((corner + shift) / SNAP) * SNAP
         target = here + (to - corner)[:, :, None, None]
         return invert(forward, target, here.expand_as(target), window), to
 
@@ -237,4 +239,5 @@ def _sensible(face: Tensor) -> Tensor:
 
 def _mix(weights: Tensor, maps: Tensor) -> Tensor:
     """[B, K] x [B, K, C, h, w] -> [B, C, h, w]."""
-    return torch.matmul(weights[:, None], maps.flatten(2))[:, 0].unflatten(1, maps.shape[2:])
+    mixed: Tensor = torch.matmul(weights[:, None], maps.flatten(2))[:, 0].reshape(-1, *maps.shape[2:])
+    return mixed

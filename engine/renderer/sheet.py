@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -40,7 +41,7 @@ VISEMES: Mapping[str, Mapping[str, float]] = {
 """Mouth shapes of English sounds, as coefficients; a name without a side means both."""
 
 
-def face(head: Sequence[float] = (), **levels: float) -> Coefficients:
+def face(levels: Mapping[str, float] = MappingProxyType({}), head: Sequence[float] = ()) -> Coefficients:
     """Coefficients by name, both sides where the name has none, and yaw, pitch and roll."""
     values = np.zeros(len(NAMES), np.float32)
     values[INDEX["headScale"]] = 1
@@ -69,36 +70,36 @@ def emotions() -> Iterator[Shot]:
 
 def heads() -> Iterator[Shot]:
     for pitch, yaw in product((10, 0, -10), (-15, -7, 0, 7, 15)):
-        yield f"yaw {yaw} pitch {pitch}", face((yaw, pitch))
-    yield "roll -12", face((0, 0, -12))
-    yield "roll 12", face((0, 0, 12))
-    yield "yaw 15, jaw", face((15, 0), jawOpen=0.6)
-    yield "yaw -15 pitch -10, jaw", face((-15, -10), jawOpen=0.6)
-    yield "yaw 15 pitch 10, smile", face((15, 10, 6), mouthSmile=0.8, cheekSquint=0.6)
+        yield f"yaw {yaw} pitch {pitch}", face(head=(yaw, pitch))
+    yield "roll -12", face(head=(0, 0, -12))
+    yield "roll 12", face(head=(0, 0, 12))
+    yield "yaw 15, jaw", face(dict(jawOpen=0.6), (15, 0))
+    yield "yaw -15 pitch -10, jaw", face(dict(jawOpen=0.6), (-15, -10))
+    yield "yaw 15 pitch 10, smile", face(dict(mouthSmile=0.8, cheekSquint=0.6), (15, 10, 6))
 
 
 def visemes() -> Iterator[Shot]:
     for name, levels in VISEMES.items():
-        yield name, face(**levels)
+        yield name, face(levels)
 
 
 def eyes() -> Iterator[Shot]:
     for level in (0, *LEVELS):
-        yield f"blink {level}", face(eyeBlink=level)
-    yield "wide", face(eyeWide=1)
-    yield "squint", face(eyeSquint=1)
-    yield "up", face(eyeLookUp=1)
-    yield "down", face(eyeLookDown=1)
-    yield "left", face(eyeLookOutLeft=1, eyeLookInRight=1)
-    yield "right", face(eyeLookInLeft=1, eyeLookOutRight=1)
-    yield "left, half", face(eyeLookOutLeft=0.5, eyeLookInRight=0.5)
+        yield f"blink {level}", face(dict(eyeBlink=level))
+    yield "wide", face(dict(eyeWide=1))
+    yield "squint", face(dict(eyeSquint=1))
+    yield "up", face(dict(eyeLookUp=1))
+    yield "down", face(dict(eyeLookDown=1))
+    yield "left", face(dict(eyeLookOutLeft=1, eyeLookInRight=1))
+    yield "right", face(dict(eyeLookInLeft=1, eyeLookOutRight=1))
+    yield "left, half", face(dict(eyeLookOutLeft=0.5, eyeLookInRight=0.5))
 
 
 def coefficients() -> Iterator[Shot]:
     for name in FACE:
-        yield name, face(**{name: 1.0})
+        yield name, face({name: 1.0})
     for name in HEAD[3:]:
-        yield name, face(**{"headScale": 1.08} if name == "headScale" else {name: 0.25})
+        yield name, face({name: 1.08 if name == "headScale" else 0.25})
 
 
 SHEETS = {
