@@ -21,7 +21,8 @@ from av.video.frame import PictureType
 
 from engine.units import FPS
 
-MIN_BITRATE, START_BITRATE, MAX_BITRATE = 250_000, 1_000_000, 1_500_000  # bits a second
+MIN_BITRATE, START_BITRATE, MAX_BITRATE = 250_000, 800_000, 4_000_000  # bits a second
+MAX_PER_PIXEL = 6  # bits a second: 1.5 Mb/s at 512 x 512
 LEAST_CHANGE = 0.1  # of the rate, before the encoder hears of it
 KEY_FRAME_DISTANCE = 60 * FPS  # receivers ask for key frames when they need one
 
@@ -33,7 +34,7 @@ def bounded(bitrate: float) -> int:
     return round(min(max(bitrate, MIN_BITRATE), MAX_BITRATE))
 
 
-def open_x264(width: int, height: int, bitrate: int) -> VideoCodecContext:
+def open_x264(width: int, height: int, ceiling: int) -> VideoCodecContext:
     """An encoder that holds nothing back, in BT.601 as the conversion from RGB makes it."""
     codec = av.CodecContext.create("libx264", "w")
     assert isinstance(codec, VideoCodecContext)
@@ -45,13 +46,12 @@ def open_x264(width: int, height: int, bitrate: int) -> VideoCodecContext:
         "preset": "ultrafast",
         "tune": "zerolatency",
         "level": "31" if width * height <= 720 * 1280 else "40",
-        "maxrate": str(MAX_BITRATE),
-        "bufsize": str(MAX_BITRATE // 4),
+        "maxrate": str(ceiling),
+        "bufsize": str(ceiling // 4),
         "x264-params": "colormatrix=smpte170m:colorprim=smpte170m:transfer=smpte170m:fullrange=off",
     }
-    codec.bit_rate = MAX_BITRATE  # equal to maxrate when it opens, else later changes don't reach x264
+    codec.bit_rate = ceiling  # equal to maxrate when it opens, else later changes don't reach x264
     codec.open()
-    codec.bit_rate = bitrate
     return codec
 
 
@@ -72,10 +72,12 @@ class FastH264Encoder(H264Encoder):
 
     def _encode_frame(self, frame: av.VideoFrame, force_keyframe: bool) -> Iterator[bytes]:
         codec = self.codec
+        ceiling = min(MAX_BITRATE, MAX_PER_PIXEL * frame.width * frame.height)
+        bitrate = min(self._bitrate, ceiling)
         if codec is None or (codec.width, codec.height) != (frame.width, frame.height):
-            self.codec = codec = open_x264(frame.width, frame.height, self._bitrate)
-        if abs(self._bitrate - (codec.bit_rate or 0)) > LEAST_CHANGE * self._bitrate:
-            codec.bit_rate = self._bitrate
+            self.codec = codec = open_x264(frame.width, frame.height, ceiling)
+        if abs(bitrate - (codec.bit_rate or 0)) > LEAST_CHANGE * bitrate:
+            codec.bit_rate = bitrate
         frame.pict_type = PictureType.I if force_keyframe else PictureType.NONE
         yield from self._split_bitstream(b"".join(bytes(packet) for packet in codec.encode(frame)))
 
