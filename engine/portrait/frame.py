@@ -1,7 +1,6 @@
 """The canonical frame: 512 units square, the eyes level, 96 units apart and at one place, whoever is in the photo.
 
-A head tilted by up to LEVEL degrees stays as it is; of a stronger tilt the rest is turned away. What lies beyond the
-photo's edges is continued by ever coarser means, without streaks.
+A head tilted by up to LEVEL degrees stays as it is; of a stronger tilt the rest is turned away.
 """
 
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ LEVEL = 8.0  # degrees
 
 _EYE_CORNERS = ((33, 133), (362, 263))  # person's right, left
 _COARSE = 8  # texels of the picture a texel of its continuation
-_SEAM = 6  # texels over which the photo's edge fades into it
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Frame:
     picture: Rgb
     """[1024, 1024, 3] two texels a unit."""
     inside: npt.NDArray[np.bool_]
-    """[1024, 1024] what the photo shows; the rest is continued."""
+    """[1024, 1024] what the photo shows; its edge is repeated beyond, until `surround` continues it."""
     landmarks: Floats
     """[478, 3] x right, y down, z to the viewer, in units."""
     zoom: float
@@ -46,7 +44,7 @@ def make_frame(photo: Rgb, face: Face) -> Frame:
     picture, inside = _warp(photo, matrix, zoom)
     xy = face.points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     landmarks = np.column_stack([xy, -zoom * face.points[:, 2]]).astype(np.float32)
-    return Frame(_continued(picture, inside), inside, landmarks, zoom)
+    return Frame(picture, inside, landmarks, zoom)
 
 
 def _matrix(points: Floats) -> npt.NDArray[np.float64]:
@@ -75,17 +73,6 @@ def _warp(photo: Rgb, matrix: npt.NDArray[np.float64], zoom: float) -> tuple[Rgb
     picture = cv2.warpAffine(photo, texels, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     cover = cv2.warpAffine(np.ones(photo.shape[:2], np.uint8), texels, size, flags=cv2.INTER_NEAREST)
     return np.asarray(picture, np.uint8), cover > 0
-
-
-def _continued(picture: Rgb, inside: npt.NDArray[np.bool_]) -> Rgb:
-    """The picture with what lies outside filled smoothly, and the photo's grain over it."""
-    if inside.all():
-        return picture
-    share = np.minimum(cv2.distanceTransform(np.pad(inside, 1, mode="edge").astype(np.uint8), cv2.DIST_L2, 3), _SEAM)
-    blend = (share[1:-1, 1:-1] / _SEAM).astype(np.float32)[..., None]
-    filled = fill(picture, inside)
-    mixed: Rgb = np.round(picture * blend + filled * (1 - blend)).clip(0, 255).astype(np.uint8)
-    return mixed
 
 
 def fill(picture: Rgb, known: npt.NDArray[np.bool_]) -> Floats:

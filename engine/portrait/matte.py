@@ -11,23 +11,24 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from engine.face import Head, Part
+from engine.face import Head
 from engine.portrait.fit import Geometry
 from engine.portrait.frame import Frame, fill
 from engine.portrait.landmarks import Rgb
 from engine.portrait.layers_layout import SIDE
 from engine.portrait.layers_mesh import extend
+from engine.portrait.surround import face_width, outline, paint
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.uint8]
 
 _COARSE = 256  # texels: GrabCut's picture
 _ROUNDS = 4
-_EARS, _CHIN = (234, 454), 152  # landmarks
-_HAIR, _SIDE = 0.35, 1.1  # face widths: hair above the skull, and how far beyond the face hair may reach
+_CHIN = 152  # landmark
+_ABOVE, _BESIDE = 0.28, 1.1  # face widths that hair may reach: above its likely outline, from the face's middle
 _EDGE, _SMOOTH = 10, 3e-4  # the guided filter's radius in texels, and the variance that it takes for flat
 _GLOW = 5  # texels about the matte's edge that the background may not be taken from
-_LEAST_SHOWN = 0.93  # of the head and the hair above it, that the photo must hold
+_LEAST_SHOWN = 0.8  # of the head and the hair above it, that the photo must hold
 _LEAST_CONTRAST = 10.0  # levels between the two sides of the cut, below which it is a guess
 
 
@@ -63,28 +64,16 @@ def separate(frame: Frame, geometry: Geometry, head: Head) -> Separated:
 
 def _seeds(geometry: Geometry, head: Head) -> Mask:
     """[256, 256] GrabCut's labels: the face is sure, skull, hair and body are likely, what lies far off is not."""
-    unit = _COARSE / SIDE
-    face = geometry.landmarks[:468, :2]
-    width = float(np.hypot(*(face[_EARS[1]] - face[_EARS[0]])))
-    skin = geometry.vertices[np.unique(head.triangles[head.part == Part.SKIN])]
-    chin, middle = float(face[:, 1].max()), float(face[:, 0].mean())
-    skull = skin[skin[:, 1] < chin][:, :2]
-    labels = np.full((_COARSE, _COARSE), cv2.GC_PR_BGD, np.uint8)
-    x, y = np.meshgrid((np.arange(_COARSE) + 0.5) / unit, (np.arange(_COARSE) + 0.5) / unit)
-    away = np.abs(x - middle) - _SIDE * width
-    labels[((away > 0) & (y < chin)) | (y < skull[:, 1].min() - _HAIR * width)] = cv2.GC_BGD
-    hair = np.concatenate([skull, skull - [0, 0.5 * _HAIR * width]])
-    for points, label in ((hair, cv2.GC_PR_FGD), (_trunk(skin, chin), cv2.GC_PR_FGD), (face, cv2.GC_FGD)):
-        hull = cv2.convexHull(np.round(points * unit).astype(np.int32))
-        cv2.fillConvexPoly(labels, hull, label)
+    lines, width = outline(geometry, head), face_width(geometry)
+    chin, middle = float(lines.face[:, 1].max()), float(lines.face[:, 0].mean())
+    x, y = np.meshgrid(*[(np.arange(_COARSE) + 0.5) * SIDE / _COARSE] * 2)
+    beside = (np.abs(x - middle) > _BESIDE * width) & (y < chin)
+    above = y < lines.hair[:, 1].min() - _ABOVE * width
+    labels = np.where(beside | above, cv2.GC_BGD, cv2.GC_PR_BGD).astype(np.uint8)
+    paint(labels, lines.hair, cv2.GC_PR_FGD)
+    paint(labels, lines.trunk, cv2.GC_PR_FGD)
+    paint(labels, lines.face, cv2.GC_FGD)
     return labels
-
-
-def _trunk(skin: Floats, chin: float) -> Floats:
-    """[n, 2] the fitted neck and shoulders, drawn down to the frame's lower edge."""
-    body = skin[skin[:, 1] >= chin][:, :2]
-    left, right = np.percentile(body[:, 0], [5, 95])
-    return np.concatenate([body, [[left, SIDE], [right, SIDE]]]).astype(np.float32)
 
 
 def _person(small: Rgb, seeds: Mask) -> Mask:
