@@ -11,23 +11,28 @@ from engine.face.source import RACES, SEXES, BaseMesh, Floats, data_dir, target
 FOLDERS = ("head", "nose", "eyes", "mouth", "chin", "cheek", "eyebrows", "forehead", "ears", "neck")
 PEOPLE = [f"{race}-{sex}-{age}" for race in RACES for sex in SEXES for age in ("child", "young", "old")]
 DIRECTIONS = 40
+DETAIL, PEOPLE_WEIGHT = 0.12, 0.6  # standard deviation of each detail's weight, all independent; share of the kinds'
+ASKEW = ("head-angle", *(f"{part}-trans-{way}" for part in ("head", "nose", "mouth", "neck") for way in ("in", "out")))
+CHIN, EARS = -2.0, -0.8  # y and z of the face's limits
 
 
 def identity_directions(mesh: BaseMesh, cut: Cut) -> Floats:
     """[40, V, 3], each one standard deviation, the strongest first, in inter-ocular distances."""
-    morphs = np.stack([_posed_back(morph, cut) for morph in (*_details(mesh, cut), *_people(mesh, cut))])
-    flat = morphs.reshape(len(morphs), -1)
-    u, s, vt = np.linalg.svd(flat, full_matrices=False)
-    del u
-    directions = vt[:DIRECTIONS] * s[:DIRECTIONS, None] / np.sqrt(len(flat))
-    return np.asarray(directions.reshape(-1, *morphs.shape[1:]))
+    details = np.stack([_posed_back(morph, cut) for morph in _details(mesh, cut)])
+    people = np.stack([_posed_back(morph, cut) for morph in _people(mesh, cut)])
+    factors = np.concatenate([DETAIL * details, PEOPLE_WEIGHT / np.sqrt(len(people)) * people])
+    # The factors' outer product is the covariance. What differs in the face decides; neck and shoulders come along.
+    face = (cut.vertices[:, 1] > CHIN) & (cut.vertices[:, 2] > EARS)
+    mixes, _, _ = np.linalg.svd(factors[:, face].reshape(len(factors), -1), full_matrices=False)
+    directions: Floats = np.tensordot(mixes[:, :DIRECTIONS].T, factors, 1)
+    return directions
 
 
 def _details(mesh: BaseMesh, cut: Cut) -> Iterator[Floats]:
     for folder in FOLDERS:
         for path in sorted((data_dir() / f"mpfb2/targets/{folder}").glob("*.target.gz")):
-            if path.name.startswith("r-"):
-                continue  # comes with its left twin
+            if path.name.startswith("r-") or path.name.startswith(ASKEW):
+                continue  # a right side comes with its left twin
             morph = _load(path, mesh, cut)
             if path.name.startswith("l-"):
                 morph = morph + _load(path.with_name("r-" + path.name[2:]), mesh, cut)
