@@ -1,5 +1,6 @@
 """The page in a real Chromium, with a fake microphone that speaks, against the real server with a fake engine."""
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ from tests.browser.harness import CHROMIUM, SLOT_TICKS, ProbedPage, Shot, free_p
 from tests.server_fakes import FakeEngine, FakeStream
 from tests.server_running import load
 
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium")
+equipped = CHROMIUM.exists() and shutil.which("flite")
+pytestmark = pytest.mark.skipif(not equipped, reason="needs Debian's chromium and flite")
 
 
 async def fake_prepare(photo: bytes, out: Path) -> dict[str, Any]:

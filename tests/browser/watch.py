@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.browser.alignment import Curve, lag, locate, rise
+from tests.browser.alignment import Curve, Timing, lag, locate, rise
 from tests.browser.harness import ProbedPage, Shot, Sound
 from tests.browser.landmarks import Reading, read
 from tests.browser.speech import Clip, Phone
@@ -18,12 +18,12 @@ CLOSED = ("p", "b", "m")
 
 @dataclass(frozen=True)
 class Watched:
-    """Frames with their faces, and when the clip began in what was heard. Times in ms of the page's clock."""
+    """Frames with their faces, and when the clip's moments were heard. Times in ms of the page's clock."""
 
     times: Curve
     faces: Sequence[Reading]
     clip: Clip
-    began: float
+    heard: Timing
 
     @property
     def aperture(self) -> Curve:
@@ -31,7 +31,7 @@ class Watched:
 
     def during(self, phone: Phone, before: float = 0.0, after: float = 0.0) -> Curve:
         """Apertures of the frames on show while the phone sounded."""
-        start, end = self.began + 1000 * phone.start + before, self.began + 1000 * phone.end + after
+        start, end = self.heard.at(phone.start) + before, self.heard.at(phone.end) + after
         return self.aperture[(self.times >= start) & (self.times <= end)]
 
 
@@ -43,16 +43,17 @@ def watch(probed: ProbedPage, clip: Clip) -> Watched:
 
 
 def watched(shots: Sequence[Shot], heard: Sound, clip: Clip) -> Watched:
-    began = locate(heard, clip)
-    inside = [shot for shot in shots if began - 500 <= shot.shown <= began + 1000 * clip.seconds + 500]
-    return Watched(np.array([shot.shown for shot in inside]), read([s.rgb for s in inside]), clip, began)
+    timing = locate(heard, clip)
+    begin, end = timing.at(0.0) - 500, timing.at(clip.seconds) + 500
+    inside = [shot for shot in shots if begin <= shot.shown <= end]
+    return Watched(np.array([shot.shown for shot in inside]), read([s.rgb for s in inside]), clip, timing)
 
 
 def lips_after_vowels(seen: Watched) -> list[float]:
     """For each vowel after a silence and a lip closure: ms from its onset to the half-open mouth. Late: positive."""
     found = []
     for onset in vowel_onsets(seen.clip):
-        at = seen.began + 1000 * onset
+        at = seen.heard.at(onset)
         opened = rise(seen.times, seen.aperture, at - 250, at + 350)
         found += [] if opened is None else [opened - at]
     return found
@@ -66,7 +67,7 @@ def vowel_onsets(clip: Clip) -> list[float]:
 
 def behind(seen: Watched, known_times: Curve, known_aperture: Curve) -> float:
     """By how many ms the lips come after where the engine puts them against the sound."""
-    return lag(seen.times - seen.began, seen.aperture, known_times, known_aperture)
+    return lag(seen.heard.within(seen.times), seen.aperture, known_times, known_aperture)
 
 
 def vowel_aperture(seen: Watched) -> float:
