@@ -22,8 +22,8 @@ from engine.units import FRAME_SIZE, MAX_SIZE, MIN_SIZE
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Bounds = tuple[float, float, float, float]  # left, top, right, bottom, in units of a window
-MOUTH_INSIDE = (40, 36, 152, 148)  # the part of a window in which the mouth's inside may show: units
-EYE_INSIDE = (20, 20, 92, 76)
+MOUTH_INSIDE = (28, 28, 164, 160)  # where in its window the mouth may open: units, half a SNAP to spare
+EYE_INSIDE = (12, 16, 100, 80)
 _TONGUE_OUT = INDEX["tongueOut"]
 STEP = 32  # sizes are multiples of it: windows then begin on whole pixels
 
