@@ -34,6 +34,7 @@ class App {
   #asking = false;
   #audible = true;
   #leaving = 0;
+  #trouble = /** @type {"connection" | "microphone" | "other" | null} */ (null);
 
   constructor() {
     new Theme();
@@ -52,9 +53,8 @@ class App {
 
   async start() {
     this.#microphone.list();
-    if (!("RTCPeerConnection" in window)) return this.#stage.complain(words.ofServer({ code: "no_webrtc" }));
+    if (!("RTCPeerConnection" in window)) return this.#complain("other", words.ofServer({ code: "no_webrtc" }));
     await this.#list();
-    this.#stage.clear();
     const kept = localStorage.getItem(PORTRAIT_KEY);
     this.#choose(this.#known.find(({ id }) => id === kept) ?? this.#known[0]);
   }
@@ -68,9 +68,10 @@ class App {
     for (;;) {
       try {
         this.#known = await this.#api.portraits();
+        this.#settle("connection");
         return this.#portraits.show(this.#known, this.#chosen?.id ?? null);
       } catch (error) {
-        this.#stage.complain(words.ofServer(error), words.tryingAgain(error.retryAfter ?? RETRY_LIST_S));
+        this.#complain("connection", words.ofServer(error), words.tryingAgain(error.retryAfter ?? RETRY_LIST_S));
         await new Promise((resolve) => setTimeout(resolve, (error.retryAfter ?? RETRY_LIST_S) * 1000));
       }
     }
@@ -78,7 +79,7 @@ class App {
 
   /** @param {import("./api.js").Portrait | undefined} portrait */
   #choose(portrait) {
-    if (!portrait) return this.#stage.complain("The server has no portrait yet. Add a photo to begin.");
+    if (!portrait) return this.#complain("other", "The server has no portrait yet. Add a photo to begin.");
     this.#chosen = portrait;
     localStorage.setItem(PORTRAIT_KEY, portrait.id);
     this.#portraits.show(this.#known, portrait.id);
@@ -128,12 +129,12 @@ class App {
 
   async #call() {
     this.#asking = true;
-    this.#stage.clear();
+    this.#settle("microphone");
     this.#show();
     try {
       await this.#talk();
     } catch (error) {
-      this.#stage.complain(words.ofMicrophone(error));
+      this.#complain("microphone", words.ofMicrophone(error));
     } finally {
       this.#asking = false;
       this.#show();
@@ -163,7 +164,7 @@ class App {
 
   #unplugged() {
     this.#hangUp();
-    this.#stage.complain("The microphone was unplugged. Choose another one, then call again.");
+    this.#complain("microphone", "The microphone was unplugged. Choose another one, then call again.");
   }
 
   #mute() {
@@ -185,7 +186,7 @@ class App {
     try {
       await this.#session.speak(await this.#microphone.start());
     } catch (error) {
-      this.#stage.complain(words.ofMicrophone(error));
+      this.#complain("microphone", words.ofMicrophone(error));
     }
   }
 
@@ -195,7 +196,7 @@ class App {
     try {
       await this.#stage.onAir(stream);
     } catch (error) {
-      if (error.name === "NotAllowedError") this.#stage.complain("The browser holds the picture back until you press Call.");
+      if (error.name === "NotAllowedError") this.#complain("other", "The browser holds the picture back until you press Call.");
       else if (error.name !== "AbortError") throw error; // AbortError: the second track restarted it
     }
   }
@@ -203,7 +204,7 @@ class App {
   /** @param {import("./session.js").Status} status */
   #follow(status) {
     this.#phase = status.phase;
-    if (status.phase === "live") this.#stage.clear();
+    if (status.phase === "live") this.#settle("connection");
     else this.#stats.clear();
     if (status.phase === "waiting" || status.phase === "closed") this.#stage.offAir();
     if (status.phase === "closed") this.#spectrum.show({});
@@ -216,7 +217,7 @@ class App {
     if (error.code === "no_portrait") return this.#vanished();
     const lost = "The connection was lost.";
     const said = error.reason ? words.ofEnd(error.reason) : error.code === "lost" ? lost : words.ofServer(error);
-    this.#stage.complain(said, words.tryingAgain(seconds), true);
+    this.#complain("connection", said, words.tryingAgain(seconds), true);
   }
 
   /** The chosen portrait was deleted elsewhere: show another one. */
@@ -224,14 +225,14 @@ class App {
     this.#session.close();
     await this.#list();
     this.#choose(this.#known[0]);
-    this.#stage.complain(words.ofServer({ code: "no_portrait" }));
+    this.#complain("other", words.ofServer({ code: "no_portrait" }));
   }
 
   /** @param {{units: Record<string, number>, microphone: string}} state */
   #heed({ units, microphone }) {
     this.#spectrum.show(units);
-    if (this.#talking && microphone === "stalled") this.#stage.complain("Nothing arrives from your microphone any more.");
-    else if (microphone === "live" && this.#phase === "live") this.#stage.clear();
+    if (microphone === "live") this.#settle("microphone");
+    else if (this.#talking && microphone === "stalled") this.#complain("microphone", "Nothing arrives from your microphone any more.");
   }
 
   /** @param {File} photo */
@@ -256,6 +257,19 @@ class App {
     }
     await this.#list();
     if (portrait.id === this.#chosen?.id) this.#choose(this.#known[0]);
+  }
+
+  /** @param {"connection" | "microphone" | "other"} trouble @param {string} said @param {string} [countdown] @param {boolean} [retry] */
+  #complain(trouble, said, countdown, retry) {
+    this.#trouble = trouble;
+    this.#stage.complain(said, countdown, retry);
+  }
+
+  /** Takes back what was said about this trouble, and about no other. */
+  #settle(trouble) {
+    if (this.#trouble !== trouble) return;
+    this.#trouble = null;
+    this.#stage.clear();
   }
 
   #show() {

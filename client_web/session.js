@@ -26,6 +26,7 @@ export class Session extends EventTarget {
   #control = /** @type {Control | null} */ (null);
   #call = /** @type {Call | null} */ (null);
   #track = /** @type {MediaStreamTrack | null} */ (null);
+  #hurry = new AbortController();
 
   /** @param {import("./api.js").Api} api */
   constructor(api) {
@@ -61,7 +62,7 @@ export class Session extends EventTarget {
 
   /** Tries at once instead of after the pause. */
   retry() {
-    this.dispatchEvent(new Event("hurry"));
+    this.#hurry.abort();
   }
 
   /** @param {string} portrait @param {AbortSignal} signal */
@@ -117,14 +118,11 @@ export class Session extends EventTarget {
 
   /** @param {number} seconds @param {object} error @param {AbortSignal} signal */
   async #pause(seconds, error, signal) {
-    const hurry = new AbortController();
-    this.addEventListener("hurry", () => hurry.abort(), { once: true, signal });
-    for (let left = seconds; left > 0 && !signal.aborted && !hurry.signal.aborted; left--) {
+    this.#hurry = new AbortController();
+    const hurried = new Promise((resolve) => this.#hurry.signal.addEventListener("abort", resolve));
+    for (let left = seconds; left > 0 && !signal.aborted && !this.#hurry.signal.aborted; left--) {
       this.#status({ phase: "waiting", error, seconds: left });
-      await Promise.race([
-        new Promise((resolve) => setTimeout(resolve, SECOND_MS)),
-        new Promise((resolve) => hurry.signal.addEventListener("abort", resolve, { once: true })),
-      ]);
+      await Promise.race([hurried, new Promise((resolve) => setTimeout(resolve, SECOND_MS))]);
     }
   }
 
