@@ -8,6 +8,7 @@ from engine.face.source import Floats, Integers
 
 # The left nasolabial fold in the picture's plane: from the nose's wing to beside the mouth's corner.
 FOLD_TOP, FOLD_END = np.array([0.29, -0.64]), np.array([0.53, -1.16])
+DIMPLE = np.array([0.49, -1.17])
 MOUTH = np.array([0.0, -1.17])
 TEETH_EDGE = np.array([-1.115, 0.375])  # y, z where a bitten lower lip lies under the upper teeth
 
@@ -26,6 +27,15 @@ def nasolabial_deepener(cut: Cut) -> Floats:
 
 
 _BANDS = ((0.0, 0.05), (0.11, 0.09), (-0.13, 0.10))  # the fold, the cheek, the lip: where across the fold, how wide
+
+
+def dimple(cut: Cut, side: int) -> Floats:
+    """AU 14, buccinator: the dent beside the mouth's corner that the source's shape lacks. `side` is 1 or -1."""
+    x, y, z = cut.vertices.T
+    away = np.hypot(side * x - DIMPLE[0], y - DIMPLE[1])
+    dent = np.exp(-((away / 0.08) ** 2)) - 0.35 * np.exp(-(((away - 0.17) / 0.07) ** 2))
+    dent *= (z > -0.3) & (side * x > 0)
+    return np.stack([np.zeros_like(x), np.zeros_like(x), -0.06 * dent], 1)
 
 
 def lip_tightener(cut: Cut, roll: Floats) -> Floats:

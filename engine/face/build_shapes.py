@@ -4,7 +4,7 @@ import numpy as np
 
 from engine.face.build_closing import lids_closing, lips_together
 from engine.face.build_mesh import Cut
-from engine.face.build_sculpt import lip_bite, lip_tightener, nasolabial_deepener
+from engine.face.build_sculpt import dimple, lip_bite, lip_tightener, nasolabial_deepener
 from engine.face.coefficients import ARKIT, FACE, GAZE_DEGREES
 from engine.face.head import Part
 from engine.face.source import BaseMesh, Floats, Integers, data_dir, target
@@ -22,6 +22,7 @@ def shapes(mesh: BaseMesh, cut: Cut, rings: dict[str, Integers]) -> Floats:
     for side, part in (("Left", Part.EYE_LEFT), ("Right", Part.EYE_RIGHT)):
         made[f"eyeBlink{side}"] = lids_closing(made[f"eyeBlink{side}"], cut, rings, part)
         made |= _gaze(made, cut, side, part)
+        made[f"mouthDimple{side}"] += dimple(cut, 1 if part == Part.EYE_LEFT else -1)
     opened = made["jawOpen"] + made["mouthClose"]
     made["mouthClose"] += lips_together(cut, rings, cut.vertices + opened)
     made |= _extra(mesh, cut, rings, made)
