@@ -14,7 +14,7 @@ from engine.les import AXES, DESCRIPTIONS
 Picture = npt.NDArray[np.uint8]
 
 TILE, LABEL, COLUMNS = 232, 40, 7
-CENTRE, ZOOM = (0.0, -0.58), 0.345
+CENTRE, ZOOM = (0.0, -0.66), 0.39
 
 
 def main() -> None:

