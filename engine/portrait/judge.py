@@ -14,13 +14,16 @@ from engine.portrait.layers_layout import TEXELS
 from engine.portrait.report import Remark, Report
 
 GOOD_FACE_PX = 200
-SHARP = 1.2  # the finest detail of the face, in grey levels, of a photo in focus
+SHARP = 0.012  # the finest detail of eyes and brows, of their brightness, in a photo in focus
 TURNED, TILTED = 15.0, 20.0  # degrees that still go well
 DARK, BRIGHT, UNEVEN = 45, 225, 2.2
 STRANGE = 3.5  # units that landmarks may lie off the model
+FOREIGN, DIM_EYES, BRIDGE = 24.0, 0.6, 0.35  # see _cover
 OPEN = 0.06  # of the lips, inter-ocular distances
 _UPPER_LIP, _LOWER_LIP, _CHIN = 13, 14, 152
 _LEFT_CHEEK, _RIGHT_CHEEK = 425, 205
+_SKIN = (151, 9, _LEFT_CHEEK, _RIGHT_CHEEK, 4, 164, 199)  # forehead, cheeks, nose, above the lips, chin
+_OPENINGS = ((33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380))
 
 
 def judge(face: Face, frame: Frame, fit: Fit, cut: bool) -> Report:
@@ -52,7 +55,7 @@ def _sharpness(picture: Rgb, landmarks: npt.NDArray[np.float32], zoom: float) ->
     sigma = max(1.0, zoom * TEXELS)
     fine = np.abs(cv2.GaussianBlur(grey, (0, 0), sigma * 0.7) - cv2.GaussianBlur(grey, (0, 0), sigma * 1.4))
     x0, y0, x1, y1 = _box(landmarks[[70, 300, 230, 450], :2] * TEXELS, len(grey))
-    detail = float(fine[y0:y1, x0:x1].mean())
+    detail = float(fine[y0:y1, x0:x1].mean() / max(grey[y0:y1, x0:x1].mean(), 8))
     if detail >= SHARP:
         return Remark("sharpness", "in focus")
     return Remark("sharpness", "blurred or strongly compressed: eyes and lips will look soft", True)
@@ -74,13 +77,8 @@ def _pose(yaw: float, pitch: float, roll: float) -> Remark:
 
 
 def _light(picture: Rgb, landmarks: npt.NDArray[np.float32]) -> Remark:
-    grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (0, 0), 8).astype(np.float32)
-
-    def at(landmark: int) -> float:
-        x, y = np.clip(landmarks[landmark, :2] * TEXELS, 0, len(grey) - 1).astype(int)
-        return float(grey[y, x])
-
-    left, right = at(_LEFT_CHEEK), at(_RIGHT_CHEEK)
+    grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (0, 0), 8)
+    left, right = (float(_at(grey, landmarks[cheek, :2])) for cheek in (_LEFT_CHEEK, _RIGHT_CHEEK))
     if max(left, right) / max(min(left, right), 1) > UNEVEN:
         return Remark("light", "from one side: shadows stay where they are when the head turns", True)
     if not DARK <= (left + right) / 2 <= BRIGHT:
@@ -89,9 +87,50 @@ def _light(picture: Rgb, landmarks: npt.NDArray[np.float32]) -> Remark:
 
 
 def _cover(fit: Fit) -> Remark:
-    if fit.residual <= STRANGE:
-        return Remark("cover", "the face looks free")
-    return Remark("cover", "something may cover the face (hand, hair, glasses): it will move with the skin", True)
+    """A guess: by the shape, the skin's colour in places, the whites of the eyes, and a line across the nose."""
+    if fit.residual > STRANGE or _patches(fit) > FOREIGN:
+        return Remark("cover", "something may cover the face (mask, hand, hair): it will move with the skin", True)
+    if _whites(fit) < DIM_EYES:
+        return Remark("cover", "the eyes are in the dark or behind glasses: gaze and blinks will look false", True)
+    if _bridge(fit) > BRIDGE:
+        return Remark(
+            "cover", "glasses: their frame will bend with brows and lids; a photo without them is better", True
+        )
+    return Remark("cover", "the face looks free")
+
+
+def _patches(fit: Fit) -> float:
+    """How far the colour of a place that should be skin lies from the others', a and b of CIE L*a*b*."""
+    lab = cv2.cvtColor(cv2.GaussianBlur(fit.picture, (0, 0), 8).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    colours = np.array([_at(lab, fit.landmarks[i, :2]) for i in _SKIN])[:, 1:]
+    return float(np.linalg.norm(colours - np.median(colours, axis=0), axis=1).max())
+
+
+def _whites(fit: Fit) -> float:
+    """Brightness of the brightest in the eyes' openings over the cheeks'."""
+    grey = cv2.cvtColor(fit.picture, cv2.COLOR_RGB2GRAY)
+    opening = np.zeros_like(grey)
+    for lids in _OPENINGS:
+        cv2.fillConvexPoly(opening, np.round(fit.landmarks[list(lids), :2] * TEXELS).astype(np.int32), 1)
+    soft = cv2.GaussianBlur(grey, (0, 0), 8)
+    cheeks = np.mean([_at(soft, fit.landmarks[i, :2]) for i in (_LEFT_CHEEK, _RIGHT_CHEEK)])
+    return float(np.percentile(grey[opening > 0], 90) / max(cheeks, 1))
+
+
+def _bridge(fit: Fit) -> float:
+    """The depth of the darkest line across the nose between the eyes, as a share of the skin's brightness."""
+    grey = cv2.GaussianBlur(cv2.cvtColor(fit.picture, cv2.COLOR_RGB2GRAY), (0, 0), 2).astype(np.float32)
+    (x0, y0), (x1, y1) = fit.landmarks[8, :2] * TEXELS, fit.landmarks[197, :2] * TEXELS
+    along = np.linspace(0, 1, 80)
+    columns, rows = (np.clip(a + (b - a) * along, 0, len(grey) - 1).astype(int) for a, b in ((x0, x1), (y0, y1)))
+    profile = np.median([grey[rows, np.clip(columns + shift, 0, len(grey) - 1)] for shift in (-10, -5, 0, 5, 10)], 0)
+    return float(1 - profile.min() / max(np.median(profile), 1))
+
+
+def _at(values: npt.NDArray[np.generic], place: npt.NDArray[np.float32]) -> npt.NDArray[np.generic]:
+    """The texel at a place in units."""
+    column, row = np.clip(place * TEXELS, 0, len(values) - 1).astype(int)
+    return np.asarray(values[row, column])
 
 
 def _mouth(fit: Fit) -> Remark:
