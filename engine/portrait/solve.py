@@ -47,7 +47,8 @@ _NOISE = 3.0  # units: of a landmark, and of what no coefficient explains; neigh
 _DEPTH = 0.3  # weight of z, which the detector only guesses
 _LIP_WEIGHT, _PAIR_WEIGHT = 2.0, 4.0
 _SWEEPS = 50
-_PRIOR, _DOUBTED = 8.0, 320.0  # penalties of a unit: squared, and linear for moves that are doubted
+_PERSON, _MOVE = 24.0, 8.0  # penalties of a standard deviation of identity and of a whole move, squared
+_DOUBTED = 320.0  # and a linear one for a move that is doubted
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,8 @@ def _coefficients(moved: Doubles, rest: Doubles, doubts: Doubles) -> Doubles:
     count = len(moved) - len(doubts)
     pull = rows @ target - np.concatenate([np.zeros(count), _DOUBTED * doubts])
     low, high = np.repeat([-3.0, 0.0], [count, len(doubts)]), np.repeat([3.0, 1.0], [count, len(doubts)])
-    return bounded(rows @ rows.T + np.eye(len(rows)) * _PRIOR, pull, low, high)
+    prior = np.diag(np.repeat([_PERSON, _MOVE], [count, len(doubts)]))
+    return bounded(rows @ rows.T + prior, pull, low, high)
 
 
 def bounded(gram: Doubles, target: Doubles, low: Doubles, high: Doubles) -> Doubles:
