@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face import Head, Part
-from engine.face.coefficients import FACE
 from engine.portrait import layers_eyes, layers_mouth
 from engine.portrait.fit import Fit
 from engine.portrait.layers_fields import Places, Slits, fields, place, pose_maps
-from engine.portrait.layers_layout import EYE, FRAME, LEFT, MOUTH, RIGHT, SIDE, Array, Window, texture
+from engine.portrait.layers_layout import EYE, LEFT, MOUTH, RIGHT, SIDE, UPPER_TEETH, Array, Window, texture
 from engine.portrait.layers_mesh import look
+from engine.portrait.layers_plates import find_plates
 from engine.portrait.layers_slit import Slit, straight, trace
 from engine.portrait.layers_snap import snap
 
@@ -28,7 +28,6 @@ _LID_LOWER = {
     RIGHT: [33, 7, 163, 144, 145, 153, 154, 155, 133],
 }
 _BROW = {LEFT: [295, 282, 283], RIGHT: [65, 52, 53]}  # its lower edge
-_IRIS = {LEFT: 473, RIGHT: 468}  # its centre, before the four points of its rim
 _CHIN = 152
 _SHADE = np.array([26, 10, 8], np.float32)  # the colour of shadows in mouth and eyes
 _LIP_SHADE, _LIP_SHADOW = 0.6, 9  # the upper lip's: opacity, units
@@ -42,18 +41,17 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
     places = place(slits)
     skin = head.triangles[head.part == Part.SKIN]
     surface = look(snap(fit.vertices, head.rings, slits.mouth, slits.eyes), skin)
-    eyes = float(np.hypot(*(landmarks[_IRIS[LEFT], :2] - landmarks[_IRIS[RIGHT], :2])))
+    eyes = float(np.hypot(*(fit.iris[LEFT, :2] - fit.iris[RIGHT, :2])))
     layers: dict[str, npt.NDArray[Any]] = {
         "source": fit.source.astype(np.float32),
         "iod": np.array([eyes], np.float32),
         "pivot": fit.pivot.astype(np.float32),
     }
     layers |= fields(surface, fit.shapes, landmarks, slits, fit.source)
-    poses = pose_maps(surface, fit.vertices[:, 2], landmarks, places)
-    layers |= poses
+    layers |= pose_maps(surface, fit.vertices[:, 2], landmarks, places)
+    layers |= find_plates(fit, head, slits, places, layers)
     layers |= _pictures(fit, slits, places)
-    lip = _lip(layers["mouth_maps"], slits.mouth, places.mouth)
-    layers |= _sprites(fit, head, slits, places, eyes, poses["frame_pose"][0], lip)
+    layers |= _plate_pictures(fit, slits, places, layers["sprite_box"])
     return layers | {name: layers[name].astype(np.float16) for name in ("face_maps", "mouth_maps", "eye_maps")}
 
 
@@ -91,6 +89,18 @@ def _pictures(fit: Fit, slits: Slits, places: Places) -> dict[str, npt.NDArray[n
     }
 
 
+def _plate_pictures(fit: Fit, slits: Slits, places: Places, box: Array) -> dict[str, npt.NDArray[np.uint8]]:
+    """What moves as rigid plates, toned to the light in which the eyes' whites lie."""
+    whites = np.stack(
+        [layers_eyes.white(fit.picture, slits.eyes[i], fit.iris[i], places.eyes[i]) for i in (LEFT, RIGHT)]
+    )
+    irises = np.stack([layers_eyes.iris_disk(fit.picture, slits.eyes[i], fit.iris[i]) for i in (LEFT, RIGHT)])
+    light = np.clip(np.percentile(whites.reshape(-1, 3), 85, axis=0) / 235, 0.3, 1).astype(np.float32)
+    mouth = layers_mouth.pictures(light)
+    mouth[UPPER_TEETH] = layers_mouth.with_own(mouth[UPPER_TEETH], fit.picture, slits.mouth, box[UPPER_TEETH], light)
+    return {"mouth_pictures": mouth, "whites": whites, "irises": irises}
+
+
 def _person(fit: Fit, slits: Slits) -> npt.NDArray[np.uint8]:
     """RGBA: the photo cut out of its background, with holes; the upper lip's shadow lies in the mouth's."""
     whole = texture(Window(SIDE, SIDE, 1))
@@ -114,53 +124,3 @@ def _shaded(picture: npt.NDArray[np.uint8], opacity: Array, shade: Array) -> npt
     share = (opacity / np.maximum(alpha, 1e-3))[..., None]
     colour = np.where(shade[..., None] > 0, _SHADE + (picture - _SHADE) * share, picture)
     return np.round(np.dstack([colour, alpha * 255])).astype(np.uint8)
-
-
-def _sprites(
-    fit: Fit, head: Head, slits: Slits, places: Places, eyes: float, z: Array, lip: Array
-) -> dict[str, npt.NDArray[Any]]:
-    """Pictures that move as rigid plates: the mouth's inside, whites, irises, the tongue put out; in this order."""
-    whites, irises, box, depth, moves = [], [], [*layers_mouth.boxes(slits.mouth, eyes)], [], []
-    for part in (Part.UPPER_TEETH, Part.TONGUE, Part.LOWER_TEETH, Part.UPPER_TEETH):
-        own = np.unique(head.triangles[head.part == part])
-        depth.append(_depth(z, slits.mouth) - (0.35 if part == Part.TONGUE else 0.12) * eyes)
-        front = own[fit.vertices[own, 2] >= np.percentile(fit.vertices[own, 2], 70)]
-        moves.append(fit.shapes[:, front].mean(1))
-    depth[0] -= 0.3 * eyes
-    depth.append(_depth(z, slits.mouth))
-    moves.append(lip)
-    for side in (LEFT, RIGHT):
-        slit, at = slits.eyes[side], places.eyes[side]
-        iris, rim = fit.landmarks[_IRIS[side]], fit.landmarks[_IRIS[side] + 1 : _IRIS[side] + 5, :2]
-        radius = float(np.hypot(*(rim - iris[:2]).T).mean())
-        whites.append(layers_eyes.white(fit.picture, slit, iris, radius, at))
-        irises.append(layers_eyes.iris_disk(fit.picture, slit, iris, radius))
-        size = 2 * layers_eyes.IRIS_REACH * radius
-        box += [[at[0] + EYE.width / 2, at[1] + EYE.height / 2, EYE.width, EYE.height], [*iris[:2], size, size]]
-        own = np.unique(head.triangles[head.part == (Part.EYE_LEFT, Part.EYE_RIGHT)[side]])
-        front = own[np.argsort(fit.vertices[own, 2])[-6:]]
-        depth += [_depth(z, slit)] * 2
-        moves += [np.zeros_like(fit.shapes[:, 0]), fit.shapes[:, front].mean(1)]
-    order = [0, 1, 2, 3, 5, 7, 6, 8, 4]  # whites before irises; the tongue that is put out lies over the lip
-    light = np.percentile(np.concatenate([w.reshape(-1, 3) for w in whites]), 85, axis=0) / 235
-    return {
-        "mouth_pictures": layers_mouth.pictures(np.clip(light, 0.3, 1).astype(np.float32)),
-        "whites": np.stack(whites),
-        "irises": np.stack(irises),
-        "sprite_box": np.array(box, np.float32)[order],
-        "sprite_depth": np.array(depth, np.float32)[order],
-        "sprite_moves": np.stack(moves).astype(np.float32)[order],
-    }
-
-
-def _depth(z: Array, slit: Slit) -> float:
-    """Of the skin about the middle of a slit, from the frame's lattice."""
-    column, row = ((slit.start + slit.end) / 2 / FRAME.cell).astype(int)
-    return float(z[row, column])
-
-
-def _lip(mouth_maps: Array, slit: Slit, at: tuple[float, float]) -> Array:
-    """[63, 3]: what moves the middle of the lower lip's edge."""
-    middle = slit.point(np.zeros(1, np.float32), slit.edges(np.zeros(1, np.float32))[1])[0]
-    column, row = ((middle - np.array(at)) / MOUTH.cell).astype(int)
-    return mouth_maps[: len(FACE), :, row, column]

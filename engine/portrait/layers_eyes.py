@@ -32,11 +32,11 @@ def inside(slit: Slit, points: Array) -> Array:
     return np.where(np.abs(u) < 1, np.minimum(v - base, patch - v), -1).astype(np.float32)
 
 
-def white(picture: Picture, slit: Slit, iris: Array, radius: float, origin: Origin) -> Picture:
-    """RGB [2 * EYE units]: the eyeball without its iris."""
+def white(picture: Picture, slit: Slit, iris: Array, origin: Origin) -> Picture:
+    """RGB [2 * EYE units]: the eyeball without its iris. `iris` [4]: centre and radius."""
     points = texture(EYE).centres(origin)
     colours = cut(picture, EYE, origin).astype(np.float32)
-    away = np.hypot(*np.moveaxis(points - iris[:2], -1, 0)) / radius
+    away = np.hypot(*np.moveaxis(points - iris[:2], -1, 0)) / iris[3]
     within = inside(slit, points)
     clear = (within > 1.5) & (away > 1.18)
     if clear.sum() < 40:
@@ -61,15 +61,16 @@ def shut(lid: Picture, slit: Slit, origin: Origin) -> Picture:
     return _bytes(lid + (bare - lid) * share[..., None])
 
 
-def iris_disk(picture: Picture, slit: Slit, iris: Array, radius: float) -> Picture:
+def iris_disk(picture: Picture, slit: Slit, iris: Array) -> Picture:
     """RGBA [IRIS_TEXELS, IRIS_TEXELS]: what the lids hide is mirrored from below, or taken from the ring it lies on."""
-    cell = 2 * IRIS_REACH * radius / IRIS_TEXELS
+    reach = IRIS_REACH * float(iris[3])
+    cell = 2 * reach / IRIS_TEXELS
     window = Window(IRIS_TEXELS, IRIS_TEXELS, cell)
-    corner = float(iris[0] - IRIS_REACH * radius), float(iris[1] - IRIS_REACH * radius)
+    corner = float(iris[0]) - reach, float(iris[1]) - reach
     points = window.centres(corner)
     at = points * TEXELS - 0.5
     colours = cv2.remap(picture, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-    away = np.hypot(*np.moveaxis(points - iris[:2], -1, 0)) / radius
+    away = np.hypot(*np.moveaxis(points - iris[:2], -1, 0)) / iris[3]
     within = inside(slit, points)
     clear = within > 2
     filled = _rings(colours, clear, away)

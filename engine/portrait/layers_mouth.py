@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from engine.portrait.layers_layout import CAVITY, LOWER_TEETH, TONGUE, TONGUE_OUT, UPPER_TEETH, Array
-from engine.portrait.layers_slit import Slit
+from engine.portrait.layers_layout import CAVITY, LOWER_TEETH, TEXELS, TONGUE, TONGUE_OUT, UPPER_TEETH, Array, Window
+from engine.portrait.layers_slit import Slit, smoothstep
 
 Picture = npt.NDArray[np.uint8]
 
 ROWS, COLS = 192, 256  # texels of each picture
 _MM_PER_EYES = 62.0  # between the pupils of an adult
+_EDGE = 0.867  # of the upper teeth's picture: where the incisors end
 _DATA = Path(__file__).parent / "data"
 
 
@@ -84,15 +85,41 @@ def _blade(rgba: Array) -> Array:
     return np.dstack([(mean + 0.6 * (skin - mean)) * shade[..., None], 255 * alpha]).astype(np.float32)
 
 
-def boxes(slit: Slit, eyes: float) -> Array:
-    """[5, 4]: the middle (x, y) and size (width, height) in units; `eyes` is the distance between the pupils."""
-    unit = eyes / _MM_PER_EYES
-    middle = (slit.start + slit.end) / 2
-    base, patch = slit.edges(np.zeros(1, np.float32))
-    down = slit.away()
-    rows = []
-    for kind in sorted(_SPRITES):
-        sprite = _SPRITES[kind]
-        rest = float(base[0]) + sprite.below * unit
-        rows.append([*(middle + rest * down), sprite.width * unit, sprite.height * unit])
-    return np.array(rows, np.float32)
+def with_own(model: Picture, picture: Picture, slit: Slit, box: Array, light: Array) -> Picture:
+    """The model's upper teeth RGBA, and over them the photo's own where its mouth shows any.
+
+    The model is moved so that its edges end where the photo's end: it shows above and beside them.
+    """
+    window = Window(ROWS, COLS, 1)
+    unit = window.centres() / (COLS, ROWS) - 0.5
+    points = (box[:2] + unit * box[2:]).astype(np.float32)
+    colours = cv2.remap(picture, points * TEXELS - 0.5, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    u, v = slit.local(points)
+    base, patch = slit.edges(u)
+    gap = smoothstep(0.3, 1.3, v - base) * smoothstep(0.3, 1.3, patch - v) * (np.abs(u) < 1)
+    own = _toothlike(colours, light) * gap
+    upper = own * np.minimum.accumulate(np.where((v > base + 2) & (own < 0.2), 0, 1), 0)  # not the lower row
+    middle = np.abs(u) < 0.4
+    if (upper[middle] > 0.5).sum() < 0.3 * max((gap[middle] > 0.5).sum(), 400):
+        return model
+    ends = np.where((upper > 0.5) & middle, np.arange(ROWS)[:, None], 0).max(0)
+    shift = float(np.median(ends[ends > 0])) - _EDGE * ROWS
+    moved = cv2.warpAffine(model, np.array([[1, 0, 0], [0, 1, shift]]), (COLS, ROWS), borderMode=cv2.BORDER_REPLICATE)
+    alpha = np.maximum(moved[..., 3], 255 * upper)
+    colour = moved[..., :3] + (colours - moved[..., :3]) * upper[..., None]
+    return np.clip(np.round(np.dstack([colour, alpha])), 0, 255).astype(np.uint8)
+
+
+def _toothlike(colours: Picture, light: Array) -> Array:
+    """[h, w] in 0..1: bright and pale beside the light on the face."""
+    high, low = colours.max(-1).astype(np.float32), colours.min(-1).astype(np.float32)
+    bright = smoothstep(0.28, 0.45, high / (255 * float(light.mean())))
+    return bright * (1 - smoothstep(0.3, 0.5, (high - low) / np.maximum(high, 1)))
+
+
+def box(kind: int, slit: Slit, eyes: float) -> tuple[float, float, float, float]:
+    """The middle (x, y) and size (width, height) in units; `eyes` is the distance between the pupils."""
+    unit, sprite = eyes / _MM_PER_EYES, _SPRITES[kind]
+    base, _ = slit.edges(np.zeros(1, np.float32))
+    x, y = (slit.start + slit.end) / 2 + (float(base[0]) + sprite.below * unit) * slit.away()
+    return float(x), float(y), sprite.width * unit, sprite.height * unit
