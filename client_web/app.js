@@ -156,6 +156,7 @@ class App {
     this.#talking = false;
     this.#session.speak(null);
     this.#microphone.stop();
+    this.#settle("microphone");
     this.#stage.listen(false);
     this.#stage.speaking(false);
     if (!this.#previews) this.#session.close();
