@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from fastapi import Request, WebSocket
 
-from engine.portrait import default_names
 from engine.units import CHUNK
 from server.engine_thread import Engine, EngineThread
 from server.portraits import Portraits
@@ -43,7 +42,7 @@ class Place:
 
     async def _warm_up(self) -> None:
         """The first steps of an engine are slow; nobody should wait for them."""
-        portrait = await self.portraits.load(default_names()[0])
+        portrait = await self.portraits.load(self.portraits.list()[0].id)
         silence = np.zeros(CHUNK, np.float32)
 
         def step(engine: Engine) -> None:

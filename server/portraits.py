@@ -79,7 +79,12 @@ class Portraits:
             stamp = await asyncio.to_thread(stamp_of, photo)
             if not self._path(name, SUFFIX).exists() or self._stamp(name) != stamp:
                 log.info("preparing the default portrait %r, which takes some seconds", name)
-                await self._add(name, name.capitalize(), photo, stamp)
+                try:
+                    await self._add(name, name.capitalize(), photo, stamp)
+                except PortraitError as error:  # calls can be taken with the others, or with its last good version
+                    log.error("the default portrait %r could not be prepared: %s", name, error)
+        if not self.list():
+            raise PortraitError("failed", "no default portrait could be prepared")
 
     def list(self) -> list[Entry]:
         ids = [path.stem for path in sorted(self._directory.glob("*.json"), key=os.path.getmtime)]

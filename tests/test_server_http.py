@@ -12,10 +12,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from engine.les import AXES
-from engine.portrait import PortraitError, default_photo
-from server.portraits import prepare_in_process
+from engine.portrait import PortraitError, default_names, default_photo
+from server.portraits import Portraits, prepare_in_process
 from tests.server_fakes import Caller, FakeEngine
-from tests.server_running import Running, running, until
+from tests.server_running import Running, load, prepare_at_once, running, until
 
 PNG = b"\x89PNG a photo, says the fake preparation"
 
@@ -286,6 +286,43 @@ class TestTheServerStops:
             await control.recv()
             del caller.session
         assert [json.loads(message) async for message in control] == [{"type": "closed", "reason": "shutdown"}]
+
+
+class TestDefaults:
+    async def prepared(self, directory: Path, photos: list[bytes], fails: bool = False) -> Portraits:
+        async def prepare(photo: bytes, out: Path) -> dict[str, Any]:
+            if fails:
+                raise PortraitError("failed", "scripted")
+            photos.append(photo)
+            return await prepare_at_once(photo, out)
+
+        portraits = Portraits(directory, prepare, load, max_uploads=1)
+        await portraits.prepare_defaults()
+        return portraits
+
+    async def test_are_prepared_once(self, tmp_path: Path) -> None:
+        photos: list[bytes] = []
+        await self.prepared(tmp_path, photos)
+        assert photos == [default_photo(name) for name in default_names()]
+        await self.prepared(tmp_path, photos)
+        assert len(photos) == len(default_names())
+
+    async def test_are_prepared_anew_by_other_code(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        photos: list[bytes] = []
+        await self.prepared(tmp_path, photos)
+        monkeypatch.setattr("server.portraits.stamp_of", lambda photo: "another")
+        await self.prepared(tmp_path, photos)
+        assert len(photos) == 2 * len(default_names())
+
+    async def test_the_last_good_version_stays_when_that_fails(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await self.prepared(tmp_path, [])
+        monkeypatch.setattr("server.portraits.stamp_of", lambda photo: "another")
+        portraits = await self.prepared(tmp_path, [], fails=True)
+        assert [entry.id for entry in portraits.list()] == list(default_names())
+        with pytest.raises(PortraitError):
+            await self.prepared(tmp_path / "empty", [], fails=True)
 
 
 class TestPreparingInAProcess:
