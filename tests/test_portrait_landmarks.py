@@ -67,3 +67,7 @@ class TestWhereverTheFaceIs:
     def test_there_is_no_face_in_noise(self) -> None:
         noise = np.random.default_rng(1).integers(0, 255, (300, 400, 3), np.uint8)
         assert find_faces(noise) == []
+
+    @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1), (40, 3000)])
+    def test_there_is_no_face_in_a_sliver(self, shape: tuple[int, int]) -> None:
+        assert find_faces(np.full((*shape, 3), 100, np.uint8)) == []

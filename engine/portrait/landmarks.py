@@ -107,7 +107,8 @@ def blendshapes(points: Floats) -> dict[str, float]:
 def _detect(picture: Rgb, share: float) -> list[Detection]:
     """Faces seen in tiles of `share` of the picture's longer side, that overlap by half."""
     scale = _DETECTOR_SIDE / (share * max(picture.shape))
-    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    rows, columns = (max(1, round(length * scale)) for length in picture.shape[:2])
+    small = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA)
     missing = [max(0, _DETECTOR_SIDE - length) for length in small.shape[:2]]
     top, left = (length // 2 for length in missing)
     small = np.pad(small, ((top, missing[0] - top), (left, missing[1] - left), (0, 0)))
