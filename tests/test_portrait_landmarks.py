@@ -1,19 +1,17 @@
 """Landmarks: as MediaPipe's own, whatever the face's place, size and tilt."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from engine.portrait.default import default_photo
 from engine.portrait.landmarks import BLENDSHAPES, PATH, Rgb, blendshapes, find_faces
-
-DEFAULTS = Path(__file__).parent.parent / "engine/portrait/defaults"
+from engine.portrait.photo import load_photo
 
 
 def photo(name: str) -> Rgb:
-    return np.ascontiguousarray(cv2.imread(str(next(DEFAULTS.glob(f"{name}.*"))))[..., ::-1], np.uint8)
+    return load_photo(default_photo(name))
 
 
 def eyes_apart(points: npt.NDArray[np.float32]) -> float:
