@@ -103,7 +103,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Sound:
-    """What the page heard: float32[n], and the page's time in milliseconds of its first sample."""
+    """What the page played: float32[n], and the page's time in ms at which its first sample was heard."""
 
     samples: npt.NDArray[np.float32]
     rate: int
@@ -200,6 +200,6 @@ def _picture(data: str) -> Rgb:
 
 
 def _first_sample_at(taken: dict[str, Any]) -> float:
-    """Blocks arrive late by varying amounts, never early: the least delay seen is the clock."""
+    """Blocks are seen late by varying amounts, never early: the least is the clock. The player's own delay follows."""
     clock = np.array(taken["clock"], np.float64)
-    return float(np.min(clock[:, 0] - 1000 * clock[:, 1] / taken["rate"]))
+    return float(np.min(clock[:, 0] - 1000 * clock[:, 1] / taken["rate"])) + float(taken["delay"])

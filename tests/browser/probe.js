@@ -21,6 +21,22 @@
   }
   window.WebSocket = ProbedSocket;
 
+  let peer = null;
+  window.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(...wish) {
+      super(...wish);
+      peer = this;
+    }
+  };
+
+  /** Milliseconds from the moment a sample is pulled for playing until it is heard; what the browser itself aims lips at. */
+  async function playoutDelay() {
+    for (const report of (await peer.getStats()).values()) {
+      if (report.type === "media-playout") return (1000 * report.totalPlayoutDelay) / report.totalSamplesCount;
+    }
+    return 0;
+  }
+
   function shoot(video, shown, rtp) {
     canvas ??= new OffscreenCanvas(video.videoWidth, video.videoHeight);
     canvas.getContext("2d", { willReadFrequently: true }).drawImage(video, 0, 0, canvas.width, canvas.height);
@@ -80,7 +96,7 @@
       const samples = new Int16Array(sound.count);
       let at = 0;
       for (const block of sound.blocks) for (const x of block) samples[at++] = x * 32767;
-      return { rate: sound.rate, clock: sound.clock, samples: toBase64(new Uint8Array(samples.buffer)) };
+      return { rate: sound.rate, delay: await playoutDelay(), clock: sound.clock, samples: toBase64(new Uint8Array(samples.buffer)) };
     },
   };
   document.addEventListener("DOMContentLoaded", () => watch(document.querySelector("video")));
