@@ -112,6 +112,8 @@ def _face(driven: Floats, motion: Floats) -> Floats:
     face = rest() + motion
     face[: len(FACE)] += driven
     np.clip(face[: len(FACE)], 0, 1, out=face[: len(FACE)])
-    for side in ("Left", "Right"):  # a lid that closes takes back what widened it
-        face[INDEX[f"eyeWide{side}"]] *= 1 - face[INDEX[f"eyeBlink{side}"]]
+    for side in ("Left", "Right"):  # a lid that closes takes back what else moves it: shapes add, lids can't pass
+        open_share = 1 - face[INDEX[f"eyeBlink{side}"]]
+        for other in ("eyeWide", "eyeSquint", "eyeLookDown", "eyeLookUp"):
+            face[INDEX[other + side]] *= open_share
     return face

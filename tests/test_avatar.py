@@ -1,0 +1,137 @@
+"""The avatar: streams that share networks and nothing else, and frames that belong to their sound."""
+
+import subprocess
+from functools import cache
+
+import numpy as np
+import pytest
+
+from engine.audio import load_audio
+from engine.avatar import Avatar, Picture, Stream
+from engine.face.coefficients import INDEX
+from engine.les import Les
+from engine.motion import MotionAmounts
+from engine.portrait import Portrait, default_photo, prepare
+from engine.units import CHUNK, MAX_LOOK_AHEAD
+
+STILL = MotionAmounts(head=0, gaze=0, blink=0)
+SILENCE = np.zeros(CHUNK, np.float32)
+SIZE = 256
+
+
+@cache
+def portrait(name: str = "anna") -> Portrait:
+    return prepare(default_photo(name))
+
+
+@pytest.fixture(scope="module")
+def avatar() -> Avatar:
+    return Avatar()
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    path = tmp_path_factory.mktemp("voice") / "v.wav"
+    subprocess.run(["flite", "-voice", "slt", "-t", "Mama bought a paper map.", "-o", str(path)], check=True)
+    samples = load_audio(path)
+    return samples[: len(samples) // CHUNK * CHUNK].reshape(-1, CHUNK)
+
+
+def run(avatar: Avatar, stream: Stream, chunks: np.ndarray) -> list[Picture]:
+    return [avatar.step([(stream, chunk)])[0] for chunk in chunks]
+
+
+def still(avatar: Avatar, **options: int) -> Stream:
+    stream = avatar.open(portrait(), size=SIZE, **options)
+    stream.set_motion(STILL)
+    stream.motion = type(stream.motion)(0, STILL)  # off from the first frame, not eased off
+    return stream
+
+
+class TestSilence:
+    def test_without_motion_the_picture_never_changes(self, avatar: Avatar) -> None:
+        pictures = run(avatar, still(avatar), np.tile(SILENCE, (30, 1)))
+        assert all((picture.rgb == pictures[0].rgb).all() for picture in pictures)
+        np.testing.assert_array_equal(pictures[-1].coefficients[:68], 0)
+
+    def test_with_motion_it_lives(self, avatar: Avatar) -> None:
+        pictures = run(avatar, avatar.open(portrait(), seed=3, size=SIZE), np.tile(SILENCE, (60, 1)))
+        assert (pictures[-1].rgb != pictures[0].rgb).any()
+
+
+class TestEmotion:
+    def test_without_transition_the_named_frame_is_the_first_that_differs(self, avatar: Avatar) -> None:
+        stream = still(avatar)
+        before = run(avatar, stream, np.tile(SILENCE, (5, 1)))
+        named = stream.set_emotion(Les.of(emotion={"happiness": 1}), transition_s=0)
+        after = run(avatar, stream, np.tile(SILENCE, (2, 1)))
+        assert named == after[0].frame == 5
+        assert (before[-1].rgb == before[0].rgb).all() and (after[0].rgb != before[-1].rgb).any()
+        assert after[0].coefficients[INDEX["mouthSmileLeft"]] == pytest.approx(0.8, abs=0.01)
+
+    def test_with_transition_the_named_frame_is_the_first_that_differs(self, avatar: Avatar) -> None:
+        stream = still(avatar)
+        before = run(avatar, stream, np.tile(SILENCE, (3, 1)))
+        named = stream.set_emotion(Les.of(emotion={"surprise": 1}), transition_s=0.2)
+        after = run(avatar, stream, np.tile(SILENCE, (8, 1)))
+        differs = [picture.frame for picture in after if (picture.rgb != before[-1].rgb).any()]
+        assert differs[0] == named
+        assert after[-1].les == Les.of(emotion={"surprise": 1})
+
+    def test_a_hold_ends_by_itself(self, avatar: Avatar) -> None:
+        stream = still(avatar)
+        stream.set_emotion(Les.of({"AU12": 1}), transition_s=0, hold_s=0.2)
+        pictures = run(avatar, stream, np.tile(SILENCE, (12, 1)))
+        assert pictures[3].les.units() == {"AU12": 1} and pictures[-1].les == Les()
+
+
+class TestStreams:
+    def test_a_batch_equals_its_streams_alone(self, avatar: Avatar, voice: np.ndarray) -> None:
+        def open_both() -> list[Stream]:
+            streams = [avatar.open(portrait(name), seed=seed, size=SIZE) for name, seed in (("anna", 1), ("zola", 2))]
+            streams[1].set_emotion(Les.of(emotion={"anger": 0.8}), transition_s=0.2)
+            return streams
+
+        together = open_both()
+        pairs = [avatar.step([(together[0], chunk), (together[1], SILENCE)]) for chunk in voice[:20]]
+        for i, sound in enumerate((voice[:20], np.tile(SILENCE, (20, 1)))):
+            alone = run(avatar, open_both()[i], sound)
+            for both, one in zip(pairs, alone, strict=True):
+                np.testing.assert_allclose(both[i].coefficients, one.coefficients, atol=1e-4)
+                assert abs(both[i].rgb.astype(int) - one.rgb).max() <= 3
+
+    def test_same_seed_same_face(self, avatar: Avatar, voice: np.ndarray) -> None:
+        first, second = (run(avatar, avatar.open(portrait(), seed=7, size=SIZE), voice[:15])[-1] for _ in range(2))
+        np.testing.assert_array_equal(first.rgb, second.rgb)
+
+    def test_no_work_is_no_step(self, avatar: Avatar) -> None:
+        assert avatar.step([]) == []
+
+
+class TestVoice:
+    def test_lips_open_for_vowels_and_the_face_rests_afterwards(self, avatar: Avatar, voice: np.ndarray) -> None:
+        stream = still(avatar)
+        spoken = np.array([picture.coefficients for picture in run(avatar, stream, voice)])
+        rest = np.array([picture.coefficients for picture in run(avatar, stream, np.tile(SILENCE, (15, 1)))])
+        assert spoken[:, INDEX["jawOpen"]].max() > 0.15
+        np.testing.assert_array_equal(rest[8:, :68], 0)
+
+    @pytest.mark.parametrize("look_ahead", range(MAX_LOOK_AHEAD + 1))
+    def test_a_frame_is_unmoved_by_sound_beyond_its_look_ahead(self, look_ahead: int, voice: np.ndarray) -> None:
+        avatar, changed = Avatar(look_ahead=look_ahead), voice.copy()
+        changed[12:] = changed[::-1][: len(changed) - 12]
+        a, b = (run(avatar, still(avatar), chunks[:13]) for chunks in (voice, changed))
+        for frame in range(12):  # frame n comes with chunk n
+            np.testing.assert_array_equal(a[frame].rgb, b[frame].rgb)
+
+    def test_a_look_ahead_that_no_network_has(self) -> None:
+        with pytest.raises(ValueError, match="0 to 2"):
+            Avatar(look_ahead=3)
+
+
+class TestFaultySound:
+    @pytest.mark.parametrize("value", [np.nan, np.inf, 50.0])
+    def test_gives_a_finite_face(self, avatar: Avatar, value: float) -> None:
+        stream = still(avatar)
+        pictures = run(avatar, stream, np.full((5, CHUNK), value, np.float32))
+        assert all(np.isfinite(picture.coefficients).all() for picture in pictures)
