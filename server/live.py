@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -48,22 +49,24 @@ class Control:
         return await self._queue.get()
 
 
+@dataclass(frozen=True)
+class Means:
+    """What a session works with."""
+
+    engine: EngineThread
+    ice: Sequence[RTCIceServer]
+    clock: Clock
+    start: Callable[[float], float]
+    """Chooses the anchor of a call that begins now: see `Call`."""
+    forget: Callable[["LiveSession"], None]
+    """Called once, when the session ends."""
+
+
 class LiveSession:
-    def __init__(
-        self,
-        id: str,
-        token: str,
-        session: core.Session,
-        stream: Stream,
-        engine: EngineThread,
-        ice: Sequence[RTCIceServer],
-        clock: Clock,
-        start: Callable[[float], float],
-        closed: Callable[["LiveSession"], None],
-    ) -> None:
+    def __init__(self, id: str, token: str, session: core.Session, stream: Stream, means: Means) -> None:
         self.id, self.token = id, token
-        self._session, self._stream, self._engine = session, stream, engine
-        self._ice, self._clock, self._start, self._closed = ice, clock, start, closed
+        self._session, self._stream, self._means = session, stream, means
+        self._engine, self._clock = means.engine, means.clock
         self._peer: Peer | None = None
         self._control: Control | None = None
         self._offering = asyncio.Lock()
@@ -103,11 +106,12 @@ class LiveSession:
             return answer
 
     async def add_candidates(self, candidates: Sequence[Candidate]) -> None:
-        """ValueError for a malformed one; LookupError before the first offer."""
-        if self._peer is None:
-            raise LookupError
-        for candidate in candidates:
-            await self._peer.add_candidate(candidate.candidate, candidate.sdpMid, candidate.sdpMLineIndex)
+        """Waits for an offer that is being answered. ValueError for a malformed one; LookupError before any offer."""
+        async with self._offering:
+            if self._peer is None:
+                raise LookupError
+            for candidate in candidates:
+                await self._peer.add_candidate(candidate.candidate, candidate.sdpMid, candidate.sdpMLineIndex)
 
     def open_control(self) -> Control:
         """Takes the place of the control connection before."""
@@ -157,8 +161,8 @@ class LiveSession:
             speech=lambda active, at: self.feed(core.SpeechChanged(active, at)),
             failed=self._failed,
         )
-        call = Call(self._stream, self._engine, self._clock, self._start, events)
-        return Peer(call, self._ice, self._clock, self._media_changed)
+        call = Call(self._stream, self._engine, self._clock, self._means.start, events)
+        return Peer(call, self._means.ice, self._clock, self._media_changed)
 
     def _media_changed(self, peer: Peer, connected: bool) -> None:
         if peer is not self._peer:
@@ -214,7 +218,7 @@ class LiveSession:
 
     async def _free(self, reason: core.Reason) -> None:
         log.info("session %s ends: %s", self.id, reason)
-        self._closed(self)
+        self._means.forget(self)
         if self._control:
             self._control.close(ENDED)
         peer, self._peer = self._peer, None

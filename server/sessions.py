@@ -9,7 +9,7 @@ from engine.portrait import Portrait
 from server import session as core
 from server.engine_thread import EngineThread
 from server.ice import IceServer, ice_servers
-from server.live import LiveSession
+from server.live import LiveSession, Means
 from server.media import Clock
 from server.protocol import CreateSession
 from server.settings import Settings
@@ -50,17 +50,9 @@ class Sessions:
         await self._engine.run(lambda _: stream.set_emotion(target, transition_s=0.0))
         id, now = secrets.token_hex(16), self._clock()
         ice = ice_servers(self._settings.ice, id[:8], time.time())
-        live = LiveSession(
-            id=id,
-            token=secrets.token_urlsafe(32),
-            session=core.Session(request.portrait, request.size, now, target),
-            stream=stream,
-            engine=self._engine,
-            ice=[server.for_server() for server in ice],
-            clock=self._clock,
-            start=self._start,
-            closed=lambda session: self._forget(session),
-        )
+        means = Means(self._engine, [server.for_server() for server in ice], self._clock, self._start, self._forget)
+        session = core.Session(request.portrait, request.size, now, target)
+        live = LiveSession(id, secrets.token_urlsafe(32), session, stream, means)
         self._live[id] = live
         return live, ice
 
