@@ -38,6 +38,10 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
     """Everything of a portrait that the renderer takes, by its inputs' names; the large maps at half precision."""
     landmarks = fit.landmarks
     slits = find_slits(landmarks)
+    fit = replace(fit, iris=layers_eyes.measured(fit.picture, slits.eyes, fit.iris))
+    eyeballs = _eyeballs(fit, slits)
+    light = _light(eyeballs["whites"])
+    slits = replace(slits, mouth=layers_mouth.below_teeth(slits.mouth, fit.picture, light))
     places = place(slits)
     skin = head.triangles[head.part == Part.SKIN]
     surface = look(snap(fit.vertices, head.rings, slits.mouth, slits.eyes), skin)
@@ -51,7 +55,7 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
     layers |= pose_maps(surface, fit.vertices[:, 2], landmarks, places)
     layers |= find_plates(fit, head, slits, places, layers)
     layers |= _pictures(fit, slits, places)
-    layers |= _plate_pictures(fit, slits, places, layers["sprite_box"])
+    layers |= _mouth_pictures(fit, slits.mouth, layers["sprite_box"][UPPER_TEETH], light) | eyeballs
     return layers | {name: layers[name].astype(np.float16) for name in ("face_maps", "mouth_maps", "eye_maps")}
 
 
@@ -69,13 +73,13 @@ def _eye(landmarks: Array, side: int) -> Slit:
     lid, brow = landmarks[upper, 1].min(), landmarks[_BROW[side], 1].max()
     depth, reach = 0.9 * max(float(lid - brow), 14), 3 * float(landmarks[lower, 1].max() - lid)
     eye = straight(landmarks, (lower[0], lower[-1]), -1, lip=0.2, fringe=0.8)
-    return trace(landmarks, lower, upper, replace(eye, depth=depth, reach=reach, soft=2, sheet=True))
+    return trace(landmarks, lower, upper, replace(eye, depth=depth, reach=reach, soft=1.3, sheet=True))
 
 
 def _pictures(fit: Fit, slits: Slits, places: Places) -> dict[str, npt.NDArray[np.uint8]]:
     """The head with its holes, the patches over them, and what lies behind it all."""
-    lower = slits.mouth.cover(texture(MOUTH), places.mouth, 8)
-    mouth = np.dstack([layers_eyes.cut(fit.picture, MOUTH, places.mouth), np.round(lower * 255).astype(np.uint8)])
+    lip, cover = layers_eyes.cut(fit.picture, MOUTH, places.mouth), slits.mouth.cover(texture(MOUTH), places.mouth, 8)
+    mouth = np.dstack([lip, np.round(cover * 255).astype(np.uint8)])
     lids = [_lid(fit, slit, at) for slit, at in zip(slits.eyes, places.eyes, strict=True)]
     shut = [
         layers_eyes.shut(lid[..., :3], slit, at) for lid, slit, at in zip(lids, slits.eyes, places.eyes, strict=True)
@@ -89,16 +93,25 @@ def _pictures(fit: Fit, slits: Slits, places: Places) -> dict[str, npt.NDArray[n
     }
 
 
-def _plate_pictures(fit: Fit, slits: Slits, places: Places, box: Array) -> dict[str, npt.NDArray[np.uint8]]:
-    """What moves as rigid plates, toned to the light in which the eyes' whites lie."""
-    whites = np.stack(
-        [layers_eyes.white(fit.picture, slits.eyes[i], fit.iris[i], places.eyes[i]) for i in (LEFT, RIGHT)]
-    )
-    irises = np.stack([layers_eyes.iris_disk(fit.picture, slits.eyes[i], fit.iris[i]) for i in (LEFT, RIGHT)])
-    light = np.clip(np.percentile(whites.reshape(-1, 3), 85, axis=0) / 235, 0.3, 1).astype(np.float32)
+def _eyeballs(fit: Fit, slits: Slits) -> dict[str, npt.NDArray[np.uint8]]:
+    """The whites, over the eyes' windows, and the irises."""
+    eyes = list(zip(slits.eyes, fit.iris, place(slits).eyes, strict=True))
+    return {
+        "whites": np.stack([layers_eyes.white(fit.picture, slit, iris, at) for slit, iris, at in eyes]),
+        "irises": np.stack([layers_eyes.iris_disk(fit.picture, slit, iris) for slit, iris, _ in eyes]),
+    }
+
+
+def _light(whites: npt.NDArray[np.uint8]) -> Array:
+    """[3] the colour, 0..1, in which the photo shows white, as the eyes tell."""
+    return np.clip(np.percentile(whites.reshape(-1, 3), 85, axis=0) / 235, 0.3, 1).astype(np.float32)
+
+
+def _mouth_pictures(fit: Fit, slit: Slit, box: Array, light: Array) -> dict[str, npt.NDArray[np.uint8]]:
+    """The mouth's inside, toned to the light; `box` is the upper teeth's."""
     mouth = layers_mouth.pictures(light)
-    mouth[UPPER_TEETH] = layers_mouth.with_own(mouth[UPPER_TEETH], fit.picture, slits.mouth, box[UPPER_TEETH], light)
-    return {"mouth_pictures": mouth, "whites": whites, "irises": irises}
+    mouth[UPPER_TEETH] = layers_mouth.with_own(mouth[UPPER_TEETH], fit.picture, slit, box, light)
+    return {"mouth_pictures": mouth}
 
 
 def _person(fit: Fit, slits: Slits) -> npt.NDArray[np.uint8]:

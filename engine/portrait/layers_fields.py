@@ -30,6 +30,7 @@ _K = len(NAMES)
 _SLOPE = 1.5  # of the depth: steeper sides would fold when the head turns by 20 degrees
 _NECK = 1.05  # inter-ocular distances below the chin: where the head's motion has faded to the shoulders'
 _BLINK = (NAMES.index("eyeBlinkLeft"), NAMES.index("eyeBlinkRight"))
+_FAINT, _PARTED = 0.02, 6.0  # an expression too weak to tell from none; units that lips may be parted at rest
 _CLOSE = 1.06  # of the lid's way: the watched distance stops it at the lower lid
 
 Origin = tuple[float, float]
@@ -142,7 +143,7 @@ def _assemble(
 ) -> dict[str, npt.NDArray[np.float32]]:
     head = _Field(face, FACE, FACE_ORIGIN)
     lip = _Field(mouth, MOUTH, places.mouth)
-    mouth_gap, mouth_push = _contact(slits.mouth, head, lip, MOUTH_COLUMNS)
+    mouth_gap, mouth_push = _shut(*_contact(slits.mouth, head, lip, MOUTH_COLUMNS), mouth, source)
     eye_gaps, eye_maps = [], []
     for side in (LEFT, RIGHT):
         slit, lid = slits.eyes[side], _Field(lids[side], EYE, places.eyes[side])
@@ -206,6 +207,22 @@ def _contact(slit: Slit, head: _Field, patch: _Field, count: int) -> tuple[Array
     bumps = np.clip(1 - np.abs(along[None] - u[:, None, None]) * (count + 1) / 2, 0, 1)
     push = (bumps * fall)[:, None] * np.array([*slit.away(), 0], np.float32)[:, None, None]
     return gap.astype(np.float32), push.astype(np.float32)
+
+
+def _shut(gap: Array, push: Array, mouth: Array, source: Array) -> tuple[Array, Array]:
+    """Lets lips that part in the photo meet at rest; returns the distances after that.
+
+    What is left of their distance goes, in place, to the coefficients that the photo shows, each by its share.
+    """
+    strength = float(source @ source)
+    if strength < _FAINT:
+        return gap, push
+    left = np.clip(gap[0] - source @ gap[1:], 0, _PARTED) / strength
+    closing = np.tensordot(left, push, 1).transpose(1, 2, 0)
+    for k in np.flatnonzero(source):
+        mouth[..., 3 * k : 3 * k + 3] += source[k] * closing
+        gap[1 + k] += source[k] * left
+    return gap, push
 
 
 def _close(slit: Slit, head: _Field, lid: _Field, blink: int, rest: float) -> None:

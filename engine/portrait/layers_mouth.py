@@ -1,5 +1,6 @@
 """What shows between the lips: pictures of teeth, tongue and cavity, toned to the light of the portrait."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -8,13 +9,23 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from engine.portrait.layers_layout import CAVITY, LOWER_TEETH, TEXELS, TONGUE, TONGUE_OUT, UPPER_TEETH, Array, Window
+from engine.portrait.layers_layout import (
+    CAVITY,
+    LOWER_TEETH,
+    TEXELS,
+    TONGUE,
+    TONGUE_OUT,
+    UPPER_TEETH,
+    Array,
+    Window,
+)
 from engine.portrait.layers_slit import Slit, smoothstep
 
 Picture = npt.NDArray[np.uint8]
 
 ROWS, COLS = 192, 256  # texels of each picture
 _MM_PER_EYES = 62.0  # between the pupils of an adult
+_OPEN = 4.0  # units between lips that show teeth, and how far the landmarks may be off there
 _EDGE = 0.867  # of the upper teeth's picture: where the incisors end
 _DATA = Path(__file__).parent / "data"
 
@@ -106,8 +117,23 @@ def with_own(model: Picture, picture: Picture, slit: Slit, box: Array, light: Ar
     shift = float(np.median(ends[ends > 0])) - _EDGE * ROWS
     moved = cv2.warpAffine(model, np.array([[1, 0, 0], [0, 1, shift]]), (COLS, ROWS), borderMode=cv2.BORDER_REPLICATE)
     alpha = np.maximum(moved[..., 3], 255 * upper)
-    colour = moved[..., :3] + (colours - moved[..., :3]) * upper[..., None]
+    colour = moved[..., :3].astype(np.float32)
+    colour *= colours[upper > 0.8].mean(0) / np.maximum(colour[upper > 0.8].mean(0), 1)
+    colour += (colours - colour) * upper[..., None]
     return np.clip(np.round(np.dstack([colour, alpha])), 0, 255).astype(np.uint8)
+
+
+def below_teeth(slit: Slit, picture: Picture, light: Array) -> Slit:
+    """The slit with its lower edge where the lip begins: landmarks may draw it across the lower teeth."""
+    if float((slit.patch - slit.base).max()) < _OPEN:
+        return slit
+    u = np.linspace(-1, 1, slit.patch.size, dtype=np.float32)
+    down = np.arange(0, _OPEN, 0.25, dtype=np.float32)
+    points = slit.point(np.broadcast_to(u, (down.size, u.size)), slit.patch + 0.5 + down[:, None])
+    colours = cv2.remap(picture, points * TEXELS - 0.5, None, cv2.INTER_LINEAR)
+    teeth = np.minimum.accumulate(_toothlike(colours, light) > 0.5, 0).sum(0) * 0.25 * (np.abs(u) < 0.9)
+    wide = cv2.dilate(teeth.astype(np.float32)[None], np.ones((1, 17), np.uint8))
+    return replace(slit, patch=slit.patch + cv2.GaussianBlur(wide, (0, 0), 9)[0])
 
 
 def _toothlike(colours: Picture, light: Array) -> Array:
