@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from aiortc.clock import current_ntp_time
 
 from server.engine_thread import EngineThread, Picture, Step, Stream
 from server.media import Clock, PictureTrack, Shot, SoundTrack
@@ -47,6 +48,7 @@ class Call:
         self.pictures = PictureTrack(self.timeline, clock, self._picture_left, self._picture_missed)
         self.slot = 0
         self.anchor: Timeline | None = None
+        self._began_ntp = 0
         self._decimate, self._gate = Decimator(), SpeechGate()
         self._delayed: deque[Samples] = deque(np.zeros(SLOT, np.float32) for _ in range(engine.look_ahead))
         self._arrivals: deque[list[float]] = deque([] for _ in range(engine.look_ahead))
@@ -58,9 +60,14 @@ class Call:
         """Begins the media at the first call."""
         if self.anchor is None:
             self.meter.began = self._clock()
+            self._began_ntp = current_ntp_time()
             self.anchor = Timeline(self._start(self._clock()), self._engine.look_ahead)
             self._ticking = asyncio.create_task(self._tick_forever(self.anchor))
         return self.anchor
+
+    def began_ntp(self) -> int:
+        """When media time 0 left, on the wall clock, for the reports to the receiver."""
+        return self._began_ntp
 
     def push(self, position: int, samples: Samples, arrival: float) -> None:
         """Sound from the microphone: see `Microphone.push`."""

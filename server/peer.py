@@ -22,6 +22,7 @@ from server.call import Call
 from server.encoder import encoder_for
 from server.hearing import PromptBuffer, Resampler
 from server.media import Clock
+from server.reports import SteadyReports
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,7 @@ class Peer:
             transceiver.direction = "sendrecv" if track.kind == "audio" else "sendonly"
             if track.kind == "video":
                 self._prepare_encoder(transceiver)
+            SteadyReports(transceiver.sender, transceiver._codecs[0].mimeType, self.call.began_ntp)
 
     def _prepare_encoder(self, transceiver: RTCRtpTransceiver) -> None:
         """H.264 if the client has it. The sender's own encoder is set beforehand, so that it makes none itself."""
