@@ -12,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+import engine.renderer
 from engine.face.coefficients import FACE, INDEX, NAMES
 from engine.portrait import Portrait, default_photo, prepare
 from engine.portrait.layers_layout import EYE, FACE_ORIGIN, FRAME, MOUTH, SIDE
 from engine.portrait.layers_layout import FACE as FACE_WINDOW
 from engine.renderer import CpuRenderer
 from engine.renderer.names import MAPS, PICTURES
+from engine.runtime import OpenVinoNetwork
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -226,6 +228,16 @@ class TestPaths:
             alone = module(torch.from_numpy(values[1:]), *(b[1:] for b in both)).numpy()
         assert np.abs(drawn[1:].astype(np.int32) - alone).max() <= 1
         assert not np.array_equal(drawn[0], drawn[1])
+
+    def test_the_whole_graph_draws_the_same(self) -> None:
+        """On another runtime than the one that traced it, with a batch of two."""
+        values = np.stack([face(jawOpen=0.5, eyeBlink=0.3), face(mouthSmile=1, headYaw=5)])
+        names = ("coefficients", *MAPS, *PICTURES)
+        inputs = [values, *(np.stack([array, array]) for array in inputs_of(portrait()))]
+        graph = OpenVinoNetwork(Path(engine.renderer.__file__).parent / "data" / "renderer.onnx")
+        drawn = graph(dict(zip(names, inputs, strict=True)))["picture"]
+        for picture, own in zip(drawn, values, strict=True):
+            assert psnr(picture, renderer(512).render(portrait(), own)) > 45
 
     @pytest.mark.parametrize("name", ["fields", "renderer"])
     def test_the_graphs_that_ship_are_a_fresh_export(self, name: str, tmp_path: Path) -> None:

@@ -85,4 +85,5 @@ def over(below: Tensor, layer: Tensor) -> Tensor:
 
 def _floats(picture: Tensor) -> Tensor:
     """[..., rows, cols, C] bytes -> [..., C, rows, cols] floats."""
-    return picture.movedim(-1, -3).float()
+    last = picture.dim() - 1
+    return picture.permute(*range(last - 2), last, last - 2, last - 1).float()
