@@ -65,7 +65,7 @@ def white(picture: Picture, slit: Slit, iris: Array, origin: Origin) -> Picture:
     clear &= light >= np.percentile(light[clear], 50)  # not the shadow and the veins at the lids
     filled = extend(colours, clear)
     behind = extend(colours, (within > 1) & (away > 1.22))  # what a lid uncovers goes on from the shade at its edge
-    filled += (behind - filled) * (1 - smoothstep(0, 2, within))[..., None]
+    filled += 0.5 * (behind - filled) * (1 - smoothstep(0, 2, within))[..., None]
     share = smoothstep(0, 1.2, within) * smoothstep(1.12, 1.3, away)
     return _bytes(filled + (colours - filled) * share[..., None])
 
