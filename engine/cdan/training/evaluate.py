@@ -20,21 +20,25 @@ from engine.cdan.training.corpus import LEVEL, prosody
 from engine.cdan.training.lips import GAP, OPEN_VOWEL, ROUND
 from engine.cdan.training.phones import BILABIAL, CONSONANTS, PAUSE
 from engine.cdan.training.voices import Flite, HibariVoice, Utterance
+from engine.face.coefficients import FACE
+from engine.face.les_map import LES_TO_FACE
+from engine.les import AXES, EMOTIONS
 from engine.units import CHUNK, FPS, SAMPLE_RATE
 
 Floats = npt.NDArray[np.float32]
 Coefficients = npt.NDArray[np.floating]
 
+REST = np.zeros(len(AXES), np.float32)
 OPEN_VOWELS = frozenset({"aa", "ae", "ah", "ao", "aw", "ay", "eh"})
 ROUNDED, SPREAD = frozenset({"uw", "w", "ow", "ao", "sh", "ch", "jh"}), frozenset({"iy", "ih", "ey", "s", "z", "eh"})
 
 
-def served(net: Cdan, sound: Floats, look_ahead: int) -> tuple[Coefficients, Coefficients]:
-    """Coefficients [T, 63] and prosody [T, 3] at rest emotion; frame t belongs to chunk t."""
+def served(net: Cdan, sound: Floats, look_ahead: int, les: Floats = REST) -> tuple[Coefficients, Coefficients]:
+    """Coefficients [T, 63] and prosody [T, 3] under a constant emotion [41]; frame t belongs to chunk t."""
     chunks = as_chunks(np.concatenate([sound, np.zeros(look_ahead * CHUNK, np.float32)]))
     state, faces, voices = net.open(), [], []
     for chunk in chunks:
-        heard = net.step(chunk[None], np.zeros((1, 41), np.float32), [look_ahead], [state])
+        heard = net.step(chunk[None], les[None], [look_ahead], [state])
         state = heard.states[0]
         faces.append(heard.coefficients[0])
         voices.append(heard.prosody[0])
@@ -117,6 +121,21 @@ def stillness(name: str, sound: Floats, net: Cdan, look_ahead: int = 1) -> str:
     gap = (face[FPS:] @ GAP) / OPEN_VOWEL
     still = float(np.mean(np.abs(face[FPS:]).max(axis=1) == 0))
     return f"| {name} | {still:.3f} | {gap.mean():.4f} | {gap.std():.4f} | {np.abs(face[FPS:]).max():.3f} |"
+
+
+def under(emotion: str, spoken: list[Utterance], net: Cdan) -> str:
+    """One line of the table of emotions at level 1: closures and vowels, and the share of its own face that is kept."""
+    les = np.array([EMOTIONS[emotion].get(axis, 0.0) for axis in AXES], np.float32)
+    faces = [served(net, said.samples, 1, les)[0] for said in spoken]
+    plain = [served(net, said.samples, 1)[0] for said in spoken]
+    found = [m for said, face in zip(spoken, faces, strict=True) for m in moments(said, face)]
+    shut = np.array([m.least for m in found if m.name in BILABIAL])
+    opened = float(np.mean([m.gap for m in found if m.name in OPEN_VOWELS]))
+    change = np.concatenate(faces).mean(axis=0) - np.concatenate(plain).mean(axis=0)
+    own = np.clip(les @ LES_TO_FACE, 0, 1)
+    mouth = np.array([name.startswith(("mouth", "jaw", "lip")) for name in FACE])
+    kept = [f"{change[part] @ own[part] / (own[part] @ own[part]):.2f}" for part in (~mouth, mouth)]
+    return f"| {emotion} | {np.mean(shut < 0.15 * opened):.3f} | {opened:.3f} | {kept[0]} | {kept[1]} |"
 
 
 def spoken_by(voice: Flite | HibariVoice, count: int, seed: int) -> list[Utterance]:
