@@ -26,6 +26,7 @@ LATE_MS = 60.0  # an interval between shown frames that the eye can see
 TRIALS = 6  # of emotion.set
 CLOSED_SHARE = 0.15  # of an open vowel's aperture
 STILL = 0.02  # inter-ocular distances
+DIFFERS = 1.5  # grey levels, mean: a full expression makes 3, a still face and the codec under 0.8
 
 
 def steadiness(probed: ProbedPage, since: float, name: str = "") -> list[Row]:
@@ -115,9 +116,9 @@ def _change(probed: ProbedPage, level: str) -> tuple[float, int | None]:
 
 
 def first_difference(shots: Sequence[Shot]) -> Shot | None:
-    """The first shot unlike the one before it: by more than a third of the largest step, which is the change itself."""
+    """The first shot unlike the one before it; a step of a third of the largest is part of the change itself."""
     steps = [float(np.abs(b.rgb.astype(np.int16) - a.rgb).mean()) for a, b in zip(shots, shots[1:], strict=False)]
-    if not steps or max(steps) < 4 * np.median(steps):
+    if max(steps, default=0.0) < DIFFERS:
         return None
     return shots[1 + int(np.argmax(np.array(steps) > max(steps) / 3))]
 
