@@ -226,20 +226,19 @@ def _shut(gap: Array, push: Array, mouth: Array, source: Array) -> tuple[Array, 
 
 
 def _close(slit: Slit, head: _Field, lid: _Field, blink: int, rest: float) -> None:
-    """Scales the lid's blink in place, so that its edge reaches the lower lid at every column."""
+    """Adds to the lid's blink in place what its edge falls short of the lower lid at every column."""
     u = np.linspace(-0.96, 0.96, 32, dtype=np.float32)
     base, edge = slit.edges(u)
     fall = lid.at(slit.point(u, edge))[:, blink, :2] @ slit.away()
     rise = head.at(slit.point(u, base))[:, blink, :2] @ slit.away()
     want = rise - (_CLOSE * (edge - base) + slit.soft) / max(rest, 0.3)
-    gain = np.clip(want / np.minimum(fall, -0.5), 0.3, 4)
-    gain = cv2.GaussianBlur(gain[None].astype(np.float32), (0, 0), 1.5)[0]
+    short = cv2.GaussianBlur((want - fall)[None].astype(np.float32), (0, 0), 1.5)[0]
     at = lid.window.centres(lid.origin)
     along, _ = slit.local(at)
     deep, high = slit.lenses(at)
-    share = 1 - smoothstep(0.1, 1, np.maximum(np.where(deep < 1, deep, 0), np.where(deep > 0, deep, high)))
-    factor = 1 + (np.interp(along, u, gain).astype(np.float32) - 1) * share
-    lid.values[..., 3 * blink : 3 * blink + 3] *= factor[..., None]
+    share = 1 - smoothstep(0, 1, np.where(deep > 0, deep, high))
+    push = np.interp(along, u, short).astype(np.float32) * share
+    lid.values[..., 3 * blink : 3 * blink + 2] += push[..., None] * slit.away()
 
 
 def pose_maps(surface: Surface, depth: Array, landmarks: Array, places: Places) -> dict[str, Array]:
