@@ -210,6 +210,9 @@ def main() -> None:
     for look_ahead in (0, 2):
         print(row("unseen voice awb", awb, net, look_ahead), flush=True)
         print(row("recordings", recorded, net, look_ahead), flush=True)
+    print("\n| emotion | closed | open vowel | upper face kept | mouth kept |\n|---|---|---|---|---|")
+    for emotion in EMOTIONS:
+        print(under(emotion, awb[:20], net), flush=True)
     print(
         "\n| background | frames exactly still | gap mean | gap spread | largest coefficient |\n|---|---|---|---|---|"
     )
