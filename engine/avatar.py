@@ -15,7 +15,7 @@ from engine.face.coefficients import FACE, INDEX
 from engine.les import Les, Trajectory
 from engine.motion import Motion, MotionAmounts
 from engine.portrait import Portrait
-from engine.renderer import CpuRenderer
+from engine.renderer import CpuRenderer, fields_network
 from engine.tracks import rest
 from engine.units import DEFAULT_LOOK_AHEAD, FPS, FRAME_SIZE, MAX_LOOK_AHEAD
 
@@ -73,14 +73,14 @@ class Avatar:
         if not 0 <= look_ahead <= MAX_LOOK_AHEAD:
             raise ValueError(f"the look-ahead must be 0 to {MAX_LOOK_AHEAD} frames, not {look_ahead}")
         self.look_ahead = look_ahead
-        self._threads = threads
         self._cdan = Cdan(threads=threads)
+        self._fields = fields_network(threads)
         self._renderers: dict[int, CpuRenderer] = {}
 
     def open(self, portrait: Portrait, *, seed: int = 0, size: int = FRAME_SIZE) -> Stream:
         """A new stream of `size` x `size` pictures, in silence and neutral."""
         if size not in self._renderers:
-            self._renderers[size] = CpuRenderer(size, threads=self._threads)
+            self._renderers[size] = CpuRenderer(size, network=self._fields)
         return Stream(portrait, self._cdan.open(), seed, size)
 
     def step(self, work: Sequence[tuple[Stream, Floats]]) -> list[Picture]:

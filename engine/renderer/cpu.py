@@ -16,8 +16,8 @@ import numpy.typing as npt
 from engine.face.coefficients import INDEX
 from engine.portrait.layers_layout import EYE, MOUTH, SIDE, TEXELS, Window
 from engine.renderer.names import MAPS, PICTURES
-from engine.runtime import OpenVinoNetwork
-from engine.units import FRAME_SIZE, MAX_SIZE, MIN_SIZE
+from engine.runtime import Network, OpenVinoNetwork
+from engine.units import FRAME_SIZE, MAX_SIZE, MIN_SIZE, SIZE_STEP
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -25,7 +25,6 @@ Bounds = tuple[float, float, float, float]  # left, top, right, bottom, in units
 MOUTH_INSIDE = (28, 28, 164, 160)  # where in its window the mouth may open: units, half a SNAP to spare
 EYE_INSIDE = (12, 16, 100, 80)
 _TONGUE_OUT = INDEX["tongueOut"]
-STEP = 32  # sizes are multiples of it: windows then begin on whole pixels
 
 
 class Layered(Protocol):
@@ -67,16 +66,22 @@ def _prepare(portrait: Layered) -> _Prepared:
     return found
 
 
+def fields_network(threads: int = 1) -> Network:
+    """The part that a network does, of any size of picture."""
+    with as_file(files("engine.renderer") / "data" / "fields.onnx") as path:
+        return OpenVinoNetwork(path, threads=threads)
+
+
 class CpuRenderer:
     """Draws prepared portraits at one size. Calls from one thread at a time."""
 
-    def __init__(self, size: int = FRAME_SIZE, *, threads: int = 1) -> None:
-        if not MIN_SIZE <= size <= MAX_SIZE or size % STEP:
-            raise ValueError(f"size must be a multiple of {STEP} from {MIN_SIZE} to {MAX_SIZE}, not {size}")
+    def __init__(self, size: int = FRAME_SIZE, *, threads: int = 1, network: Network | None = None) -> None:
+        """`network` is `fields_network()`, which takes seconds to compile: renderers of one thread may share it."""
+        if not MIN_SIZE <= size <= MAX_SIZE or size % SIZE_STEP:
+            raise ValueError(f"size must be a multiple of {SIZE_STEP} from {MIN_SIZE} to {MAX_SIZE}, not {size}")
         self.size = size
         self._scale = size / SIDE  # pixels a unit
-        with as_file(files("engine.renderer") / "data" / "fields.onnx") as path:
-            self._network = OpenVinoNetwork(path, threads=threads)
+        self._network = network or fields_network(threads)
         self._here = _texels(Window(size, size, SIDE / size).centres())
         self._backgrounds: WeakKeyDictionary[Layered, Image] = WeakKeyDictionary()
 
