@@ -16,7 +16,8 @@ from aiortc.clock import current_ntp_time
 
 from server.engine_thread import EngineThread, Picture, Step, Stream
 from server.media import Clock, PictureTrack, Shot, SoundTrack
-from server.microphone import Decimator, Microphone, Samples, SpeechGate
+from server.microphone import Decimator, Microphone, Samples
+from server.speech import SpeechGate
 from server.stats import Meter
 from server.timeline import SLOT, Timeline, media_ms
 

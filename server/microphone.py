@@ -141,27 +141,6 @@ class Decimator:
         return chunk
 
 
-class SpeechGate:
-    """Whether the microphone stands out from its own noise: the floor follows quiet fast and noise slowly."""
-
-    ON, OFF = 4.0, 2.0  # times the floor
-    FLOOR = 0.003
-    HANG = round(0.4 / FRAME_S)  # slots below `OFF` until speech has ended
-
-    def __init__(self) -> None:
-        self.active = False
-        self._floor = self.FLOOR
-        self._below = 0
-
-    def hear(self, slot: Samples) -> bool:
-        """True if `active` changed."""
-        level, before = float(np.sqrt(np.mean(slot**2))), self.active
-        self._floor = max(self.FLOOR, min(level, self._floor * 1.004))
-        self._below = 0 if level > self._floor * self.OFF else self._below + 1
-        self.active = level > self._floor * self.ON or (self.active and self._below < self.HANG)
-        return self.active != before
-
-
 def _faded_out(samples: Samples, length: int) -> Samples:
     """`samples`, then silence, without a click."""
     faded = np.zeros(length, np.float32)

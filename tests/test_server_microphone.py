@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from server.microphone import LEAD_S, Decimator, Microphone, Samples, SpeechGate
+from server.microphone import LEAD_S, Decimator, Microphone, Samples
 from server.timeline import FRAME_S, SLOT
 
 RATE = 48_000
@@ -134,19 +134,3 @@ class TestDecimator:
         wave = np.sin(2 * np.pi * hertz * np.arange(SLOT * 10) / RATE).astype(np.float32)
         out = np.concatenate([decimate(piece) for piece in wave.reshape(-1, SLOT)])[640:]
         assert low <= np.sqrt(np.mean(out**2)) * np.sqrt(2) <= high
-
-
-class TestSpeechGate:
-    def test_opens_on_sound_and_closes_after_a_pause(self) -> None:
-        gate, changes = SpeechGate(), []
-        for slot in range(100):
-            level = 0.3 if 25 <= slot < 50 else 0.0005
-            if gate.hear(tone(slot * SLOT, SLOT, level)):
-                changes.append((slot, gate.active))
-        assert changes == [(25, True), (59, False)]
-
-    def test_steady_noise_is_not_speech_for_ever(self) -> None:
-        gate, noise = SpeechGate(), np.random.default_rng(0)
-        for _ in range(25 * 60):
-            gate.hear((0.02 * noise.standard_normal(SLOT)).astype(np.float32))
-        assert not gate.active
