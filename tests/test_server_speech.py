@@ -42,12 +42,13 @@ class TestVoice:
     def test_one_sentence_is_one_stretch_of_speech(self, voice: Samples, gain: float) -> None:
         (begin, on), (end, off) = changes(voice * gain)
         assert (on, off) == (True, False)
-        assert PAUSE <= begin <= PAUSE + 6
-        assert len(voice) - PAUSE <= end <= len(voice) - PAUSE + SpeechGate.HANG
+        loud = np.flatnonzero(np.sqrt((voice**2).mean(1)) > 0.02)
+        assert loud[0] <= begin <= loud[0] + 4
+        assert loud[-1] < end <= loud[-1] + 1 + SpeechGate.HANG
 
     def test_over_a_fan(self, voice: Samples) -> None:
         heard = changes(voice + noise(len(voice), 0.004))
-        assert heard[0][1] and PAUSE <= heard[0][0] <= PAUSE + 8 and not heard[-1][1]
+        assert heard[0][1] and PAUSE <= heard[0][0] <= PAUSE + 12 and not heard[-1][1]
 
 
 class TestNoVoice:
