@@ -10,6 +10,7 @@
 
 const CONNECT_TIMEOUT_MS = 12_000;
 const DISCONNECT_GRACE_MS = 3_000; // ICE often recovers from a short loss by itself
+const PICTURE_BUFFER_MS = 80; // what sound needs on its way to the ear: lips match from the first second, not the thirtieth
 const STATS_EVERY_MS = 1_000;
 
 export class Call extends EventTarget {
@@ -31,7 +32,8 @@ export class Call extends EventTarget {
     this.#audio = this.#peer.addTransceiver("audio", { direction: "sendrecv" });
     this.#peer.addTransceiver("video", { direction: "recvonly" });
     const stream = new MediaStream();
-    this.#peer.addEventListener("track", ({ track }) => {
+    this.#peer.addEventListener("track", ({ track, receiver }) => {
+      if (track.kind === "video" && "jitterBufferTarget" in receiver) receiver.jitterBufferTarget = PICTURE_BUFFER_MS;
       stream.addTrack(track);
       this.dispatchEvent(new CustomEvent("stream", { detail: stream }));
     });

@@ -2,7 +2,8 @@
 
 A report pairs an RTP timestamp with the wall clock. aiortc pairs the last packet with the moment it happened to leave,
 for sound and pictures each with its own lateness, and with a step whenever our hold changes. Here both pair media time
-with one clock that began with the media: the two tracks' pairs agree exactly, whatever the sending did.
+with one clock that began with the media: the two tracks' pairs agree exactly, whatever the sending did. Only what comes
+after the receiver's own reckoning is told in advance: pictures are reported older by the time that a screen takes.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ WRAP = 1 << 32
 NTP_SECOND = 1 << 32
 LAST_TIMESTAMP = "_RTCRtpSender__rtp_timestamp"
 OPUS_DELAY = 312  # samples at 48 kHz by which the Opus encoder's output lags behind what it is given
+SCREEN_DELAY = 25 * VIDEO_CLOCK // 1000  # to show a picture; browsers leave it out when they match it to its sound
 
 
 class SteadyReports:
@@ -27,7 +29,7 @@ class SteadyReports:
         self._fields = vars(sender)
         assert LAST_TIMESTAMP in self._fields, "aiortc has changed inside"
         self._rate = _clock_rate(sender.kind, mime_type)
-        self._delay = OPUS_DELAY if mime_type.lower() == "audio/opus" else 0
+        self._delay = _delay(sender.kind, mime_type)
         self._began = began
         self._next_frame, self._send = sender._next_encoded_frame, sender._send_rtcp
         self._last: int | None = None  # timestamp of the frame before, as the encoder counts
@@ -58,3 +60,10 @@ def _clock_rate(kind: str, mime_type: str) -> int:
     if kind == "video":
         return VIDEO_CLOCK
     return AUDIO_RATE if mime_type.lower() == "audio/opus" else 8000
+
+
+def _delay(kind: str, mime_type: str) -> int:
+    """Clock ticks by which a track's content is older than its timestamps say."""
+    if kind == "video":
+        return SCREEN_DELAY
+    return OPUS_DELAY if mime_type.lower() == "audio/opus" else 0
