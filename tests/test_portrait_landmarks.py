@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 
 from engine.portrait.default import default_photo
-from engine.portrait.landmarks import BLENDSHAPES, PATH, Rgb, blendshapes, find_faces
+from engine.portrait.landmarks import BLENDSHAPES, PATH, Detection, Rgb, _merge, blendshapes, find_faces
 from engine.portrait.photo import load_photo
 
 
@@ -69,3 +69,13 @@ class TestWhereverTheFaceIs:
     @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1), (40, 3000)])
     def test_there_is_no_face_in_a_sliver(self, shape: tuple[int, int]) -> None:
         assert find_faces(np.full((*shape, 3), 100, np.uint8)) == []
+
+
+class TestMerging:
+    def test_detections_of_one_score_are_told_apart(self) -> None:
+        """The detector's scores are coarse where it is sure: equal ones are common."""
+        box = np.array([0, 0, 10, 10], np.float32)
+        points = np.zeros((6, 2), np.float32)
+        near, far = Detection(0.9, box + 1, points), Detection(0.9, box + 100, points)
+        merged = _merge([Detection(0.9, box, points), near, far])
+        assert [tuple(hit.box) for hit in merged] == [(0.5, 0.5, 10.5, 10.5), (100, 100, 110, 110)]

@@ -50,7 +50,7 @@ BLENDSHAPES: tuple[str, ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no single truth: two detections are the same if they are one object
 class Detection:
     """A face as the detector sees it."""
 
@@ -67,7 +67,7 @@ class Detection:
         return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Face:
     """A face with its landmarks."""
 
