@@ -5,8 +5,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 APT := chromium coturn flite
-# mediapipe judges the pictures; its own requirements bring a second OpenCV, so it comes without them.
+# mediapipe judges the landmarks; its own requirements would bring a second OpenCV, so it comes with these alone.
 JUDGE := mediapipe==1.2.2
+JUDGE_NEEDS := absl-py flatbuffers matplotlib
 
 .PHONY: serve test check system clean
 
@@ -29,7 +30,7 @@ $(VENV)/.serve: pyproject.toml | $(BIN)/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --editable ".[dev]"
+	$(BIN)/pip install --quiet --editable ".[dev]" $(JUDGE_NEEDS)
 	$(BIN)/pip install --quiet --no-deps $(JUDGE)
 	touch $@ $(VENV)/.serve
 
