@@ -14,7 +14,7 @@ import pytest
 
 import engine.renderer
 from engine.face.coefficients import FACE, INDEX, NAMES
-from engine.portrait import Portrait, default_photo, prepare
+from engine.portrait import Portrait, default_names, default_photo, prepare
 from engine.portrait.layers_layout import EYE, FACE_ORIGIN, FRAME, MOUTH, SIDE
 from engine.portrait.layers_layout import FACE as FACE_WINDOW
 from engine.renderer import CpuRenderer
@@ -28,8 +28,8 @@ MIXTURES = 100
 
 
 @functools.cache
-def portrait() -> Portrait:
-    return prepare(default_photo("anna"))
+def portrait(who: str = "anna") -> Portrait:
+    return prepare(default_photo(who))
 
 
 @functools.cache
@@ -69,9 +69,9 @@ def everything() -> Iterator[Floats]:
     yield from mixtures()
 
 
-def painted(**pictures: npt.NDArray[Any]) -> Portrait:
+def painted(who: str = "anna", **pictures: npt.NDArray[Any]) -> Portrait:
     """The portrait with some of its pictures replaced."""
-    return replace(portrait(), layers={**portrait().layers, **pictures})
+    return replace(portrait(who), layers={**portrait(who).layers, **pictures})
 
 
 def green(picture: Image) -> int:
@@ -80,9 +80,9 @@ def green(picture: Image) -> int:
     return int((rgb[..., 1] - np.maximum(rgb[..., 0], rgb[..., 2]) > 100).sum())
 
 
-def filled(name: str) -> Image:
+def filled(name: str, who: str = "anna") -> Image:
     """A picture of the portrait in green; its alpha is kept."""
-    picture = portrait().layers[name].copy()
+    picture = portrait(who).layers[name].copy()
     picture[..., :3] = GREEN
     return picture
 
@@ -127,9 +127,10 @@ class TestPicture:
 class TestFields:
     """Every map from the picture to the photo is one to one and smooth."""
 
-    def test_nothing_folds(self) -> None:
+    @pytest.mark.parametrize("who", default_names())
+    def test_nothing_folds(self, who: str) -> None:
         for values in everything():
-            fields = renderer().fields(portrait(), values)
+            fields = renderer().fields(portrait(who), values)
             here = FRAME.centres()
             self.check_unfolded(here + fields["person"][0].transpose(1, 2, 0), FRAME.cell, values)
             self.check_unfolded(fields["mouth"][0].transpose(1, 2, 0), MOUTH.cell, values)
@@ -157,18 +158,21 @@ class TestFields:
 
 
 class TestLayers:
-    def test_the_background_never_shows_through_the_face(self) -> None:
-        behind = painted(background=filled("background"), person=solid())
+    @pytest.mark.parametrize("who", default_names())
+    def test_the_background_never_shows_through_the_face(self, who: str) -> None:
+        behind = painted(who, background=filled("background", who), person=solid(who))
         for values in everything():
             assert green(renderer().render(behind, values)) == 0, named(values)
 
-    def test_the_mouth_is_shut_until_it_opens(self) -> None:
-        inside = painted(mouth_pictures=filled("mouth_pictures"))
+    @pytest.mark.parametrize("who", default_names())
+    def test_the_mouth_is_shut_until_it_opens(self, who: str) -> None:
+        inside = painted(who, mouth_pictures=filled("mouth_pictures", who))
         assert green(renderer(512).render(inside, face())) == 0
         assert green(renderer(512).render(inside, face(jawOpen=0.5))) > 300
 
-    def test_lids_close(self) -> None:
-        eyeballs = painted(whites=filled("whites"), irises=filled("irises"))
+    @pytest.mark.parametrize("who", default_names())
+    def test_lids_close(self, who: str) -> None:
+        eyeballs = painted(who, whites=filled("whites", who), irises=filled("irises", who))
         seen = [green(renderer(512).render(eyeballs, face(eyeBlink=level))) for level in (0, 0.25, 0.5, 0.75, 1)]
         assert seen == sorted(seen, reverse=True)
         assert seen[0] > 300
@@ -262,12 +266,12 @@ class TestPaths:
             assert portrait().layers[name].shape == shape, name
 
 
-def solid() -> Image:
+def solid(who: str = "anna") -> Image:
     """The person without a matte: opaque but for mouth and eyes."""
-    person = portrait().layers["person"].copy()
+    person = portrait(who).layers["person"].copy()
     size = person.shape[0]
     rows, cols = np.mgrid[0:size, 0:size] / size
-    around = (np.abs(cols - 0.5) < 0.15) & (rows > 0.3) & (rows < 0.72)
+    around = (np.abs(cols - 0.5) < 0.15) & (rows > 0.3) & (rows < 0.69)  # above the gap beside the neck
     person[~around] = (128, 128, 128, 255)
     return person
 
