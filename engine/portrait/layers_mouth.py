@@ -43,7 +43,7 @@ class _Sprite(NamedTuple):
 
 
 _SPRITES = {
-    CAVITY: _Sprite("cavity.png", 74, 74, 16, 0.22),
+    CAVITY: _Sprite("cavity.png", 96, 84, 14, 0.22),
     TONGUE: _Sprite("tongue.png", 44, 21, 9, 0.5),
     LOWER_TEETH: _Sprite("lower_teeth.png", 56, 24, 8, 0.86),
     UPPER_TEETH: _Sprite("upper_teeth.png", 64, 24, -4.0, 0.98),
