@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from engine.units import DEFAULT_LOOK_AHEAD, FRAME_SIZE, MAX_LOOK_AHEAD, MAX_SIZE, MIN_SIZE, SIZE_STEP
@@ -29,8 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="les-avatar", description=__doc__.partition(":")[0] if __doc__ else None)
-    parser.description = "One photo, a live voice and facial action units become a talking face."
+    parser = argparse.ArgumentParser(
+        prog="les-avatar", description="One photo, a live voice and facial action units become a talking face."
+    )
+    parser.add_argument("--version", action="version", version=f"les-avatar {version('les-avatar')}")
     parser.add_argument("--verbose", action="store_true", help="log every detail")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="the page at http://localhost:8080"))
