@@ -1,4 +1,8 @@
-"""A session with its sockets, tasks and timers: carries events into the pure core and its actions out to the world."""
+"""A session with its sockets, tasks and timers: carries events into the pure core and its actions out to the world.
+
+Its call lives as long as any connection does. A caller has one for both ways; beside it, or in its stead, players may
+watch and an encoder may bring the voice.
+"""
 
 import asyncio
 import logging
@@ -7,19 +11,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from aiortc import RTCIceServer
+from aiortc import RTCDataChannel, RTCIceServer
 
 from engine.motion import MotionAmounts
 from server import session as core
 from server.call import Call, CallEvents
 from server.engine_thread import EngineThread, Run, Stream
 from server.media import Clock
+from server.microphone import Samples
 from server.peer import BadOffer, Peer
+from server.playout import Slot
 from server.protocol import Candidate, Message, Stats, to_json
 from server.timeline import media_ms
 
 log = logging.getLogger(__name__)
 
+CONNECT_S = 30.0  # for a connection beside others; the first one is the core's to wait for
 SILENT_CLIENT_S = 8.0  # without a single byte from a connected client, who is then gone
 STATS_S = 1.0
 MAX_OUTBOX = 256  # control messages not yet sent; a client that reads no more is disconnected
@@ -67,19 +74,22 @@ class LiveSession:
         self.id, self.token = id, token
         self._session, self._stream, self._means = session, stream, means
         self._engine, self._clock = means.engine, means.clock
-        self._peer: Peer | None = None
+        self._call: Call | None = None
+        self._peers: dict[Peer, asyncio.Task[None]] = {}
+        """Every connection, the oldest first, with the task that watches over it."""
+        self._caller: Peer | None = None
+        self._voice: Peer | None = None
         self._control: Control | None = None
         self._offering = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._watching: asyncio.Task[None] | None = None
         self.ended = asyncio.Event()
         self._rearm()
 
     @property
     def phase(self) -> float | None:
         """Where in a slot this session asks for its pictures."""
-        anchor = self._peer.call.anchor if self._peer else None
+        anchor = self._call.anchor if self._call else None
         return anchor.start if anchor else None
 
     def feed(self, event: core.Event) -> None:
@@ -87,31 +97,56 @@ class LiveSession:
             self._act(action)
         self._rearm()
 
-    async def offer(self, sdp: str) -> str:
-        """The answer. A usable offer takes the place of the connection before. Raises `BadOffer`."""
+    async def offer(self, sdp: str, on_channel: Callable[[RTCDataChannel], None] | None = None) -> str:
+        """The answer. A usable offer takes the place of the caller's connection before. Raises `BadOffer`."""
         async with self._offering:
-            peer = self._new_peer()
-            try:
-                answer = await peer.answer(sdp)
-            except BadOffer:
-                await peer.close()
-                raise
-            if self._session.closed:
-                await peer.close()
-                raise BadOffer("the session has ended meanwhile")
-            before, self._peer = self._peer, peer
-            self.feed(core.Offered())
+            peer, answer = await self._connect(sdp, voice=True, picture=True, on_channel=on_channel)
+            before, self._caller = self._caller, peer
             if before:
-                await before.close()
+                await self._part(before)
             return answer
+
+    async def renew(self, sdp: str) -> str:
+        """The answer to a further offer on the caller's present connection. Raises `BadOffer`, LookupError."""
+        async with self._offering:
+            if self._caller is None:
+                raise LookupError
+            return await self._caller.answer(sdp)
+
+    async def watch(self, sdp: str) -> tuple[Peer, str]:
+        """One more receiver of sound and pictures, and the answer to its offer. Raises `BadOffer`."""
+        return await self._connect(sdp, voice=False, picture=True)
+
+    async def voice(self, sdp: str) -> tuple[Peer, str]:
+        """A microphone without a receiver. Raises `BadOffer`."""
+        return await self._connect(sdp, voice=True, picture=False)
+
+    def peer(self, id: str) -> Peer | None:
+        return next((peer for peer in self._peers if peer.id == id), None)
+
+    @property
+    def closed(self) -> bool:
+        return self._session.closed
+
+    @property
+    def deserted(self) -> bool:
+        """Whether nobody is connected or about to be."""
+        return not self._peers
+
+    async def part(self, peer: Peer) -> None:
+        """Ends one connection."""
+        connected = peer.connected
+        await self._part(peer)
+        if connected and not any(other.connected for other in self._peers):
+            self.feed(core.Lost())
 
     async def add_candidates(self, candidates: Sequence[Candidate]) -> None:
         """Waits for an offer that is being answered. ValueError for a malformed one; LookupError before any offer."""
         async with self._offering:
-            if self._peer is None:
+            if self._caller is None:
                 raise LookupError
             for candidate in candidates:
-                await self._peer.add_candidate(candidate.candidate, candidate.sdpMid, candidate.sdpMLineIndex)
+                await self._caller.add_candidate(candidate.candidate, candidate.sdpMid, candidate.sdpMLineIndex)
 
     def open_control(self) -> Control:
         """Takes the place of the control connection before."""
@@ -155,45 +190,92 @@ class LiveSession:
         log.error("session %s fails: %s", self.id, error)
         self.feed(core.Ended("failed"))
 
-    def _new_peer(self) -> Peer:
+    async def _connect(
+        self, sdp: str, *, voice: bool, picture: bool, on_channel: Callable[[RTCDataChannel], None] | None = None
+    ) -> tuple[Peer, str]:
+        self._call = call = self._call or self._new_call()
+        outlet = call.join() if picture else None
+        hear = self._hear if voice else None
+        peer = Peer(outlet, hear, self._means.ice, self._clock, self._media_changed, on_channel)
+        self._peers[peer] = self._spawn(self._watch_over(peer))
+        try:
+            answer = await peer.answer(sdp)
+            if self._session.closed:
+                raise BadOffer("the session has ended meanwhile")
+        except BadOffer:
+            await self._part(peer)
+            raise
+        if not any(other.connected for other in self._peers):
+            self.feed(core.Offered())
+        return peer, answer
+
+    def _new_call(self) -> Call:
         events = CallEvents(
+            say=Slot,
+            sound_left=lambda packet, at: None,
             picture_left=lambda frame, slot: self.feed(core.PictureLeft(frame, slot)),
             speech=lambda active, at: self.feed(core.SpeechChanged(active, at)),
             failed=self._failed,
         )
-        call = Call(self._stream, self._engine, self._clock, self._means.start, events)
-        return Peer(call, self._means.ice, self._clock, self._media_changed)
+        return Call(self._stream, self._engine, self._clock, self._means.start, events)
+
+    def _hear(self, peer: Peer, position: int, samples: Samples, arrival: float) -> None:
+        """Of several microphones the newest connection's counts."""
+        if self._call is None or peer not in self._peers:
+            return
+        if peer is not self._voice:
+            ages = list(self._peers)
+            if self._voice in self._peers and ages.index(peer) < ages.index(self._voice):
+                return
+            self._voice = peer
+            self._call.listen_anew()
+        self._call.push(position, samples, arrival)
 
     def _media_changed(self, peer: Peer, connected: bool) -> None:
-        if peer is not self._peer:
+        if peer not in self._peers:
             return
-        if connected:
+        if not connected:
+            self._spawn(self._part(peer))
+            if not any(other.connected for other in self._peers if other is not peer):
+                self.feed(core.Lost())
+        elif self._session.status != "live":
             self.feed(core.Connected())
-            self._watching = self._spawn(self._watch_media(peer))
-        elif self._session.status != "lost":
-            self.feed(core.Lost())
-            self._spawn(self._lose(peer))
 
-    async def _lose(self, peer: Peer) -> None:
-        if peer is self._peer:
-            self._peer = None
+    async def _part(self, peer: Peer) -> None:
+        """Frees a connection, and the call with the last one."""
+        watching = self._peers.pop(peer, None)
+        if watching is None:
+            return
+        watching.cancel()
+        if peer is self._caller:
+            self._caller = None
+        call = self._call
+        if call and peer.outlet:
+            call.leave(peer.outlet)
+        if not self._peers:
+            self._call = None
         await peer.close()
+        if call and call is not self._call:
+            await call.close()
 
-    async def _watch_media(self, peer: Peer) -> None:
-        """Once a second: the measurements, and whether the client is still there."""
+    async def _watch_over(self, peer: Peer) -> None:
+        """Once a second: whether the client is still there, and the measurements."""
         seen, heard_from = 0, self._clock()
-        while peer is self._peer:
+        while True:
             await asyncio.sleep(STATS_S)
             now, bytes_ = self._clock(), await peer.received_bytes()
             if bytes_ != seen:
                 seen, heard_from = bytes_, now
-            if now - heard_from > SILENT_CLIENT_S:
+            if now - heard_from > (SILENT_CLIENT_S if peer.connected else CONNECT_S):
                 self._media_changed(peer, connected=False)
                 return
-            self._report(peer, now)
+            if peer is next((other for other in self._peers if other.connected), None):
+                self._report(peer, now)
 
     def _report(self, peer: Peer, now: float) -> None:
-        call = peer.call
+        call = self._call
+        if call is None:
+            return
         came = call.microphone.last_arrival is not None
         self.feed(core.Heard("stalled" if call.microphone.stalled(now) else "live" if came else "none"))
         if self._control:
@@ -221,10 +303,7 @@ class LiveSession:
         self._means.forget(self)
         if self._control:
             self._control.close(ENDED)
-        peer, self._peer = self._peer, None
-        if self._watching:
-            self._watching.cancel()
-        if peer:
-            await peer.close()
+        for peer in list(self._peers):
+            await self._part(peer)
         await asyncio.gather(*self._tasks - {asyncio.current_task()}, return_exceptions=True)
         self.ended.set()

@@ -1,26 +1,34 @@
-"""The two tracks a client receives. Each `recv` waits for the next thing and for the moment it is due, no more."""
+"""What a receiver gets: two tracks, or frames for one that lives in this process.
+
+A call hands out every packet and picture at the moment it is due; a receiver passes it on at once. Every receiver's
+media time begins with the slot at which it first asks for something.
+"""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
+from typing import Protocol
 
 import av
 import cv2
 import numpy as np
 import numpy.typing as npt
 from aiortc import MediaStreamTrack
+from aiortc.clock import current_ntp_time
 from aiortc.mediastreams import MediaStreamError
 
+from server.encoder import Encoded
 from server.engine_thread import Picture
-from server.timeline import AUDIO_RATE, PACKET, VIDEO_CLOCK, Timeline, video_pts
+from server.line import MOST, Packet
+from server.timeline import AUDIO_RATE, PACKET, PACKETS_PER_SLOT, VIDEO_CLOCK, media_ms, video_pts
 
 Clock = Callable[[], float]
 Samples = npt.NDArray[np.float32]
 
-MAX_PICTURES = 4  # rendered and not yet due; the oldest goes first when there are more
-MAX_PACKETS = 100  # 2 s of sound not yet sent: more means that the client's connection is stuck
+MAX_FRAMES = 25  # that a receiver in this process has not fetched; the oldest goes first when there are more
 
 
 @dataclass(frozen=True)
@@ -33,36 +41,52 @@ class Shot:
     """When the microphone packets whose sound it shows arrived."""
 
 
+class Receiver(Protocol):
+    """Whom a call hands its sound and pictures, in order and in time."""
+
+    def hear(self, number: int, packet: Packet) -> None:
+        """The call's 20 ms packet with this number, counted from 0."""
+
+    def see(self, shot: Shot) -> None: ...
+
+    def stop(self) -> None:
+        """Nothing more will come."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Whom a receiver tells how it goes."""
+
+    left: Callable[[Receiver, Shot, float], None]
+    """A picture left at this time."""
+    missed: Callable[[Receiver], None]
+    """A picture was not fetched before the next came."""
+    encoded: Encoded
+
+
 class SoundTrack(MediaStreamTrack):
-    """The delayed sound in packets of 20 ms. Nothing is dropped while the connection lives."""
+    """Packets of 20 ms."""
 
     kind = "audio"
 
-    def __init__(self, timeline: Callable[[], Timeline], clock: Clock, left: Callable[[int, float], None]) -> None:
+    def __init__(self, first: Callable[[], int]) -> None:
+        """`first()` is the call's slot with which media time begins."""
         super().__init__()
-        self._timeline, self._clock, self._left = timeline, clock, left
-        self._packets: deque[Samples] = deque()
+        self._first = first
+        self._packets: deque[tuple[int, Samples]] = deque(maxlen=MOST)  # more means that the connection is stuck
         self._arrived = asyncio.Event()
-        self._number = 0
 
-    def put(self, slot: Samples) -> None:
-        """float32[1920] in [-1, 1] at 48 kHz."""
-        self._packets.extend(slot.reshape(-1, PACKET))
-        while len(self._packets) > MAX_PACKETS:
-            self._packets.popleft()
-            self._number += 1
+    def put(self, number: int, samples: Samples) -> None:
+        self._packets.append((number, samples))
         self._arrived.set()
 
     async def recv(self) -> av.AudioFrame:
-        timeline = self._timeline()
+        first = self._first() * PACKETS_PER_SLOT
         while not self._packets:
             self._arrived.clear()
             await _wait(self, self._arrived)
-        await asyncio.sleep(timeline.packet_due(self._number) - self._clock())
-        frame = audio_frame(self._packets.popleft(), self._number * PACKET)
-        self._left(self._number, self._clock())
-        self._number += 1
-        return frame
+        number, samples = self._packets.popleft()
+        return audio_frame(samples, (number - first) * PACKET)
 
     def stop(self) -> None:
         super().stop()
@@ -70,46 +94,122 @@ class SoundTrack(MediaStreamTrack):
 
 
 class PictureTrack(MediaStreamTrack):
-    """The pictures, each when it is due, or as soon as it is there; of two that are due the older is dropped."""
+    """The newest picture: one that was not fetched before the next came is not sent."""
 
     kind = "video"
 
-    def __init__(
-        self,
-        timeline: Callable[[], Timeline],
-        clock: Clock,
-        left: Callable[[Shot, float], None],
-        missed: Callable[[], None],
-    ) -> None:
+    def __init__(self, first: Callable[[], int], left: Callable[[Shot], None], missed: Callable[[], None]) -> None:
         super().__init__()
-        self._timeline, self._clock, self._left, self._missed = timeline, clock, left, missed
-        self._shots: deque[Shot] = deque()
+        self._first, self._left, self._missed = first, left, missed
+        self._shot: Shot | None = None
         self._arrived = asyncio.Event()
 
     def put(self, shot: Shot) -> None:
-        if len(self._shots) == MAX_PICTURES:
-            self._shots.popleft()
+        if self._shot:
             self._missed()
-        self._shots.append(shot)
+        self._shot = shot
         self._arrived.set()
 
     async def recv(self) -> av.VideoFrame:
-        timeline = self._timeline()
-        while not self._shots:
+        first = self._first()
+        while self._shot is None:
             self._arrived.clear()
             await _wait(self, self._arrived)
-        await asyncio.sleep(timeline.due(self._shots[0].slot) - self._clock())
-        while len(self._shots) > 1 and timeline.due(self._shots[1].slot) <= self._clock():
-            self._shots.popleft()
-            self._missed()
-        shot = self._shots.popleft()
-        frame = video_frame(shot.picture.rgb, video_pts(shot.slot))
-        self._left(shot, self._clock())
+        shot, self._shot = self._shot, None
+        frame = video_frame(shot.picture.rgb, video_pts(shot.slot - first))
+        self._left(shot)
         return frame
 
     def stop(self) -> None:
         super().stop()
         self._arrived.set()
+
+
+class Outlet:
+    """A pair of tracks for one connection."""
+
+    def __init__(self, begin: Callable[[], int], clock: Clock, measures: Measures) -> None:
+        """`begin()` sets the call going if need be, and returns the slot that leaves next."""
+        self._begin, self._clock, self._measures = begin, clock, measures
+        self._first: int | None = None
+        self._began_ntp = 0
+        self.sound = SoundTrack(self._begun)
+        self.pictures = PictureTrack(self._begun, self._left, partial(measures.missed, self))
+
+    @property
+    def encoded(self) -> Encoded:
+        """To be told of every frame that was encoded."""
+        return self._measures.encoded
+
+    def began_ntp(self) -> int:
+        """When media time 0 of these tracks left, on the wall clock, for the reports to the receiver."""
+        return self._began_ntp
+
+    def hear(self, number: int, packet: Packet) -> None:
+        if self._first is not None and number >= self._first * PACKETS_PER_SLOT:
+            self.sound.put(number, packet.sound)
+
+    def see(self, shot: Shot) -> None:
+        if self._first is not None and shot.slot >= self._first:
+            self.pictures.put(shot)
+
+    def stop(self) -> None:
+        self.sound.stop()
+        self.pictures.stop()
+
+    def _left(self, shot: Shot) -> None:
+        self._measures.left(self, shot, self._clock())
+
+    def _begun(self) -> int:
+        if self._first is None:
+            self._first = self._begin()
+            self._began_ntp = current_ntp_time()
+        return self._first
+
+
+@dataclass(frozen=True)
+class Shown:
+    """40 ms of a performance."""
+
+    picture: npt.NDArray[np.uint8]
+    """[size, size, 3]; the one before, where the engine was late"""
+    sound: Samples
+    """float32[1920] at 48 kHz"""
+    media_ms: int
+
+
+class Frames:
+    """A receiver in this process: picture and sound of every slot together, in real time; idle slots too."""
+
+    def __init__(self, clock: Clock, measures: Measures) -> None:
+        self._clock, self._measures = clock, measures
+        self._shot: Shot | None = None
+        self._half: Samples | None = None
+        self._queue: asyncio.Queue[Shown | None] = asyncio.Queue()
+
+    def hear(self, number: int, packet: Packet) -> None:
+        slot, second = divmod(number, PACKETS_PER_SLOT)
+        if not second:
+            self._half = packet.sound
+        elif self._shot and self._half is not None:
+            sound = np.concatenate([self._half, packet.sound])
+            self._put(Shown(self._shot.picture.rgb, sound, media_ms(slot)))
+
+    def see(self, shot: Shot) -> None:
+        self._shot = shot
+        self._measures.left(self, shot, self._clock())
+
+    def stop(self) -> None:
+        self._put(None)
+
+    def _put(self, shown: Shown | None) -> None:
+        while self._queue.qsize() >= MAX_FRAMES:
+            self._queue.get_nowait()
+        self._queue.put_nowait(shown)
+
+    async def __aiter__(self) -> AsyncIterator[Shown]:
+        while shown := await self._queue.get():
+            yield shown
 
 
 async def _wait(track: MediaStreamTrack, event: asyncio.Event) -> None:

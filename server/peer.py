@@ -1,14 +1,19 @@
-"""A WebRTC peer connection around a call: offer in, answer out, microphone to the call, its tracks to the client."""
+"""One WebRTC connection of a session: offer in, answer out. It may send a picture, hear a voice, or both.
+
+A caller in a browser does both on one connection; a player only watches and an encoder only speaks.
+"""
 
 import asyncio
 import logging
 import re
+import secrets
 from collections.abc import Callable, Sequence
 
 import av
 from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
+    RTCDataChannel,
     RTCIceServer,
     RTCPeerConnection,
     RTCRtpTransceiver,
@@ -18,10 +23,10 @@ from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateErr
 from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import SessionDescription, candidate_from_sdp
 
-from server.call import Call
 from server.encoder import encoder_for
 from server.hearing import PromptBuffer, Resampler
-from server.media import Clock
+from server.media import Clock, Outlet
+from server.microphone import Samples
 from server.reports import SteadyReports
 
 log = logging.getLogger(__name__)
@@ -32,7 +37,17 @@ SDP_ERRORS = (
     InternalError, InvalidAccessError, InvalidStateError, OperationError,
 )  # fmt: skip
 LOCAL_NAME = re.compile(r"\S+\.local\s")
+DIRECTIONS = {
+    (True, True): "sendrecv",
+    (True, False): "sendonly",
+    (False, True): "recvonly",
+    (False, False): "inactive",
+}
 ENCODER = "_RTCRtpSender__encoder"
+
+
+Hear = Callable[["Peer", int, Samples, float], None]
+"""Called with the connection and its microphone's sound: position, float32[n] at 48 kHz, arrival."""
 
 
 class BadOffer(Exception):
@@ -41,22 +56,39 @@ class BadOffer(Exception):
 
 class Peer:
     def __init__(
-        self, call: Call, ice_servers: Sequence[RTCIceServer], clock: Clock, changed: Callable[["Peer", bool], None]
+        self,
+        outlet: Outlet | None,
+        hear: Hear | None,
+        ice_servers: Sequence[RTCIceServer],
+        clock: Clock,
+        changed: Callable[["Peer", bool], None],
+        on_channel: Callable[[RTCDataChannel], None] | None = None,
     ) -> None:
-        """`changed(peer, connected)` is called when media connects and when it is lost."""
-        self.call, self.codec = call, ""
-        self._clock, self._changed = clock, changed
+        """Without `outlet` it sends nothing, without `hear` it wants no voice.
+
+        `changed(peer, connected)` is called when media connects and when it is lost; `on_channel` with every data
+        channel that the client opens.
+        """
+        self.id = secrets.token_urlsafe(16)
+        self.outlet, self.codec = outlet, ""
+        self._hear, self._clock, self._changed = hear, clock, changed
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=list(ice_servers)))
         self._listening: asyncio.Task[None] | None = None
         self._connection.on("track", self._on_track)
         self._connection.on("connectionstatechange", self._on_state)
+        if on_channel:
+            self._connection.on("datachannel", on_channel)
+
+    @property
+    def connected(self) -> bool:
+        return self._connection.connectionState == "connected"
 
     async def answer(self, sdp: str) -> str:
         """The answer, with all of the server's candidates in it."""
-        check_offer(sdp)
+        check_offer(sdp, voice=self._hear is not None, picture=self.outlet is not None)
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(without_local_names(sdp), "offer"))
-            self._send_tracks()
+            self._direct()
             await self._connection.setLocalDescription(await self._connection.createAnswer())
         except SDP_ERRORS as error:
             log.info("offer refused", exc_info=error)
@@ -81,58 +113,56 @@ class Peer:
 
     async def close(self) -> None:
         self._connection.remove_all_listeners()
-        await self.call.close()
         await self._connection.close()
         if self._listening:
             self._listening.cancel()
             await asyncio.wait([self._listening])
 
-    def _send_tracks(self) -> None:
-        """One audio and one video section carry our tracks, all others stay unused."""
-        free: dict[str, MediaStreamTrack] = {"audio": self.call.sound, "video": self.call.pictures}
+    def _direct(self) -> None:
+        """The first audio and the first video section carry our tracks and the voice, all others stay unused."""
+        free = {"audio", "video"}
         for transceiver in self._connection.getTransceivers():
-            track = free.pop(transceiver.kind, None)
-            if track is None:
-                transceiver.direction = "inactive"
-                continue
-            transceiver.sender.replaceTrack(track)
-            transceiver.direction = "sendrecv" if track.kind == "audio" else "sendonly"
-            if track.kind == "video":
-                self._prepare_encoder(transceiver)
-            SteadyReports(transceiver.sender, transceiver._codecs[0].mimeType, self.call.began_ntp)
+            sends = self.outlet is not None and transceiver.kind in free
+            hears = self._hear is not None and transceiver.kind in free & {"audio"}
+            free -= {transceiver.kind}
+            transceiver.direction = DIRECTIONS[sends, hears]
+            if self.outlet and sends and transceiver.sender.track is None:  # else an offer renews what is there
+                self._send(transceiver, self.outlet)
 
-    def _prepare_encoder(self, transceiver: RTCRtpTransceiver) -> None:
+    def _send(self, transceiver: RTCRtpTransceiver, outlet: Outlet) -> None:
+        tracks: dict[str, MediaStreamTrack] = {"audio": outlet.sound, "video": outlet.pictures}
+        transceiver.sender.replaceTrack(tracks[transceiver.kind])
+        if transceiver.kind == "video":
+            self._prepare_encoder(transceiver, outlet)
+        SteadyReports(transceiver.sender, transceiver._codecs[0].mimeType, outlet.began_ntp)
+
+    def _prepare_encoder(self, transceiver: RTCRtpTransceiver, outlet: Outlet) -> None:
         """H.264 if the client has it. The sender's own encoder is set beforehand, so that it makes none itself."""
         best = sorted(transceiver._codecs, key=lambda codec: codec.mimeType.lower() != "video/h264")[0]
         transceiver._codecs.sort(key=lambda codec: codec.mimeType != best.mimeType)
         self.codec = best.mimeType.partition("/")[2]
         fields = vars(transceiver.sender)
         assert ENCODER in fields, "aiortc has changed inside"
-        fields[ENCODER] = encoder_for(best.mimeType, self.call.meter.encoded)
+        fields[ENCODER] = encoder_for(best.mimeType, outlet.encoded)
 
     def _on_track(self, track: MediaStreamTrack) -> None:
-        if track.kind != "audio" or self._listening:
+        if track.kind != "audio" or self._listening or self._hear is None:
             return
         receiver = next(r for r in self._connection.getReceivers() if r.track is track)
         buffer = PromptBuffer.install(receiver, self._clock)
-        self._listening = asyncio.create_task(self._listen(track, buffer))
+        self._listening = asyncio.create_task(self._listen(track, buffer, self._hear))
 
-    async def _listen(self, track: MediaStreamTrack, buffer: PromptBuffer) -> None:
+    async def _listen(self, track: MediaStreamTrack, buffer: PromptBuffer, hear: Hear) -> None:
         resample = Resampler()
         try:
             while True:
                 frame = await track.recv()
                 assert isinstance(frame, av.AudioFrame)
-                self._hear(frame, buffer.arrival(frame.pts or 0), resample)
+                arrival = buffer.arrival(frame.pts or 0)
+                for position, samples in resampled(resample, frame):
+                    hear(self, position, samples, arrival)
         except MediaStreamError:
             log.debug("the microphone's track ended")
-
-    def _hear(self, frame: av.AudioFrame, arrival: float, resample: Resampler) -> None:
-        try:
-            for position, samples in resample(frame):
-                self.call.push(position, samples, arrival)
-        except av.FFmpegError as error:
-            log.warning("a packet of the microphone's was unusable: %s", error)
 
     def _on_state(self) -> None:
         state = self._connection.connectionState
@@ -146,12 +176,29 @@ def without_local_names(sdp: str) -> str:
     return "".join(line for line in lines if not (line.startswith("a=candidate:") and LOCAL_NAME.search(line)))
 
 
-def check_offer(sdp: str) -> None:
-    """BadOffer unless there is a place for our sound and our picture."""
+def resampled(resample: Resampler, frame: av.AudioFrame) -> list[tuple[int, Samples]]:
+    try:
+        return list(resample(frame))
+    except av.FFmpegError as error:
+        log.warning("a packet of the microphone's was unusable: %s", error)
+        return []
+
+
+def check_offer(sdp: str, *, voice: bool, picture: bool) -> None:
+    """BadOffer unless there is a place for what we send, or for the voice if that is all we want.
+
+    A caller gets sound and picture; who only watches may leave one of them out.
+    """
     try:
         media = SessionDescription.parse(sdp).media
     except SDP_ERRORS:
         raise BadOffer("the offer is not valid SDP") from None
+    receives = {section.kind for section in media if section.direction in ("sendrecv", "recvonly")}
+    sends = {section.kind for section in media if section.direction in ("sendrecv", "sendonly")}
+    if not picture and "audio" not in sends:
+        raise BadOffer("the offer has no audio section that sends; add a track with the voice")
+    if picture and not voice and not receives & {"audio", "video"}:
+        raise BadOffer("the offer has no section that receives; add a transceiver for video and one for audio")
     for kind in ("audio", "video"):
-        if not any(section.kind == kind and section.direction in ("sendrecv", "recvonly") for section in media):
+        if picture and voice and kind not in receives:
             raise BadOffer(f"the offer has no {kind} section that receives; add a transceiver for it")

@@ -77,6 +77,10 @@ def media_ms(slot: int) -> int:
     return slot * FRAME_MS
 
 
+def packet_ms(packet: int) -> int:
+    return packet * FRAME_MS // PACKETS_PER_SLOT
+
+
 def video_pts(slot: int) -> int:
     return slot * VIDEO_TICKS
 
