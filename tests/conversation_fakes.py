@@ -74,28 +74,32 @@ class FakeConversation:
     def begin(self, utterance: str | None = None, *, rate: int = 24_000) -> str:
         id = utterance or f"fake{next(self._numbers)}"
         if id in self.utterances:
-            raise SpeechRefused("duplicate_utterance", f"utterance {id!r} exists")
+            raise SpeechRefused("utterance_in_use", f"utterance {id!r} exists")
         if not 8_000 <= rate <= 48_000:
-            raise SpeechRefused("bad_rate", "rate: 8000 to 48000")
+            raise SpeechRefused("unsupported_rate", "rate: 8000 to 48000")
         if self._closed:
-            raise SpeechRefused("ended", "the session has ended")
+            raise SpeechRefused("session_ended", "the session has ended")
         self.utterances[id] = FakeUtterance(id, rate)
         return id
 
     def append(self, utterance: str, pcm: bytes) -> None:
-        self._open(utterance).pcm.extend(pcm)
+        if found := self._open(utterance):
+            if self._buffered(utterance) > 2 * self._buffer_ms:
+                raise SpeechRefused("buffer_full", "wait for room")
+            found.pcm.extend(pcm)
 
     def mark(self, utterance: str, name: str) -> None:
-        found = self._open(utterance)
-        found.marks.append((found.length_ms, name))
-        self._look(found)
+        if found := self._open(utterance):
+            found.marks.append((found.length_ms, name))
+            self._look(found)
 
     def cue(self, utterance: str, emotion: Les, *, transition_s: float = 0.3) -> None:
-        found = self._open(utterance)
-        found.cues.append((found.length_ms, emotion))
+        if found := self._open(utterance):
+            found.cues.append((found.length_ms, emotion))
 
     def end(self, utterance: str) -> None:
-        self._open(utterance).ended = True
+        if found := self._open(utterance):
+            found.ended = True
 
     def interrupt(self, utterance: str | None = None) -> None:
         self.paused = False
@@ -217,11 +221,12 @@ class FakeConversation:
     def _waiting(self) -> list[FakeUtterance]:
         return [found for found in self.utterances.values() if not found.over]
 
-    def _open(self, utterance: str) -> FakeUtterance:
+    def _open(self, utterance: str) -> FakeUtterance | None:
+        """None for one that has ended or was interrupted: what comes late for it is ignored."""
         found = self.utterances.get(utterance)
-        if found is None or found.ended or found.over or self._closed:
-            raise SpeechRefused("unknown_utterance", f"no utterance {utterance!r} is open")
-        return found
+        if found is None:
+            raise SpeechRefused("unknown_utterance", f"no utterance is called {utterance!r}")
+        return None if found.ended or found.over or self._closed else found
 
     def _buffered(self, utterance: str) -> float:
         found = self.utterances.get(utterance)

@@ -1,0 +1,1 @@
+"""Assistants that the server itself runs or connects to: each converses with one session."""
