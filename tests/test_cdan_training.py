@@ -6,15 +6,13 @@ import pytest
 import torch
 
 from engine.cdan.network import LipSeal
-from engine.cdan.training import augment, moods, phones
+from engine.cdan.training import moods, phones
 from engine.cdan.training.articulation import CHANNELS, GESTURES, Tracks, tracks
 from engine.cdan.training.composition import Mouth, compose, table
-from engine.cdan.training.corpus import prosody
 from engine.cdan.training.phones import Phone
-from engine.cdan.training.voices import Utterance, flite_phones, quiet_pauses_only
 from engine.face.coefficients import FACE
 from engine.les import AXES, EMOTIONS
-from engine.units import FPS, SAMPLE_RATE
+from engine.units import FPS
 
 COEFFICIENTS = len(FACE)
 
@@ -134,51 +132,3 @@ class TestMoods:
         resting = (courses.amax(dim=(1, 2)) == 0).float().mean()
         assert 0.1 < resting < 0.5
         assert (courses.diff(dim=1).abs().amax(dim=(1, 2)) > 0).float().mean() > 0.3
-
-
-class TestVoices:
-    def test_flite_times_run_on_over_sentences(self) -> None:
-        row = flite_phones("pau:0.2 hh:0.3 ay:0.5 pau:0.7\npau:0.1 y:0.2 uw:0.4")
-        assert [p.name for p in row] == ["pau", "hh", "ay", "pau", "pau", "y", "uw"]
-        np.testing.assert_allclose([p.end_s for p in row], [0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1.1])
-        assert all(a.end_s == b.start_s for a, b in zip(row, row[1:], strict=False))
-
-    def test_a_loud_or_short_pause_is_shared_by_its_neighbours(self) -> None:
-        sound = np.concatenate([np.full(4000, 0.1), np.zeros(4000)]).astype(np.float32)
-        row = (Phone("s", 0, 0.1), Phone("pau", 0.1, 0.2), Phone("aa", 0.2, 0.25), Phone("pau", 0.25, 0.5))
-        merged = quiet_pauses_only(row, sound, SAMPLE_RATE)
-        assert [(p.name, round(p.start_s, 3), round(p.end_s, 3)) for p in merged] == [
-            ("s", 0, 0.15),
-            ("aa", 0.15, 0.25),
-            ("pau", 0.25, 0.5),
-        ]
-
-    def test_prosody_follows_level_and_pitch(self) -> None:
-        t = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
-        hz = np.where(t < 1, 120, 170)
-        buzz = sum(np.sin(2 * np.pi * np.cumsum(hz * k) / SAMPLE_RATE) / k for k in range(1, 8))
-        sound = (buzz * np.where(t % 1 < 0.5, 0.02, 0.1)).astype(np.float32)
-        loudness, pitch = prosody(Utterance(sound, SAMPLE_RATE, ()))
-        assert loudness[25] < loudness[75] - 0.3
-        assert pitch[150] - pitch[50] == pytest.approx(np.log2(170 / 120), abs=0.05)
-
-
-class TestAugmentation:
-    def test_opus_keeps_the_time(self) -> None:
-        random = np.random.default_rng(0)
-        sound = augment.filtered(
-            random.normal(size=SAMPLE_RATE).astype(np.float32), np.array([0.0, -40.0]), np.array([500.0, 4000.0])
-        )
-        sound *= np.float32(0.1) * (np.sin(np.arange(SAMPLE_RATE) / 700) > 0)
-        heard = augment.through_opus(sound, 24_000)
-        shifts = range(-30, 31)
-        match = [np.dot(np.roll(heard, s), sound) for s in shifts]
-        assert abs(shifts[int(np.argmax(match))]) <= 2
-
-    def test_degraded_speech_keeps_length_and_range(self) -> None:
-        random = np.random.default_rng(1)
-        sound = random.normal(size=2 * SAMPLE_RATE).astype(np.float32) * np.float32(0.1)
-        for _ in range(12):
-            heard = augment.degraded(sound, random, np.zeros(0, np.float32))
-            assert heard.shape == sound.shape and np.abs(heard).max() <= 1.01
-            assert np.isfinite(heard).all()

@@ -1,4 +1,4 @@
-"""Phone times of a recording whose words are known, by pocketsphinx's aligner. Used for evaluation only."""
+"""Phone times of speech whose words are known, by pocketsphinx's aligner."""
 
 import re
 from collections.abc import Iterator
@@ -29,14 +29,29 @@ def recordings() -> Iterator[Utterance]:
                 yield Utterance(sound, SAMPLE_RATE, align(decoder, sound, " ".join(match[1].split())))
 
 
+class Unaligned(ValueError):
+    """The words were not found in the sound."""
+
+
+def spoken_words(decoder: Decoder, text: str) -> list[str]:
+    """The words of a text, or none where the decoder does not know them all."""
+    words = re.findall(r"[a-z']+", text.lower())
+    return words if all(decoder.lookup_word(word) for word in words) else []
+
+
 def align(decoder: Decoder, sound: npt.NDArray[np.float32], words: str) -> tuple[Phone, ...]:
     """Two passes, words and then phones; a decoder frame is 10 ms."""
     pcm = np.round(sound * 32767).astype(np.int16).tobytes()
     decoder.set_align_text(words)
-    _hear(decoder, pcm)
-    decoder.set_alignment()
-    _hear(decoder, pcm)
-    found = [phone for word in decoder.get_alignment() for phone in word]
+    try:
+        _hear(decoder, pcm)
+        decoder.set_alignment()
+        _hear(decoder, pcm)
+    except RuntimeError as error:  # the first pass reached no end
+        raise Unaligned(words) from error
+    found = [phone for word in decoder.get_alignment() or () for phone in word]
+    if not found:
+        raise Unaligned(words)
     return tuple(
         Phone(phones.FLITE.get(p.name.lower(), PAUSE), p.start / 100, (p.start + p.duration) / 100) for p in found
     )

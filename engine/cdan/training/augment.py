@@ -1,13 +1,14 @@
-"""What stands between a mouth and the network: room, noise, microphone, gain, codec. All keep time."""
+"""What stands between a mouth and the network: another speaker, room, noise, microphone, gain, codec. All keep time."""
 
 from fractions import Fraction
 
-import av
 import numpy as np
 import numpy.typing as npt
-from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import fftconvolve, resample_poly
 
+from engine.cdan.training import speaker
+from engine.cdan.training.noises import filtered, noise, tilted, unit
+from engine.cdan.training.opus import FRAME, losses, through_opus
 from engine.units import SAMPLE_RATE
 
 Floats = npt.NDArray[np.float32]
@@ -27,12 +28,16 @@ def level(samples: Floats) -> float:
     return float(np.sqrt(np.mean(energy[len(energy) // 2 :]) + 1e-12))
 
 
-def filtered(samples: Floats, gains_db: npt.NDArray[np.float64], frequencies: npt.NDArray[np.float64]) -> Floats:
-    """Zero-phase equalizer: gains in dB interpolated over log frequency."""
-    size = next_fast_len(len(samples), real=True)
-    bins = np.log(np.maximum(rfftfreq(size, 1 / SAMPLE_RATE), 10.0))
-    curve = 10 ** (np.interp(bins, np.log(frequencies), gains_db) / 20)
-    return np.asarray(irfft(rfft(samples, size) * curve, size)[: len(samples)], np.float32)
+def another_speaker(samples: Floats, rng: Random) -> Floats:
+    """[n] at 16 kHz: often other formants, sometimes breathy, seldom a whisper."""
+    kind = rng.random()
+    if kind < 0.03:
+        breath = speaker.breath(1.0, 20.0)
+    else:
+        breath = speaker.breath(rng.uniform(0.2, 0.9) if kind < 0.15 else 0.0, rng.uniform(800, 4000))
+    if kind > 0.75:
+        return samples
+    return speaker.changed(samples, float(np.exp(rng.uniform(-0.16, 0.16))), rng.uniform(-0.06, 0.06), breath, rng)
 
 
 def coloured(samples: Floats, rng: Random) -> Floats:
@@ -40,9 +45,9 @@ def coloured(samples: Floats, rng: Random) -> Floats:
     frequencies = np.array([50, 150, 300, 700, 1500, 3000, 4500, 6000, 8000], np.float64)
     gains = rng.normal(0, 4, len(frequencies))
     kind = rng.random()
-    if kind < 0.15:
+    if kind < 0.12:
         gains[[0, 1]], gains[-3:] = -40, -50  # telephone
-    elif kind < 0.35:
+    elif kind < 0.32:
         gains[-rng.integers(1, 3) :] -= 40
     elif kind < 0.5:
         gains[: rng.integers(1, 3)] -= 25
@@ -50,110 +55,58 @@ def coloured(samples: Floats, rng: Random) -> Floats:
 
 
 def in_a_room(samples: Floats, rng: Random) -> Floats:
-    """A direct sound and an exponentially decaying tail."""
-    tail_s, length = rng.uniform(0.1, 0.5), int(0.5 * SAMPLE_RATE)
+    """A direct sound, six early reflections and a tail whose highs decay faster."""
+    tail_s, length = rng.uniform(0.1, 0.8), int(0.6 * SAMPLE_RATE)
     t = np.arange(length) / SAMPLE_RATE
-    response = rng.normal(size=length) * 10 ** (-3 * t / tail_s) * (t > rng.uniform(0.002, 0.015))
-    response *= 10 ** (-rng.uniform(0, 14) / 20) / np.linalg.norm(response)
+    low = tilted(length, rng, -3.0) * 10 ** (-3 * t / tail_s)
+    high = tilted(length, rng, 2.0) * 10 ** (-3 * t / (tail_s * rng.uniform(0.3, 0.8)))
+    response = (low + high) * (t > rng.uniform(0.005, 0.02))
+    early = rng.integers(int(0.001 * SAMPLE_RATE), int(0.025 * SAMPLE_RATE), 6)
+    response[early] += rng.normal(size=6) * 3 * np.abs(response).max()
+    response *= 10 ** (-rng.uniform(-3, 14) / 20) / np.linalg.norm(response)
     response[0] = 1.0
     return np.asarray(fftconvolve(samples, response.astype(np.float32))[: len(samples)], np.float32)
 
 
-def noise(count: int, rng: Random, babble: Floats) -> Floats:
-    """[count] of unit level: coloured, steady or swelling, noise; hum; other people (`babble`)."""
-    kind = rng.random()
-    if kind < 0.2 and len(babble) >= count:
-        start = rng.integers(0, len(babble) - count + 1)
-        sound = babble[start : start + count].copy()
-    else:
-        tilt = rng.choice([0.0, -3.0, -6.0, rng.uniform(-9, 3)])
-        octaves = np.array([30.0, 8000.0])
-        sound = filtered(rng.normal(size=count).astype(np.float32), tilt * np.log2(octaves / 1000), octaves)
-        if rng.random() < 0.4:
-            sound = coloured(sound, rng)
-        if rng.random() < 0.4:
-            swell = np.interp(np.arange(count), np.linspace(0, count, 24), rng.uniform(-12, 3, 24))
-            sound = sound * (10 ** (swell / 20)).astype(np.float32)
-        if rng.random() < 0.2:
-            sound = sound + 2 * level(sound) * tones(count, rng)
-    return np.asarray(sound / (np.sqrt(np.mean(np.square(sound))) + 1e-9), np.float32)
+def amplified(samples: Floats, rng: Random) -> Floats:
+    """Too quiet, right, or too loud and clipped; seldom off centre. Within [-1, 1]."""
+    gain = rng.uniform(-36, -12) if rng.random() < 0.25 else rng.uniform(-12, 12)
+    offset = rng.normal(0, 0.02) if rng.random() < 0.05 else 0.0
+    return np.clip(samples * np.float32(10 ** (gain / 20)) + np.float32(offset), -1, 1)
 
 
-def tones(count: int, rng: Random) -> Floats:
-    """[count] of about unit level: hum, a whistle, or notes in chords with decay and vibrato (music-like)."""
-    t = np.arange(count) / SAMPLE_RATE
-    out = np.zeros(count)
-    if rng.random() < 0.4:
-        base = rng.choice([50.0, 60.0, rng.uniform(80, 3000)])
-        out += sum(np.sin(2 * np.pi * base * k * t + rng.uniform(0, 6)) / k for k in range(1, rng.integers(2, 8)))
-        return np.asarray(out / (out.std() + 1e-9), np.float32)
-    at = 0.0
-    while at < t[-1]:
-        length = rng.uniform(0.12, 0.9)
-        s = slice(int(at * SAMPLE_RATE), int(min(at + 1.5 * length, t[-1]) * SAMPLE_RATE))
-        local = t[s] - at
-        envelope = np.minimum(local / 0.01, 1) * np.exp(-local / rng.uniform(0.15, 0.8))
-        for semitone in rng.choice(36, rng.integers(1, 4)):
-            pitch = 110 * 2 ** (semitone / 12)
-            wave = sum(np.sin(2 * np.pi * pitch * k * local) / k**1.3 for k in range(1, rng.integers(2, 9)))
-            out[s] += envelope * wave
-        at += length
-    return np.asarray(out / (out.std() + 1e-9), np.float32)
+def called(samples: Floats, rng: Random) -> Floats:
+    """Through Opus at 12 to 32 kb/s; on half of the lines packets are lost."""
+    lost = None
+    if rng.random() < 0.5:
+        lost = losses(len(samples) // FRAME + 2, rng.uniform(0.01, 0.12), rng.uniform(1, 3), rng)
+    return through_opus(samples, int(rng.integers(12_000, 32_001)), lost, fec=bool(rng.random() < 0.4))
 
 
-def through_opus(samples: Floats, bit_rate: int) -> Floats:
-    """Encoded and decoded as a call would, the codec's delay taken out."""
-    encoder = av.CodecContext.create("libopus", "w")
-    encoder.sample_rate, encoder.layout, encoder.format, encoder.bit_rate = SAMPLE_RATE, "mono", "s16", bit_rate
-    encoder.options = {"application": "voip", "frame_duration": "20"}
-    decoder = av.CodecContext.create("libopus", "r")
-    decoder.sample_rate, decoder.layout = SAMPLE_RATE, "mono"
-    back = av.AudioResampler("fltp", "mono", SAMPLE_RATE)
-    pcm = (np.clip(samples, -1, 1) * 32767).astype(np.int16)
-    pcm = np.pad(pcm, (0, -len(pcm) % 320 + 1600))
-    out = []
-    for start in range(0, len(pcm), 320):
-        frame = av.AudioFrame.from_ndarray(pcm[None, start : start + 320], "s16", "mono")
-        frame.sample_rate, frame.pts = SAMPLE_RATE, start
-        for packet in encoder.encode(frame):
-            out += [f.to_ndarray()[0] for d in decoder.decode(packet) for f in back.resample(d)]
-    return _aligned(np.concatenate(out).astype(np.float32), samples)
+def near(speech: Floats, rng: Random) -> Floats:
+    """One copy of clean speech [n] (level about 0.1) at its microphone: no noise, no codec."""
+    out = in_a_room(speech, rng) if rng.random() < 0.3 else speech
+    return amplified(coloured(out, rng) if rng.random() < 0.6 else out, rng)
 
 
-def _aligned(late: Floats, reference: Floats) -> Floats:
-    """`late` shifted to `reference` (at most 50 ms), same length."""
-    size = next_fast_len(len(late) + len(reference), real=True)
-    match = irfft(rfft(late, size) * np.conj(rfft(reference, size)), size)[:800]
-    late = late[int(np.argmax(match)) :][: len(reference)]
-    return np.pad(late, (0, len(reference) - len(late)))
+def far(speech: Floats, rng: Random, voices: list[Floats]) -> Floats:
+    """One copy through all of it; `voices` make babble."""
+    out = in_a_room(speech, rng) if rng.random() < 0.4 else speech
+    if rng.random() < 0.85:
+        snr = rng.uniform(4, 15) if rng.random() < 0.6 else rng.uniform(15, 32)
+        out = out + noise(len(out), rng, voices) * np.float32(level(speech) * 10 ** (-snr / 20))
+    out = amplified(coloured(out, rng) if rng.random() < 0.6 else out, rng)
+    return called(out, rng) if rng.random() < 0.5 else out
 
 
-def degraded(speech: Floats, rng: Random, babble: Floats) -> Floats:
-    """One augmented copy of clean speech [n] (level about 0.1), within [-1, 1]."""
-    out = speech
-    if rng.random() < 0.35:
-        out = in_a_room(out, rng)
-    if rng.random() < 0.6:
-        out = coloured(out, rng)
-    if rng.random() < 0.8:
-        snr = rng.uniform(5, 15) if rng.random() < 0.5 else rng.uniform(15, 35)
-        out = out + noise(len(out), rng, babble) * (level(speech) * 10 ** (-snr / 20))
-    gain = rng.uniform(-36, -12) if rng.random() < 0.25 else rng.uniform(-12, 9)
-    out = np.clip(out * 10 ** (gain / 20), -1, 1)
-    if rng.random() < 0.35:
-        out = through_opus(out, int(rng.choice([12_000, 16_000, 24_000, 32_000])))
-    return out
-
-
-def without_speech(count: int, rng: Random, babble: Floats) -> Floats:
-    """[count] of something that must leave the lips still: noise, tones, music, hum, silence, steps between them."""
+def without_speech(count: int, rng: Random) -> Floats:
+    """[count] of what must leave the lips still: silence, pink noise, tones, music; some of it starts and stops."""
     kind = rng.random()
     if kind < 0.1:
         return np.zeros(count, np.float32)
-    sound = tones(count, rng) if kind < 0.45 else noise(count, rng, babble[:0])
-    sound = sound * 10 ** (rng.uniform(-60, -18) / 20)
-    if rng.random() < 0.3:  # it starts and stops
-        gate = np.repeat(rng.random(count // 8000 + 1) < 0.6, 8000)[:count]
-        sound = sound * gate
+    sound = unit(tilted(count, rng, -3.0)) if kind < 0.3 else noise(count, rng, [])
+    sound = sound * np.float32(10 ** (rng.uniform(-60, -16) / 20))
+    if rng.random() < 0.3:
+        sound = sound * np.repeat(rng.random(count // 8000 + 1) < 0.6, 8000)[:count]
     sound = np.clip(sound, -1, 1).astype(np.float32)
-    return through_opus(sound, 24_000) if rng.random() < 0.2 else sound
+    return called(sound, rng) if rng.random() < 0.2 else sound

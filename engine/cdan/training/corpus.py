@@ -5,20 +5,26 @@ is degraded `--copies` times; the copies share one truth.
 """
 
 import argparse
-import logging
-import sys
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from scipy.fft import irfft, rfft
 from scipy.ndimage import gaussian_filter1d, median_filter
+from tqdm import tqdm
 
-from engine.cdan.training import augment, phones, texts
+from engine.cdan.training import augment, espeak, phones, texts
+from engine.cdan.training.espeak import Espeak
+from engine.cdan.training.festival import Festival
+from engine.cdan.training.noises import noise
 from engine.cdan.training.phones import Phone
-from engine.cdan.training.voices import Espeak, Flite, HibariVoice, Utterance, Voice
+from engine.cdan.training.pico import Pico
+from engine.cdan.training.voices import Flite, HibariVoice, Utterance, Voice
 from engine.units import CHUNK, HOP, SAMPLE_RATE, exact_div
 
 Floats = npt.NDArray[np.float32]
@@ -28,7 +34,26 @@ SAMPLES = FRAMES * CHUNK
 HOPS = exact_div(SAMPLES, HOP)
 PER_SHARD = 64  # segments before copying
 SPEECHLESS = 0.07  # share of segments
-SHARES = {"slt": 0.24, "kal": 0.07, "kal16": 0.10, "hibari": 0.34, "espeak": 0.25}
+NOISE_HOURS = 1.0
+TALKERS = 16  # segments of speech that babble is mixed from
+VOICES: dict[str, Callable[[], Voice]] = {
+    "slt": lambda: Flite("slt"),
+    "kal": lambda: Flite("kal"),
+    "kal16": lambda: Flite("kal16"),
+    "ked": lambda: Festival("ked"),
+    "hts": lambda: Festival("hts"),
+    "hibari": HibariVoice,
+    "pico-us": lambda: Pico("en-US"),
+    "pico-gb": lambda: Pico("en-GB"),
+    "espeak": lambda: Espeak(espeak.ENGLISH, espeak.VARIANTS),
+    "foreign": lambda: Espeak(espeak.OTHERS, espeak.VARIANTS),
+    "held": lambda: Espeak(espeak.ENGLISH, espeak.HELD),
+}
+SHARES = {
+    "slt": 0.10, "kal": 0.05, "kal16": 0.07, "ked": 0.10, "hts": 0.07, "hibari": 0.20, "pico-us": 0.07, "pico-gb": 0.07,
+    "espeak": 0.17, "foreign": 0.10,
+}  # fmt: skip
+"""Of utterances."""
 LEVEL = 0.1  # of clean speech
 
 
@@ -43,65 +68,53 @@ class Truth:
     """[HOPS] octaves from the utterance's median, in [-1, 1], held through unvoiced sound, 0 outside speech."""
 
 
-def make(out: Path, hours: float, copies: int, seed: int) -> None:
-    """Write shards until `hours` of segments before copying are there; existing shards are kept."""
-    out.mkdir(parents=True, exist_ok=True)
-    studio = Studio(seed)
-    for number in range(round(hours * 3600 / (SAMPLES / SAMPLE_RATE) / PER_SHARD)):
-        path = out / f"shard{number:04d}.npz"
-        if not path.exists():
-            studio.reseed(seed + 1000 * number)
-            _write(path, *studio.shard(copies))
-            logging.info("wrote %s", path)
-
-
 class Studio:
-    """All voices at one microphone."""
+    """All voices at one microphone, for one shard."""
 
-    def __init__(self, seed: int) -> None:
-        self._voices: dict[str, Voice] = {name: Flite(name) for name in ("slt", "kal", "kal16")}
-        self._voices |= {"hibari": HibariVoice(), "espeak": Espeak()}
-        self.reseed(seed)
+    def __init__(self, shares: dict[str, float], seed: int, number: int) -> None:
+        self._rng = np.random.default_rng([seed, number])
+        self._texts = texts.sentences(seed + 1000 * number)
+        self._names, weights = list(shares), np.array(list(shares.values()))
+        self._weights = weights / weights.sum()
+        self._voices: dict[str, Voice] = {}
 
-    def reseed(self, seed: int) -> None:
-        self._rng = np.random.default_rng(seed)
-        self._texts = texts.sentences(seed)
+    def noises(self) -> npt.NDArray[np.int16]:
+        """[PER_SHARD, SAMPLES] without a single voice, at -26 dBFS."""
+        voices = [self._segment().sound for _ in range(TALKERS)]
+        return _integers(np.stack([0.05 * noise(SAMPLES, self._rng, voices) for _ in range(PER_SHARD)]))
 
-    def shard(self, copies: int) -> tuple[npt.NDArray[np.int16], list[Truth]]:
-        """Sound [PER_SHARD, copies, SAMPLES] and its truths."""
+    def shard(self, copies: int) -> tuple[npt.NDArray[np.int16], list["Segment"]]:
+        """Sound [PER_SHARD, copies, SAMPLES], first near, then far; and what it is."""
         recorded = [self._segment() for _ in range(PER_SHARD)]
-        babble = self._babble([sound for sound, _ in recorded])
-        pcm = np.zeros((PER_SHARD, copies, SAMPLES), np.int16)
-        for i, (sound, truth) in enumerate(recorded):
-            for j in range(copies):
-                heard = (
-                    augment.degraded(sound, self._rng, babble)
-                    if truth.phones
-                    else augment.without_speech(SAMPLES, self._rng, babble)
-                )
-                pcm[i, j] = np.clip(np.round(heard * 32767), -32768, 32767)
-        return pcm, [truth for _, truth in recorded]
+        voices = [segment.sound for segment in recorded if segment.voices]
+        return _integers(np.stack([self._heard(segment, copies, voices) for segment in recorded])), recorded
 
-    def _segment(self) -> tuple[Floats, Truth]:
+    def _heard(self, segment: "Segment", copies: int, voices: list[Floats]) -> Floats:
+        """[copies, SAMPLES]"""
+        if not segment.voices:
+            return np.stack([augment.without_speech(SAMPLES, self._rng) for _ in range(copies)])
+        far = [augment.far(segment.sound, self._rng, voices) for _ in range(copies - 1)]
+        return np.stack([augment.near(segment.sound, self._rng), *far])
+
+    def _segment(self) -> "Segment":
         sound, loudness, pitch = np.zeros(SAMPLES, np.float32), np.zeros(HOPS, np.float32), np.zeros(HOPS, np.float32)
         spoken: list[Phone] = []
+        voices: list[str] = []
         at = self._pause()
-        while self._rng.random() >= SPEECHLESS or spoken:
+        silent = self._rng.random() < SPEECHLESS
+        while not silent and SAMPLES - at >= SAMPLE_RATE:
             said = self._utterance()
             if said is None:
                 continue
-            start = exact_div(at, HOP) * HOP
-            room = SAMPLES - start
-            if room < SAMPLE_RATE:
-                break
-            samples = said.samples[:room]
-            sound[start : start + len(samples)] = samples
-            curves = prosody(said)
-            first, count = start // HOP, min(len(curves[0]), HOPS - start // HOP)
-            loudness[first : first + count], pitch[first : first + count] = curves[0][:count], curves[1][:count]
-            spoken += [p.scaled(1.0, start / SAMPLE_RATE) for p in said.phones]
-            at = start + len(samples) // HOP * HOP + self._pause()
-        return sound, Truth(tuple(p for p in spoken if p.start_s < SAMPLES / SAMPLE_RATE), loudness, pitch)
+            samples, first = said.samples[: SAMPLES - at], at // HOP
+            sound[at : at + len(samples)] = samples
+            for curve, whole in zip(prosody(said), (loudness, pitch), strict=True):
+                whole[first : first + len(curve)] = curve[: HOPS - first]
+            spoken += [p.scaled(1.0, at / SAMPLE_RATE) for p in said.phones]
+            voices.append(said.voice)
+            at += len(samples) // HOP * HOP + self._pause()
+        heard = tuple(p for p in spoken if p.start_s < SAMPLES / SAMPLE_RATE)
+        return Segment(sound, Truth(heard, loudness, pitch), tuple(voices))
 
     def _pause(self) -> int:
         """Samples, whole hops."""
@@ -110,21 +123,31 @@ class Studio:
 
     def _utterance(self) -> Utterance | None:
         """At 16 kHz and LEVEL, or None where a synthesizer said nothing of use."""
-        name = self._rng.choice(list(SHARES), p=list(SHARES.values()))
-        said = self._voices[str(name)].speak(next(self._texts), self._rng)
+        name = str(self._rng.choice(self._names, p=self._weights))
+        voice = self._voices[name] = self._voices.get(name) or VOICES[name]()
+        said = voice.speak(next(self._texts), self._rng)
         if len(said.samples) < said.rate // 4 or sum(p.name != phones.PAUSE for p in said.phones) < 3:
             return None
-        speed = Fraction(int(self._rng.integers(17, 25)), 20)
-        samples = augment.to_network_rate(said.samples, said.rate, speed)
-        samples *= LEVEL * 10 ** (self._rng.normal(0, 2) / 20) / augment.level(samples)
-        return Utterance(samples, SAMPLE_RATE, tuple(p.scaled(1 / float(speed)) for p in said.phones))
+        speed = Fraction(int(self._rng.integers(34, 49)), 40)
+        samples = augment.another_speaker(augment.to_network_rate(said.samples, said.rate, speed), self._rng)
+        samples *= np.float32(LEVEL * 10 ** (self._rng.normal(0, 3) / 20) / augment.level(samples))
+        spoken = tuple(p.scaled(1 / float(speed)) for p in said.phones)
+        return Utterance(samples, SAMPLE_RATE, spoken, said.voice)
 
-    def _babble(self, sounds: list[Floats]) -> Floats:
-        """Four talkers at once, two segments long."""
-        order = self._rng.permutation(len(sounds))[:8]
-        return np.concatenate(
-            [sum((sounds[i] for i in half), np.zeros(SAMPLES, np.float32)) for half in (order[:4], order[4:])]
-        )
+
+@dataclass(frozen=True)
+class Segment:
+    """One recording before it is degraded."""
+
+    sound: Floats
+    """[SAMPLES]"""
+    truth: Truth
+    voices: tuple[str, ...]
+    """Of its utterances; none where nobody speaks."""
+
+
+def _integers(sound: Floats) -> npt.NDArray[np.int16]:
+    return np.asarray(np.clip(np.round(sound * 32767), -32768, 32767), np.int16)
 
 
 def prosody(said: Utterance) -> tuple[Floats, Floats]:
@@ -154,18 +177,20 @@ def _pitch(samples: Floats, hops: int) -> Floats:
     return np.clip(gaussian_filter1d(octaves - np.median(octaves[voiced]), 3.0), -1, 1).astype(np.float32)
 
 
-def _write(path: Path, pcm: npt.NDArray[np.int16], truths: list[Truth]) -> None:
-    spoken = [truth.phones for truth in truths]
+def write(path: Path, pcm: npt.NDArray[np.int16], segments: list[Segment]) -> None:
+    """A shard, whole or not at all."""
+    spoken = [segment.truth.phones for segment in segments]
     flat = [phone for row in spoken for phone in row]
     part = path.with_suffix(".part.npz")
     np.savez(
         part,
         pcm=pcm,
-        loudness=np.stack([t.loudness for t in truths]).astype(np.float16),
-        pitch=np.stack([t.pitch for t in truths]).astype(np.float16),
+        loudness=np.stack([segment.truth.loudness for segment in segments]).astype(np.float16),
+        pitch=np.stack([segment.truth.pitch for segment in segments]).astype(np.float16),
         counts=np.array([len(row) for row in spoken]),
         names=np.array([phones.INDEX[p.name] for p in flat], np.uint8),
         times=np.array([(p.start_s, p.end_s) for p in flat], np.float32).reshape(-1, 2),
+        voices=np.array([name for segment in segments for name in segment.voices]),
     )
     part.rename(path)
 
@@ -182,15 +207,86 @@ def read(path: Path) -> tuple[npt.NDArray[np.int16], list[Truth]]:
         return data["pcm"], truths
 
 
+def make(out: Path, hours: float, copies: int, seed: int, workers: int, shares: dict[str, float]) -> None:
+    """Noises first, then shards until `hours` of segments before copying are there; existing files are kept."""
+    out.mkdir(parents=True, exist_ok=True)
+    noises = [Job(out / f"noise{n:04d}.npz", seed + 1, n, 0, shares) for n in range(_shards(NOISE_HOURS))]
+    speech = [Job(out / f"shard{n:04d}.npz", seed, n, copies, shares) for n in range(_shards(hours))]
+    jobs = [job for job in noises + speech if not job.path.exists()]
+    texts.load()
+    # a fresh process for each shard: what a synthesizer keeps from one utterance to the next must not reach another
+    with get_context("fork").Pool(workers, maxtasksperchild=1) as pool:
+        for _ in tqdm(pool.imap_unordered(_do, jobs, chunksize=1), total=len(jobs), unit="shard", smoothing=0.05):
+            pass
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to write."""
+
+    path: Path
+    seed: int
+    number: int
+    copies: int
+    """Of speech; 0 for a file of noises."""
+    shares: dict[str, float]
+
+
+def _do(job: Job) -> None:
+    studio = Studio(job.shares, job.seed, job.number)
+    if job.copies:
+        write(job.path, *studio.shard(job.copies))
+    else:
+        part = job.path.with_suffix(".part.npz")
+        np.savez(part, pcm=studio.noises())
+        part.rename(job.path)
+
+
+def _shards(hours: float) -> int:
+    return max(1, round(hours * 3600 / (SAMPLES / SAMPLE_RATE) / PER_SHARD))
+
+
+def statistics(folder: Path) -> str:
+    """Hours, phones and speakers of all shards, as a text of some lines."""
+    seen, said, seconds, silent, segments = Counter[str](), Counter[str](), Counter[str](), 0, 0
+    for path in sorted(folder.glob("shard????.npz")):
+        with np.load(path) as data:
+            seen.update(data["voices"].tolist())
+            names = [phones.PHONES[n] for n in data["names"]]
+            said.update(names)
+            for name, (start, end) in zip(names, data["times"].tolist(), strict=True):
+                seconds[name] += end - start
+            segments += len(data["counts"])
+            silent += int((data["counts"] == 0).sum())
+    hours = segments * SAMPLES / SAMPLE_RATE / 3600
+    engines = Counter[str]()
+    for voice, count in seen.items():
+        engines[" ".join(voice.split()[:2])] += count
+    return "\n".join(
+        [
+            f"{hours:.1f} h in {segments} segments, {silent / max(segments, 1):.1%} of them without speech",
+            f"{sum(seen.values())} utterances of {len(seen)} speakers: "
+            + ", ".join(f"{name} {count}" for name, count in engines.most_common()),
+            f"{sum(said.values()) - said[phones.PAUSE]} phones (each with its mean length in ms): "
+            + ", ".join(f"{n} {said[n]} ({1000 * seconds[n] / max(said[n], 1):.0f})" for n in phones.PHONES),
+        ]
+    )
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Make the training corpus.")
+    parser = argparse.ArgumentParser(description="Make the training corpus; a stopped call goes on where it was.")
     parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
-    parser.add_argument("--hours", type=float, default=4.0, help="of speech before copying")
-    parser.add_argument("--copies", type=int, default=2, help="degraded copies of each segment")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--hours", type=float, default=20.0, help="of speech before copying")
+    parser.add_argument("--copies", type=int, default=2, help="of each segment: the first near, the others far")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--voices", default=",".join(SHARES), help=f"comma-separated, of {', '.join(VOICES)}")
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
-    make(options.out, options.hours, options.copies, options.seed)
+    shares = {name: SHARES.get(name, 1.0) for name in options.voices.split(",")}
+    if not shares.keys() <= VOICES.keys():
+        parser.error(f"unknown voices: {', '.join(sorted(shares.keys() - VOICES.keys()))}")
+    make(options.out, options.hours, options.copies, options.seed, options.workers, shares)
+    print(statistics(options.out))
 
 
 if __name__ == "__main__":

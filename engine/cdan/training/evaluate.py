@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 
 from engine.audio import as_chunks
 from engine.cdan import Cdan
-from engine.cdan.training import align, augment, texts
+from engine.cdan.training import align, augment, noises, texts
 from engine.cdan.training.articulation import tracks
 from engine.cdan.training.corpus import LEVEL, prosody
 from engine.cdan.training.lips import GAP, OPEN_VOWEL, ROUND
@@ -167,7 +167,7 @@ def quiet(spoken: list[Utterance], gain_db: float) -> list[Utterance]:
 def pink(count: int, random: np.random.Generator) -> Floats:
     """[count] of unit level."""
     octaves = np.array([30.0, 8000.0])
-    sound = augment.filtered(random.normal(size=count).astype(np.float32), -3 * np.log2(octaves / 1000), octaves)
+    sound = noises.filtered(random.normal(size=count).astype(np.float32), -3 * np.log2(octaves / 1000), octaves)
     return np.asarray(sound / sound.std(), np.float32)
 
 
@@ -184,7 +184,7 @@ def backgrounds() -> dict[str, Callable[[], Floats]]:
         "pink noise, -50 dBFS": lambda: pink(count, random) * np.float32(10**-2.5),
         "pink noise, -30 dBFS": lambda: pink(count, random) * np.float32(10**-1.5),
         "white noise, -30 dBFS": lambda: random.normal(size=count).astype(np.float32) * np.float32(10**-1.5),
-        "tones and chords, -26 dBFS": lambda: augment.tones(count, np.random.default_rng(5)) * np.float32(0.05),
+        "tones and chords, -26 dBFS": lambda: noises.unit(noises.music(count, np.random.default_rng(5))) * np.float32(0.05),
         "mains hum, -30 dBFS": lambda: hum(count) * np.float32(10**-1.5),
     }  # fmt: skip
 

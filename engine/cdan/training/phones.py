@@ -54,3 +54,23 @@ ESPEAK: dict[str, str] = {
     "k", "_": PAUSE, "_:": PAUSE, "_!": PAUSE, "_|": PAUSE, ";": "y",
 }  # fmt: skip
 """Mnemonics of espeak-ng's English voices."""
+
+FOREIGN: dict[str, str] = ESPEAK | {
+    "a": "aa", "a:": "aa", "A~": "aa", "&": "ax", "&~": "ax", "&U~": "aw", "3": "ax", "E:": "eh", "E2": "eh",
+    "E#": "eh", "E-": "eh", "E~": "ae", "e:": "ey", "EI": "ey", "O~": "ao", "o:": "ow", "o~": "ow", "eU": "ow",
+    "oI": "oy", "OY": "oy", "Wy": "oy", "uI": "uw", "u~": "uw", "u-": "uw", "u-:": "uw", "y": "uw", "y:": "uw",
+    "Y:": "uw", "Y": "uh", "8": "uh", "W": "uh", "UR": "uh", "B": "v", "v#": "v", "VU": "v", "**": "d", "r": "d",
+    "R": "d", "R2": "d", "C": "hh", "x": "hh", "Q": "g", "c": "k", "J": "g", "J^": "y", "ts": "s", "ts2": "s",
+    "ss": "s", "s#": "s", "dz": "z", "z2": "z", "ts;": "ch", "dz;": "jh", "S;": "sh", "Z;": "zh", "s.": "sh",
+    "sx": "sh", "t;": "t", "n^": "n", "l^": "l", "!": PAUSE,
+}  # fmt: skip
+"""Mnemonics of espeak-ng's other languages by what lips do: front rounded vowels are round, a trill is no English r."""
+
+OF_LANGUAGE: dict[str, dict[str, str]] = {
+    "de": {"r": "g", "R": "g", "VU": "uh"},
+    "fr-fr": {"r": "g", "R": "g"},
+    "pl": {"y": "ih"},
+    "pt": {"y": "ih", "R": "g"},
+    "pt-br": {"y": "ih", "R": "hh"},
+}
+"""Where a language means something else by a mnemonic."""

@@ -1,12 +1,17 @@
-"""English sentences to speak: Debian's fortunes and shuffled dictionary words."""
+"""What is spoken: Debian's fortunes and shuffled words of its English dictionary; rows of foreign words."""
 
 import random
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+
+import numpy as np
 
 FORTUNES = Path("/usr/share/games/fortunes")
 WORDS = Path("/usr/share/dict/american-english")
+FOREIGN = tuple(Path("/usr/share/dict") / name for name in ("dutch", "polish", "spanish"))
+"""Lists under a permissive licence; any voice reads any of them: what counts are its own sounds."""
 SHORTEST, LONGEST = 12, 160  # characters
 SKIPPED = {"ascii-art", "debian"}  # pictures and changelogs are no sentences
 
@@ -21,6 +26,7 @@ def sentences(seed: int) -> Iterator[str]:
         yield " ".join(rng.sample(words, rng.randint(3, 9))).capitalize() + "."
 
 
+@cache
 def _fortunes() -> list[str]:
     files = [f for f in FORTUNES.iterdir() if f.is_file() and not f.suffix and f.name not in SKIPPED]
     if not files:
@@ -30,5 +36,27 @@ def _fortunes() -> list[str]:
     return [s for s in flat if SHORTEST <= len(s) <= LONGEST and re.fullmatch(r"[A-Za-z ,.;:'?!-]+", s)]
 
 
+@cache
 def _words() -> list[str]:
     return [w for w in WORDS.read_text().split() if w.isalpha() and w.isascii() and 2 < len(w) < 12]
+
+
+def foreign(rng: np.random.Generator) -> str:
+    """Three to nine words of one list, some of them parted by commas."""
+    words = _foreign_words(FOREIGN[rng.integers(len(FOREIGN))])
+    chosen = [words[i] for i in rng.integers(len(words), size=rng.integers(3, 10))]
+    return " ".join(word + ("," if rng.random() < 0.15 else "") for word in chosen) + "."
+
+
+@cache
+def _foreign_words(path: Path) -> list[str]:
+    """Every fifth word: Polish counts four millions."""
+    return [w for w in path.read_text("utf-8", "replace").split()[::5] if w.isalpha() and 2 < len(w) < 12]
+
+
+def load() -> None:
+    """Read all lists now, for every process that is forked later."""
+    _fortunes()
+    _words()
+    for path in FOREIGN:
+        _foreign_words(path)

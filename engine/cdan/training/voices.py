@@ -3,7 +3,6 @@
 flite's `awb` and `rms` are absent on purpose: they are kept for evaluation.
 """
 
-import ctypes
 import re
 import subprocess
 import tempfile
@@ -30,7 +29,9 @@ class Utterance:
     rate: int
     """Samples a second."""
     phones: tuple[Phone, ...]
-    """In order, without gaps."""
+    """In order, without gaps; empty where nobody knows."""
+    voice: str = ""
+    """Who speaks."""
 
 
 class Voice(Protocol):
@@ -46,14 +47,19 @@ class Flite:
         self._name = name
 
     def speak(self, text: str, rng: np.random.Generator) -> Utterance:
-        stretch, pitch = rng.uniform(0.8, 1.25), rng.uniform(85, 210)
+        stretch, pitch, spread = rng.uniform(0.75, 1.3), rng.uniform(85, 220), rng.uniform(5, 45)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "speech.wav"
-            options = ["--setf", f"duration_stretch={stretch:.3f}", "--setf", f"int_f0_target_mean={pitch:.0f}"]
-            command = ["flite", "-voice", self._name, *options, "-psdur", "-t", text, "-o", str(path)]
+            options = [
+                f"duration_stretch={stretch:.3f}",
+                f"int_f0_target_mean={pitch:.0f}",
+                f"int_f0_target_stddev={spread:.0f}",
+            ]
+            settings = [word for option in options for word in ("--setf", option)]
+            command = ["flite", "-voice", self._name, *settings, "-psdur", "-t", text, "-o", str(path)]
             said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             samples, rate = read_wave(path)
-        return Utterance(samples, rate, flite_phones(said))
+        return Utterance(samples, rate, flite_phones(said), f"flite {self._name}")
 
 
 def flite_phones(said: str) -> tuple[Phone, ...]:
@@ -109,7 +115,7 @@ class HibariVoice:
             out += _hibari_phones(known, seconds, start)
             start += len(pieces[-1]) / dsp.SR
         samples = np.concatenate(pieces).astype(np.float32)
-        return Utterance(samples, dsp.SR, quiet_pauses_only(tuple(out), samples, dsp.SR))
+        return Utterance(samples, dsp.SR, quiet_pauses_only(tuple(out), samples, dsp.SR), "hibari")
 
 
 def _hibari_phones(symbols: list[str | None], seconds: npt.NDArray[Any], start: float) -> list[Phone]:
@@ -136,76 +142,3 @@ def quiet_pauses_only(spoken: tuple[Phone, ...], samples: Floats, rate: int) -> 
             out.append(Phone(phone.name, start, phone.end_s))
             start = phone.end_s
     return tuple(out)
-
-
-class _EventId(ctypes.Union):
-    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
-
-
-class _Event(ctypes.Structure):
-    """espeak_EVENT of espeak-ng/speak_lib.h."""
-
-    _fields_ = [
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("id", _EventId),
-    ]
-
-
-class Espeak:
-    """libespeak-ng, whose phoneme events carry sample positions. One instance a process."""
-
-    SYNCHRONOUS, PHONEME_EVENTS, PHONEME, UTF8 = 2, 1, 7, 1
-    RATE, PITCH, RANGE = 1, 3, 4
-    CLOSURE_S = 0.07  # a voiceless stop's event marks its burst: the closure before it was counted to the phone before
-    VOICELESS_STOPS = frozenset({"p", "t", "k", "ch"})
-    LANGUAGES = ("en-us", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-us-nyc", "en-029")
-    VARIANTS = (
-        "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "adam", "anika", "belinda",
-        "boris", "caleb", "david", "edward", "gustave", "john", "linda", "marcelo", "michel", "norbert", "pablo",
-        "paul", "quincy", "rob", "robert", "sandro", "shelby", "steph", "travis", "victor", "zac",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self._library = ctypes.CDLL("libespeak-ng.so.1")
-        self._rate = self._library.espeak_Initialize(self.SYNCHRONOUS, 200, None, self.PHONEME_EVENTS)
-        signature = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
-        self._callback = signature(self._collect)  # kept: the library holds only a pointer
-        self._library.espeak_SetSynthCallback(self._callback)
-        self._pcm: list[npt.NDArray[np.int16]] = []
-        self._marks: list[tuple[int, str]] = []
-
-    def speak(self, text: str, rng: np.random.Generator) -> Utterance:
-        voice = f"{rng.choice(self.LANGUAGES)}+{rng.choice(self.VARIANTS)}"
-        self._library.espeak_SetVoiceByName(voice.encode())
-        for parameter, value in ((self.RATE, rng.integers(120, 200)), (self.PITCH, rng.integers(25, 75))):
-            self._library.espeak_SetParameter(parameter, int(value), 0)
-        self._pcm, self._marks = [], []
-        data = text.encode()
-        self._library.espeak_Synth(data, len(data) + 1, 0, 0, 0, self.UTF8, None, None)
-        samples = np.asarray(np.concatenate(self._pcm) / 32768, np.float32)
-        return Utterance(samples, self._rate, self._phones(len(samples)))
-
-    def _collect(self, pcm: Any, count: int, events: Any) -> int:
-        if pcm and count:
-            self._pcm.append(np.ctypeslib.as_array(pcm, (count,)).copy())
-        i = 0
-        while events[i].type:
-            if events[i].type == self.PHONEME:
-                self._marks.append((events[i].sample, bytes(events[i].id.string).decode("utf-8", "replace")))
-            i += 1
-        return 0
-
-    def _phones(self, total: int) -> tuple[Phone, ...]:
-        starts = [0.0, *(position / self._rate for position, _ in self._marks)]
-        names = [PAUSE, *(phones.ESPEAK.get(symbol, PAUSE) for _, symbol in self._marks)]
-        for i in range(1, len(starts)):
-            if names[i] in self.VOICELESS_STOPS:
-                starts[i] -= min(self.CLOSURE_S, 0.45 * max(starts[i] - starts[i - 1], 0.0))
-        ends = [*starts[1:], total / self._rate]
-        return tuple(Phone(n, a, b) for n, a, b in zip(names, starts, ends, strict=True) if b > a)
