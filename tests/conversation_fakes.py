@@ -128,6 +128,8 @@ class FakeConversation:
     @contextmanager
     def subscribe(self) -> Iterator[AsyncIterator[ConversationEvent]]:
         queue: asyncio.Queue[ConversationEvent | None] = asyncio.Queue()
+        if self._closed:
+            queue.put_nowait(None)
         self._subscribers.append(queue)
         try:
             yield until_none(queue)
@@ -137,6 +139,8 @@ class FakeConversation:
     @contextmanager
     def listen(self, rate: int = 16_000) -> Iterator[AsyncIterator[bytes]]:
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        if self._closed:
+            queue.put_nowait(None)
         self.listeners[queue] = rate
         try:
             yield until_none(queue)

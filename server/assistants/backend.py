@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from server.conversation import Conversation
+from server.side_by_side import until_first
 
 MAX_MESSAGE = 16 << 20  # bytes
 OPEN_S = 10.0
@@ -39,7 +40,13 @@ async def persist(
     talk: Callable[[Conversation], Awaitable[None]],
     delays_s: Sequence[float] = DELAYS_S,
 ) -> None:
-    """Talks until `talk` returns. After a failure the avatar listens, and it is tried again, ever less often."""
+    """Talks until the session ends. After a failure the avatar listens, and it is tried again, ever less often."""
+    await until_first(talk_again(conversation, talk, delays_s), session_end(conversation))
+
+
+async def talk_again(
+    conversation: Conversation, talk: Callable[[Conversation], Awaitable[None]], delays_s: Sequence[float]
+) -> None:
     clock, failures = asyncio.get_running_loop().time, 0
     while True:
         begun = clock()
@@ -53,6 +60,12 @@ async def persist(
         failures = 0 if clock() - begun > STEADY_S else failures
         await asyncio.sleep(delays_s[min(failures, len(delays_s) - 1)])
         failures += 1
+
+
+async def session_end(conversation: Conversation) -> None:
+    with conversation.subscribe() as events:
+        async for _ in events:
+            pass
 
 
 @asynccontextmanager
