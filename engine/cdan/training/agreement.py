@@ -44,7 +44,7 @@ def matched(ours: tuple[Phone, ...], theirs: tuple[Phone, ...]) -> list[tuple[Ph
 
 
 def row(name: str, pairs: list[tuple[Phone, Phone]]) -> str:
-    """Medians of start and end, ms later than the aligner's, of closures and of all; in brackets the middle half's width."""
+    """Medians of start and end, ms after the aligner's, of closures and of all; in brackets the middle half's width."""
     cells = [name]
     for chosen in ([p for p in pairs if p[0].name in phones.BILABIAL], pairs):
         off = np.array([(a.start_s - b.start_s, a.end_s - b.end_s) for a, b in chosen]) * 1000
