@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from server.bargein import Verdict
 from server.engine_thread import EngineThread, Stream
 from server.line import Packet, SoundLine
 from server.media import Clock, Frames, Measures, Outlet, Receiver, Shot
 from server.microphone import Microphone, Samples
 from server.performer import Performer
 from server.playout import Slot
-from server.speech import SpeechGate
 from server.timeline import Timeline, media_ms
 
 
@@ -27,21 +27,30 @@ class CallEvents:
     """(packet, media milliseconds of its beginning)"""
     picture_left: Callable[[int, int], None]
     """(the engine stream's frame, out slot)"""
-    speech: Callable[[bool, int], None]
-    """(active, media milliseconds)"""
+    user: Callable[[Verdict, int], None]
+    """What became of the user's voice, at these media milliseconds."""
     failed: Callable[[BaseException], None]
+
+
+Ear = Callable[[Samples, Samples], Verdict | None]
+"""Tells from a slot heard and the slot said at the same time what became of the user's voice."""
 
 
 class Call:
     def __init__(
-        self, stream: Stream, engine: EngineThread, clock: Clock, start: Callable[[float], float], events: CallEvents
+        self,
+        stream: Stream,
+        engine: EngineThread,
+        clock: Clock,
+        start: Callable[[float], float],
+        ear: Ear,
+        events: CallEvents,
     ) -> None:
         """`start`: see `Performer`."""
-        self._clock, self._events, self._look_ahead = clock, events, engine.look_ahead
+        self._clock, self._ear, self._events, self._look_ahead = clock, ear, events, engine.look_ahead
         self._performer = Performer(stream, engine, clock, start, self)
         self.meter = self._performer.meter
         self.microphone = Microphone()
-        self._gate = SpeechGate()
         self._arrivals: deque[list[float]] = deque([] for _ in range(self._look_ahead))
 
     @property
@@ -90,9 +99,9 @@ class Call:
     def take(self, slot: int, timeline: Timeline) -> tuple[Slot, tuple[float, ...]]:
         heard, arrivals = self.microphone.take(self._clock())
         timeline.start += self.microphone.slew()
-        if self._gate.hear(heard):
-            self._events.speech(self._gate.active, media_ms(slot + self._look_ahead))
         said = self._events.say(heard)
+        if verdict := self._ear(heard, said.sound):
+            self._events.user(verdict, media_ms(slot + self._look_ahead))
         self._arrivals.append(arrivals)
         shown = self._arrivals.popleft()
         return said, tuple(shown if said.sound is heard else ())

@@ -124,3 +124,10 @@ class Conversation(Protocol):
 
     def report(self, code: str, message: str) -> None:
         """Tells the session's control socket of a problem (an `error` event); the call goes on."""
+
+
+class Assistant(Protocol):
+    """Who leads a conversation on the portrait's side."""
+
+    async def converse(self, conversation: Conversation) -> None:
+        """Until the session ends. What it raises is told to the session, which then begins anew with another one."""

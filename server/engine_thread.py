@@ -21,6 +21,7 @@ import numpy.typing as npt
 from engine.les import Les
 from engine.motion import MotionAmounts
 from engine.portrait import Portrait
+from server.conversation import Activity
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -39,6 +40,8 @@ class Stream(Protocol):
 
     def set_emotion(self, target: Les, *, transition_s: float, hold_s: float | None = None) -> int: ...
     def set_motion(self, amounts: MotionAmounts) -> None: ...
+    def set_activity(self, activity: Activity) -> None: ...
+    def hush(self) -> None: ...
 
 
 class Engine(Protocol):

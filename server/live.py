@@ -6,7 +6,8 @@ watch and an encoder may bring the voice.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,13 +16,17 @@ from aiortc import RTCDataChannel, RTCIceServer
 
 from engine.motion import MotionAmounts
 from server import session as core
+from server.assistance import assist
+from server.bargein import BargeIn
 from server.call import Call, CallEvents
+from server.conversation import Assistant
+from server.dialogue import Dialogue
 from server.engine_thread import EngineThread, Run, Stream
-from server.media import Clock
+from server.media import Clock, Frames, Shown
 from server.microphone import Samples
 from server.peer import BadOffer, Peer
-from server.playout import Slot
-from server.protocol import Candidate, Message, Stats, to_json
+from server.protocol import Candidate, Message, Stats, message_of, to_json
+from server.speech import SpeechGate
 from server.timeline import media_ms
 
 log = logging.getLogger(__name__)
@@ -65,6 +70,8 @@ class Means:
     clock: Clock
     start: Callable[[float], float]
     """Chooses the anchor of a call that begins now: see `Call`."""
+    assistant: Callable[[], Assistant] | None
+    """Makes the assistant of a session that has one."""
     forget: Callable[["LiveSession"], None]
     """Called once, when the session ends."""
 
@@ -80,8 +87,12 @@ class LiveSession:
         self._caller: Peer | None = None
         self._voice: Peer | None = None
         self._control: Control | None = None
+        self._frames: list[Frames] = []
+        """Receivers in this process."""
+        self.conversation = Dialogue(self, speaks=session.source != "microphone")
         self._offering = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._assisting: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.ended = asyncio.Event()
         self._rearm()
@@ -131,13 +142,29 @@ class LiveSession:
     @property
     def deserted(self) -> bool:
         """Whether nobody is connected or about to be."""
-        return not self._peers
+        return not self._peers and not self._frames
+
+    @asynccontextmanager
+    async def performance(self) -> AsyncIterator[AsyncIterator[Shown]]:
+        """Picture and sound of every slot, for a receiver in this process; counts as a connection."""
+        self._call = call = self._call or self._new_call()
+        frames = call.join_frames()
+        self._frames.append(frames)
+        self._connected()
+        try:
+            yield aiter(frames)
+        finally:
+            self._frames.remove(frames)
+            call.leave(frames)
+            if not self._anyone():
+                self.feed(core.Lost())
+            await self._end_deserted_call()
 
     async def part(self, peer: Peer) -> None:
         """Ends one connection."""
         connected = peer.connected
         await self._part(peer)
-        if connected and not any(other.connected for other in self._peers):
+        if connected and not self._anyone():
             self.feed(core.Lost())
 
     async def add_candidates(self, candidates: Sequence[Candidate]) -> None:
@@ -175,11 +202,34 @@ class LiveSession:
                 self._tell_engine(lambda _: ease(), partial(self._scheduled, key))
             case core.Move(amounts):
                 move = partial(self._stream.set_motion, MotionAmounts(**amounts))
-                self._tell_engine(lambda _: move(), lambda _: None)
+                self._tell_engine(lambda _: move())
+            case core.Behave(activity):
+                self._tell_engine(lambda _: self._stream.set_activity(activity))
+            case core.Announce(event):
+                self.conversation.announce(event)
+                if self._control:
+                    self._control.put(message_of(event))
+            case core.Pause():
+                self.conversation.pause()
+            case core.Resume():
+                self.conversation.resume()
+            case core.Interrupt(utterance):
+                self.conversation.interrupt(utterance)
+            case core.Assist():
+                assert self._means.assistant
+                self._assisting = self._spawn(assist(self.conversation, self._means.assistant))
             case core.Close(reason):
                 self._spawn(self._free(reason))
 
-    def _tell_engine(self, work: Callable[[object], Any], done: Callable[[Any], None]) -> None:
+    def cut(self, utterances: Collection[str]) -> dict[str, int]:
+        """See `dialogue.Stage.cut`."""
+        if self._call is None:
+            return {}
+        self._tell_engine(lambda _: self._stream.hush())
+        self._call.line.cut(utterances)
+        return self._call.line.pending()
+
+    def _tell_engine(self, work: Callable[[object], Any], done: Callable[[Any], None] = lambda _: None) -> None:
         self._engine.submit(Run(work, done, self._failed))
 
     def _scheduled(self, key: int | None, frame: int) -> None:
@@ -205,19 +255,20 @@ class LiveSession:
         except BadOffer:
             await self._part(peer)
             raise
-        if not any(other.connected for other in self._peers):
+        if not self._anyone():
             self.feed(core.Offered())
         return peer, answer
 
     def _new_call(self) -> Call:
         events = CallEvents(
-            say=Slot,
-            sound_left=lambda packet, at: None,
+            say=self.conversation.say,
+            sound_left=self.conversation.sound_left,
             picture_left=lambda frame, slot: self.feed(core.PictureLeft(frame, slot)),
-            speech=lambda active, at: self.feed(core.SpeechChanged(active, at)),
+            user=lambda verdict, at: self.feed(core.UserHeard(verdict, at)),
             failed=self._failed,
         )
-        return Call(self._stream, self._engine, self._clock, self._means.start, events)
+        ear = SpeechGate().verdict if self._session.source == "microphone" else BargeIn().hear
+        return Call(self._stream, self._engine, self._clock, self._means.start, ear, events)
 
     def _hear(self, peer: Peer, position: int, samples: Samples, arrival: float) -> None:
         """Of several microphones the newest connection's counts."""
@@ -236,10 +287,18 @@ class LiveSession:
             return
         if not connected:
             self._spawn(self._part(peer))
-            if not any(other.connected for other in self._peers if other is not peer):
+            if not self._anyone(besides=peer):
                 self.feed(core.Lost())
-        elif self._session.status != "live":
+        else:
+            self._connected()
+
+    def _connected(self) -> None:
+        if self._session.status != "live":
             self.feed(core.Connected())
+
+    def _anyone(self, besides: Peer | None = None) -> bool:
+        """Whether somebody sees or hears the portrait, or speaks to it."""
+        return bool(self._frames) or any(peer.connected for peer in self._peers if peer is not besides)
 
     async def _part(self, peer: Peer) -> None:
         """Frees a connection, and the call with the last one."""
@@ -252,10 +311,13 @@ class LiveSession:
         call = self._call
         if call and peer.outlet:
             call.leave(peer.outlet)
-        if not self._peers:
-            self._call = None
         await peer.close()
-        if call and call is not self._call:
+        await self._end_deserted_call()
+
+    async def _end_deserted_call(self) -> None:
+        if self.deserted and self._call:
+            call, self._call = self._call, None
+            self.conversation.line_lost()
             await call.close()
 
     async def _watch_over(self, peer: Peer) -> None:
@@ -303,6 +365,10 @@ class LiveSession:
         self._means.forget(self)
         if self._control:
             self._control.close(ENDED)
+        if self._assisting:
+            self._assisting.cancel()
+        for frames in self._frames:
+            frames.stop()
         for peer in list(self._peers):
             await self._part(peer)
         await asyncio.gather(*self._tasks - {asyncio.current_task()}, return_exceptions=True)

@@ -12,7 +12,7 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-from engine.units import CHUNK, FPS, SAMPLE_RATE, exact_div
+from engine.units import FPS, SAMPLE_RATE, exact_div
 from server.timeline import AUDIO_RATE, FRAME_S, SLOT
 
 Samples = npt.NDArray[np.float32]
@@ -121,23 +121,22 @@ class Microphone:
 
 
 class Decimator:
-    """48 kHz to 16 kHz, slot by slot, with 0.65 ms of delay; the filter's past is its only state."""
+    """48 kHz to a part of it, slot by slot, with 0.2 ms times `ratio` of delay; the filter's past is its only state."""
 
-    RATIO = exact_div(AUDIO_RATE, SAMPLE_RATE)
-    TAPS = 63
+    TAPS = 21  # times the ratio
 
-    def __init__(self) -> None:
-        at = np.arange(self.TAPS) - (self.TAPS - 1) / 2
-        kernel = np.sinc(at * 0.92 / self.RATIO) * np.blackman(self.TAPS)
+    def __init__(self, ratio: int = exact_div(AUDIO_RATE, SAMPLE_RATE)) -> None:
+        self._ratio, taps = ratio, self.TAPS * ratio
+        at = np.arange(taps) - (taps - 1) / 2
+        kernel = np.sinc(at * 0.92 / ratio) * np.blackman(taps)
         self._kernel = (kernel / kernel.sum()).astype(np.float32)
-        self._past = np.zeros(self.TAPS - 1, np.float32)
+        self._past = np.zeros(taps - 1, np.float32)
 
     def __call__(self, slot: Samples) -> Samples:
-        """float32[1920] -> float32[640]."""
+        """float32[1920] -> float32[640] for the ratio 3."""
         signal = np.concatenate([self._past, slot])
-        self._past = signal[-(self.TAPS - 1) :]
-        chunk: Samples = np.convolve(signal, self._kernel, "valid")[:: self.RATIO]
-        assert len(chunk) == CHUNK
+        self._past = signal[-len(self._past) :]
+        chunk: Samples = np.convolve(signal, self._kernel, "valid")[:: self._ratio]
         return chunk
 
 

@@ -199,6 +199,10 @@ class Playout:
         """Of all utterances that are not over."""
         return [u.id for u in self._queue]
 
+    def open_ids(self) -> list[str]:
+        """Of all utterances that may still grow."""
+        return [u.id for u in self._queue if not u.ended]
+
     # ---- from the assistant
 
     def begin(self, id: str | None, rate: int) -> str:

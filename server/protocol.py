@@ -2,18 +2,31 @@
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from engine.les import AXES, EMOTIONS
+from server.conversation import (
+    Activity,
+    Attended,
+    ConversationEvent,
+    MarkHeard,
+    SessionEnded,
+    SpeechEnded,
+    SpeechInterrupted,
+    SpeechStarted,
+    UserSpoke,
+)
 
 MAX_MESSAGE = 64 * 1024  # bytes
 SIZES = (256, 384, 512, 768, 1024)
 
+Source = Literal["microphone", "push", "assistant"]
 Id = Annotated[str, StringConstraints(max_length=64)] | int
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Change = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
+Utterance = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Milliseconds = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
 
 
@@ -34,7 +47,9 @@ class Strict(BaseModel):
 
 class CreateSession(Strict):
     portrait: Annotated[str, StringConstraints(min_length=1, max_length=80)]
-    source: Literal["microphone"]
+    source: Source
+    assistant: Annotated[str, StringConstraints(min_length=1, max_length=80)] | None = None
+    barge_in: bool = True
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
     size: Annotated[int, Field(json_schema_extra={"enum": list(SIZES)})] = 512
     emotion: dict[str, Share] = {}
@@ -60,13 +75,19 @@ class Candidates(Strict):
 # ---- control, in
 
 
-class EmotionSet(Strict):
-    type: Literal["emotion.set"]
+class Expression(Strict):
+    """A point of the Linear Emotion Space, and how long the way there takes."""
+
+    type: str
     id: Id | None = None
     emotion: dict[str, Share] | None = None
     units: dict[str, Change] | None = None
-    mode: Literal["replace", "add"] = "replace"
     transition_ms: Milliseconds = 300
+
+
+class EmotionSet(Expression):
+    type: Literal["emotion.set"]
+    mode: Literal["replace", "add"] = "replace"
     hold_ms: Annotated[float, Field(ge=0, le=600_000, allow_inf_nan=False)] | None = None
 
 
@@ -84,6 +105,28 @@ class MotionSet(Strict):
     blink: Share | None = None
 
 
+class SpeechInterrupt(Strict):
+    type: Literal["speech.interrupt"]
+    id: Id | None = None
+    utterance: Utterance | None = None
+
+
+class SpeechPause(Strict):
+    type: Literal["speech.pause"]
+    id: Id | None = None
+
+
+class SpeechResume(Strict):
+    type: Literal["speech.resume"]
+    id: Id | None = None
+
+
+class ActivitySet(Strict):
+    type: Literal["activity.set"]
+    id: Id | None = None
+    activity: Activity | None
+
+
 class StateGet(Strict):
     type: Literal["state.get"]
     id: Id | None = None
@@ -94,20 +137,32 @@ class Ping(Strict):
     id: Id | None = None
 
 
-Command = EmotionSet | EmotionReset | MotionSet | StateGet | Ping
+Steering = SpeechInterrupt | SpeechPause | SpeechResume | ActivitySet
+"""What control and speech sockets both understand."""
+Command = EmotionSet | EmotionReset | MotionSet | Steering | StateGet | Ping
 COMMANDS: dict[str, TypeAdapter[Command]] = {
     "emotion.set": TypeAdapter(EmotionSet),
     "emotion.reset": TypeAdapter(EmotionReset),
     "motion.set": TypeAdapter(MotionSet),
+    "speech.interrupt": TypeAdapter(SpeechInterrupt),
+    "speech.pause": TypeAdapter(SpeechPause),
+    "speech.resume": TypeAdapter(SpeechResume),
+    "activity.set": TypeAdapter(ActivitySet),
     "state.get": TypeAdapter(StateGet),
     "ping": TypeAdapter(Ping),
 }
+C = TypeVar("C", bound=Strict)
 
 
 def parse_command(text: str) -> Command:
     """Raises `Refused`."""
-    if len(text) > MAX_MESSAGE or len(text.encode()) > MAX_MESSAGE:
-        raise Refused("too_large", f"a message has at most {MAX_MESSAGE} bytes")
+    return parse(text, COMMANDS, MAX_MESSAGE)
+
+
+def parse(text: str, commands: Mapping[str, TypeAdapter[C]], limit: int) -> C:
+    """A message of one of these types and at most `limit` bytes. Raises `Refused`."""
+    if len(text) > limit or len(text.encode()) > limit:
+        raise Refused("too_large", f"a message has at most {limit} bytes")
     try:
         data = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -115,9 +170,9 @@ def parse_command(text: str) -> Command:
     if not isinstance(data, dict):
         raise Refused("malformed", "a message is one JSON object")
     id = data["id"] if type(data.get("id")) in (str, int) else None
-    adapter = COMMANDS.get(data["type"]) if isinstance(data.get("type"), str) else None
+    adapter = commands.get(data["type"]) if isinstance(data.get("type"), str) else None
     if adapter is None:
-        raise Refused("unknown_type", f"`type` must be one of {', '.join(COMMANDS)}", id)
+        raise Refused("unknown_type", f"`type` must be one of {', '.join(commands)}", id)
     try:
         command = adapter.validate_python(data)
         check_names(command)
@@ -128,16 +183,17 @@ def parse_command(text: str) -> Command:
     return command
 
 
-def check_names(command: Command) -> None:
+def check_names(command: Strict) -> None:
     """Raises `Refused` for names and levels that the types can't check."""
-    if not isinstance(command, EmotionSet):
+    if not isinstance(command, Expression):
         return
     if command.emotion is None and command.units is None:
-        raise Refused("invalid", "emotion.set needs `emotion`, `units` or both")
+        raise Refused("invalid", f"{command.type} needs `emotion`, `units` or both")
     check_emotions(command.emotion or {})
     check_units(command.units or {})
-    if command.mode == "replace" and any(level < 0 for level in (command.units or {}).values()):
-        raise Refused("invalid", "units are 0 to 1; only mode `add` takes negative ones")
+    adds = isinstance(command, EmotionSet) and command.mode == "add"
+    if not adds and any(level < 0 for level in (command.units or {}).values()):
+        raise Refused("invalid", "units are 0 to 1; only emotion.set's mode `add` takes negative ones")
 
 
 def check_emotions(levels: Mapping[str, float]) -> None:
@@ -187,6 +243,32 @@ class Speech(Strict):
     media_ms: int
 
 
+class SpeechBegan(Strict):
+    type: Literal["speech.started"] = "speech.started"
+    utterance: str
+    media_ms: int
+
+
+class SpeechOver(Strict):
+    type: Literal["speech.ended", "speech.interrupted"]
+    utterance: str
+    playback_ms: int
+    media_ms: int
+
+
+class Mark(Strict):
+    type: Literal["speech.mark"] = "speech.mark"
+    utterance: str
+    name: str
+    playback_ms: int
+    media_ms: int
+
+
+class ActivityChanged(Strict):
+    type: Literal["activity"] = "activity"
+    activity: Activity
+
+
 class Stats(Strict):
     type: Literal["stats"] = "stats"
     fps: float
@@ -219,7 +301,28 @@ class Closed(Strict):
     reason: str
 
 
-Message = Applied | State | Speech | Stats | Pong | Error | Closed
+Message = (
+    Applied | State | Speech | SpeechBegan | SpeechOver | Mark | ActivityChanged | Stats | Pong | Error | Closed
+)  # fmt: skip
+
+
+def message_of(event: ConversationEvent) -> Message:
+    """How sockets tell of it."""
+    match event:
+        case SpeechStarted(utterance, at):
+            return SpeechBegan(utterance=utterance, media_ms=at)
+        case SpeechEnded(utterance, playback, at):
+            return SpeechOver(type="speech.ended", utterance=utterance, playback_ms=playback, media_ms=at)
+        case SpeechInterrupted(utterance, playback, at):
+            return SpeechOver(type="speech.interrupted", utterance=utterance, playback_ms=playback, media_ms=at)
+        case MarkHeard(utterance, name, playback, at):
+            return Mark(utterance=utterance, name=name, playback_ms=playback, media_ms=at)
+        case UserSpoke(active, at):
+            return Speech(active=active, media_ms=at)
+        case Attended(activity):
+            return ActivityChanged(activity=activity)
+        case SessionEnded(reason):
+            return Closed(reason=reason)
 
 
 def to_json(message: Message) -> str:

@@ -1,8 +1,8 @@
 """One session's rules, pure: an event and the time go in, actions come out. No clock, no task, no socket.
 
 It knows what the face is asked to show, which requests await their first frame, whether media and control are there,
-and when to give up. Frames of the engine's stream and slots of the connection are told apart: a stream outlives
-connections.
+when to give up, and what an assistant's portrait is about: who speaks, and what the user's voice does to that. Frames
+of the engine's stream and slots of the connection are told apart: a stream outlives connections.
 """
 
 from collections.abc import Mapping
@@ -10,9 +10,20 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from engine.les import Les
+from server.bargein import Verdict
+from server.conversation import (
+    Activity,
+    Attended,
+    ConversationEvent,
+    SessionEnded,
+    SpeechEnded,
+    SpeechInterrupted,
+    SpeechStarted,
+    UserSpoke,
+)
 from server.protocol import (
+    ActivitySet,
     Applied,
-    Closed,
     Command,
     EmotionReset,
     EmotionSet,
@@ -22,7 +33,10 @@ from server.protocol import (
     Ping,
     Pong,
     Refused,
-    Speech,
+    Source,
+    SpeechInterrupt,
+    SpeechPause,
+    SpeechResume,
     State,
     StateGet,
     parse_command,
@@ -35,6 +49,8 @@ CONNECT_S = 30.0
 GRACE_S = 15.0  # without media and without control
 LOST_S = 120.0  # without media, while control is there
 MAX_PENDING = 64
+LISTENING_S = 20.0  # after the last word of either side; then the portrait is idle
+THINKING_S = 30.0  # an assistant that thinks for longer has hung
 
 Status = Literal["waiting", "connecting", "live", "lost"]
 Reason = Literal["no_offer", "not_connected", "gone", "failed", "deleted", "shutdown"]
@@ -100,9 +116,48 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class SpeechChanged:
-    active: bool
+class UserHeard:
+    """The user's voice began or ended, for sure or perhaps."""
+
+    verdict: Verdict
     media_ms: int
+
+
+@dataclass(frozen=True)
+class Said:
+    """What became of an utterance."""
+
+    event: ConversationEvent
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """Whether the utterance that is being spoken waits for more of its sound."""
+
+    waits: bool
+
+
+@dataclass(frozen=True)
+class CueReached:
+    """An utterance's emotion is due."""
+
+    target: Les
+    transition_s: float
+
+
+@dataclass(frozen=True)
+class AttendTo:
+    """The assistant sets the activity, or gives it back."""
+
+    activity: Activity | None
+
+
+@dataclass(frozen=True)
+class Reported:
+    """An assistant has a problem."""
+
+    code: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -117,7 +172,7 @@ class Ended:
 
 Event = (
     Offered | Connected | Lost | ControlOpened | ControlClosed | Received | Scheduled | PictureLeft | Heard
-    | SpeechChanged | TimePassed | Ended
+    | UserHeard | Said | Stuck | CueReached | AttendTo | Reported | TimePassed | Ended
 )  # fmt: skip
 
 
@@ -148,13 +203,49 @@ class Move:
 
 
 @dataclass(frozen=True)
+class Announce:
+    """To the assistant, and to every socket."""
+
+    event: ConversationEvent
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Hold the speech."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Go on with it."""
+
+
+@dataclass(frozen=True)
+class Interrupt:
+    """Drop the rest of an utterance, or of all."""
+
+    utterance: str | None
+
+
+@dataclass(frozen=True)
+class Behave:
+    """How the portrait moves meanwhile."""
+
+    activity: Activity
+
+
+@dataclass(frozen=True)
+class Assist:
+    """Let the assistant in."""
+
+
+@dataclass(frozen=True)
 class Close:
     """Free everything; nothing follows."""
 
     reason: Reason
 
 
-Action = Send | Ease | Move | Close
+Action = Send | Ease | Move | Announce | Pause | Resume | Interrupt | Behave | Assist | Close
 
 
 @dataclass
@@ -175,20 +266,80 @@ class Return:
 
 
 @dataclass
+class Floor:
+    """Who speaks, and what the portrait is about: it speaks, listens, thinks, or nobody has said a word for long."""
+
+    activity: Activity = "idle"
+    sounding: set[str] = field(default_factory=set)
+    """Utterances of which some sound has left and some has not."""
+    waits: bool = False
+    """Whether the sound of such an utterance is late."""
+    held: bool = False
+    """Whether the speech is held because the user may have begun to speak."""
+    _user: bool = False
+    _set: Activity | None = None
+    _ends: float | None = None
+    """When listening or thinking ends by itself."""
+
+    @property
+    def deadline(self) -> float | None:
+        return self._ends
+
+    def said(self, event: ConversationEvent, now: float) -> None:
+        match event:
+            case SpeechStarted(utterance):
+                self.sounding.add(utterance)
+                self._set, self.waits = None, False
+            case SpeechEnded(utterance) | SpeechInterrupted(utterance):
+                self.sounding.discard(utterance)
+                self._ends = now + LISTENING_S
+
+    def user(self, active: bool, now: float) -> None:
+        self._user, self._ends = active, now + LISTENING_S
+        if active:
+            self._set = None
+
+    def attend(self, activity: Activity | None, now: float) -> None:
+        """Until the next utterance or word of the user's."""
+        self._set, self._ends = activity, now + THINKING_S
+
+    def turn(self, now: float) -> bool:
+        """True if `activity` changed."""
+        before = self.activity
+        if self._ends is not None and now >= self._ends:
+            self._ends = None
+            self._set = None if self._set == "thinking" else self._set
+        self.activity = self._now()
+        return self.activity != before
+
+    def _now(self) -> Activity:
+        if self.sounding and not self.waits and not self.held:
+            return "speaking"
+        if self._set:
+            return self._set
+        return "listening" if self._user or self._ends is not None or self.sounding else "idle"
+
+
+@dataclass
 class Session:
     portrait: str
     size: int
     created: float
     target: Les = field(default_factory=Les)
+    source: Source = "microphone"
+    barge_in: bool = True
+    """Whether the user's voice interrupts."""
     status: Status = "waiting"
     closed: bool = False
     _motion: dict[str, float] = field(default_factory=lambda: {"head": 1.0, "gaze": 1.0, "blink": 1.0})
     _hearing: Hearing = "none"
     _control: bool = False
+    _assisted: bool = False
     _pending: dict[int, Pending] = field(default_factory=dict)
     _next_key: int = 0
     _after_hold: Return | None = None
     _give_up: tuple[float, Reason] | None = None
+    _floor: Floor = field(default_factory=Floor)
 
     def __post_init__(self) -> None:
         self._give_up = (self.created + FIRST_OFFER_S, "no_offer")
@@ -196,8 +347,9 @@ class Session:
     @property
     def deadline(self) -> float | None:
         """When `TimePassed` is due."""
-        times = [self._give_up[0]] if self._give_up else []
-        return min(times + [self._after_hold.at] if self._after_hold else times, default=None)
+        give_up = self._give_up[0] if self._give_up else None
+        back = self._after_hold.at if self._after_hold else None
+        return min((at for at in (give_up, back, self._floor.deadline) if at is not None), default=None)
 
     def handle(self, event: Event, now: float) -> list[Action]:
         if self.closed:
@@ -206,7 +358,8 @@ class Session:
             case Offered():
                 return self._become("connecting", (now + CONNECT_S, "not_connected"))
             case Connected():
-                return self._become("live", None)
+                first, self._assisted = self.source == "assistant" and not self._assisted, True
+                return [*self._become("live", None), *([Assist()] if first else [])]
             case Lost():
                 return self._become("lost", (now + (LOST_S if self._control else GRACE_S), "gone"))
             case ControlOpened():
@@ -223,8 +376,22 @@ class Session:
             case Heard(hearing):
                 changed, self._hearing = hearing != self._hearing, hearing
                 return [self._state()] if changed else []
-            case SpeechChanged(active, at):
-                return [Send(Speech(active=active, media_ms=at))]
+            case UserHeard(verdict, at):
+                return self._user_heard(verdict, at, now)
+            case Said(said):
+                self._floor.said(said, now)
+                return [Announce(said), *self._behave(now)]
+            case Stuck(waits):
+                self._floor.waits = waits
+                return self._behave(now)
+            case CueReached(target, transition_s):
+                self._after_hold, self.target = None, target
+                return [Ease(None, target, transition_s), self._state()]
+            case AttendTo(activity):
+                self._floor.attend(activity, now)
+                return self._behave(now)
+            case Reported(code, message):
+                return [Send(Error(code=code, message=message))]
             case TimePassed():
                 return self._time_passed(now)
             case Ended(reason):
@@ -263,6 +430,8 @@ class Session:
                 return self._ease(command.id, target, command.transition_ms / 1000, hold_s, now)
             case EmotionReset():
                 return self._ease(command.id, Les(), command.transition_ms / 1000, None, now)
+            case SpeechInterrupt() | SpeechPause() | SpeechResume() | ActivitySet():
+                return self._steer(command, now)
             case MotionSet():
                 wanted = {"head": command.head, "gaze": command.gaze, "blink": command.blink}
                 self._motion |= {name: amount for name, amount in wanted.items() if amount is not None}
@@ -284,6 +453,47 @@ class Session:
         self._pending[key] = Pending(id)
         return [Ease(key, target, transition_s)]
 
+    def _steer(self, command: SpeechInterrupt | SpeechPause | SpeechResume | ActivitySet, now: float) -> list[Action]:
+        if self.source == "microphone":
+            raise Refused("wrong_source", "this portrait speaks with the caller's own voice", command.id)
+        match command:
+            case SpeechInterrupt(utterance=utterance):
+                return [Interrupt(utterance)]
+            case SpeechPause():
+                return [Pause()]
+            case SpeechResume():
+                return [Resume()]
+            case ActivitySet(activity=activity):
+                self._floor.attend(activity, now)
+                return self._behave(now)
+
+    def _user_heard(self, verdict: Verdict, at: int, now: float) -> list[Action]:
+        """A voice that may be the user's holds the speech; one that is interrupts it; a false alarm lets it go on."""
+        if verdict in (Verdict.STARTED, Verdict.DISMISSED):
+            return self._hold(verdict is Verdict.STARTED)
+        active = verdict is Verdict.CONFIRMED
+        self._floor.user(active, now)
+        interrupts = active and (self._floor.held or self._yields)
+        self._floor.held = False
+        cut: list[Action] = [Interrupt(None)] if interrupts else []
+        return [*cut, Announce(UserSpoke(active, at)), *self._behave(now)]
+
+    def _hold(self, held: bool) -> list[Action]:
+        before, self._floor.held = self._floor.held, held and self._yields
+        if self._floor.held == before:
+            return []
+        return [Pause() if held else Resume()]
+
+    @property
+    def _yields(self) -> bool:
+        """Whether there is speech that the user's voice stops."""
+        return self.barge_in and self.source != "microphone" and bool(self._floor.sounding)
+
+    def _behave(self, now: float) -> list[Action]:
+        if self.source == "microphone" or not self._floor.turn(now):
+            return []
+        return [Behave(self._floor.activity), Announce(Attended(self._floor.activity))]
+
     def _acknowledge(self, frame: int, slot: int) -> list[Action]:
         shown = [key for key, p in self._pending.items() if p.frame is not None and p.frame <= frame]
         at = media_ms(slot)
@@ -296,12 +506,12 @@ class Session:
             back, self._after_hold = self._after_hold, None
             self.target = back.target
             return [Ease(None, back.target, back.transition_s), self._state()]
-        return []
+        return self._behave(now)
 
     def _close(self, reason: Reason) -> list[Action]:
         self.closed = True
         failed = [Send(Error(code="failed", message="this session's engine stream failed; start a new session"))]
-        return [*(failed if reason == "failed" else []), Send(Closed(reason=reason)), Close(reason)]
+        return [*(failed if reason == "failed" else []), Announce(SessionEnded(reason)), Close(reason)]
 
     def _state(self, id: str | int | None = None) -> Send:
         return Send(

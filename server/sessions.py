@@ -3,10 +3,12 @@
 import hmac
 import secrets
 import time
+from collections.abc import Callable
 
 from engine.les import Les
 from engine.portrait import Portrait
 from server import session as core
+from server.conversation import Assistant
 from server.engine_thread import EngineThread
 from server.ice import IceServer, ice_servers
 from server.live import LiveSession, Means
@@ -32,29 +34,43 @@ class Sessions:
         return len(self._live) + self._opening
 
     async def create(
-        self, request: CreateSession, portrait: Portrait, target: Les
+        self,
+        request: CreateSession,
+        portrait: Portrait,
+        target: Les,
+        assistant: Callable[[], Assistant] | None = None,
     ) -> tuple[LiveSession, tuple[IceServer, ...]]:
-        """`target` is the emotion at the start. Raises `Full`."""
+        """`target` is the emotion at the start, `assistant` makes one if the source is that. Raises `Full`."""
         if len(self) >= self._settings.max_sessions:
             raise Full
         self._opening += 1
         try:
-            return await self._open(request, portrait, target)
+            return await self._open(request, portrait, target, assistant)
         finally:
             self._opening -= 1
 
     async def _open(
-        self, request: CreateSession, portrait: Portrait, target: Les
+        self,
+        request: CreateSession,
+        portrait: Portrait,
+        target: Les,
+        assistant: Callable[[], Assistant] | None = None,
     ) -> tuple[LiveSession, tuple[IceServer, ...]]:
         stream = await self._engine.run(lambda engine: engine.open(portrait, seed=request.seed, size=request.size))
         await self._engine.run(lambda _: stream.set_emotion(target, transition_s=0.0))
         id, now = secrets.token_hex(16), self._clock()
         ice = ice_servers(self._settings.ice, id[:8], time.time())
-        means = Means(self._engine, [server.for_server() for server in ice], self._clock, self._start, self._forget)
-        session = core.Session(request.portrait, request.size, now, target)
+        means = Means(
+            self._engine, [server.for_server() for server in ice], self._clock, self._start, assistant, self._forget
+        )
+        session = core.Session(request.portrait, request.size, now, target, request.source, request.barge_in)
         live = LiveSession(id, secrets.token_urlsafe(32), session, stream, means)
         self._live[id] = live
         return live, ice
+
+    def get(self, id: str) -> LiveSession | None:
+        """For those who have another proof that it is theirs."""
+        return self._live.get(id)
 
     def find(self, id: str, token: str) -> LiveSession | None:
         """None for an unknown session; PermissionError for a wrong token."""

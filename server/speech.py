@@ -4,6 +4,7 @@ import numpy as np
 import webrtcvad
 
 from engine.units import exact_div
+from server.bargein import Verdict
 from server.microphone import Samples
 from server.timeline import AUDIO_RATE, FRAME_S
 
@@ -25,6 +26,12 @@ class SpeechGate:
         self._detector = webrtcvad.Vad(3)
         self._floor = self.FLOOR
         self._with, self._without = 0, self.HANG
+
+    def verdict(self, slot: Samples, sent: Samples) -> Verdict | None:
+        """For a portrait that speaks with this very voice: what was sent is no echo to beware of."""
+        if not self.hear(slot):
+            return None
+        return Verdict.CONFIRMED if self.active else Verdict.ENDED
 
     def hear(self, slot: Samples) -> bool:
         """True if `active` changed."""

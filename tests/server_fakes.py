@@ -44,6 +44,9 @@ class FakeStream:
     frame: int = 0
     les: float = 0.0
     motion: MotionAmounts | None = None
+    activities: list[str] = field(default_factory=list)
+    hushed: int = 0
+    """How often the mouth was shut."""
 
     def set_emotion(self, target: Les, *, transition_s: float, hold_s: float | None = None) -> int:
         self.les = float(np.sum(target.values))
@@ -51,6 +54,14 @@ class FakeStream:
 
     def set_motion(self, amounts: MotionAmounts) -> None:
         self.motion = amounts
+
+    def set_activity(self, activity: str) -> None:
+        self.activities.append(activity)
+
+    def hush(self) -> None:
+        """Shuts the mouth at once, and forgets the sound whose pictures have not come."""
+        self.hushed += 1
+        self.past = deque([0.0] * len(self.past))
 
 
 class FakeEngine:

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from engine.les import Les
-from server.protocol import Applied, Closed, Error, Message, Pong, Speech, State, to_json
+from server.bargein import Verdict
+from server.conversation import SessionEnded, UserSpoke
+from server.protocol import Applied, Error, Message, Pong, State, to_json
 from server.session import (
     CONNECT_S,
     FIRST_OFFER_S,
@@ -14,6 +16,7 @@ from server.session import (
     LOST_S,
     MAX_PENDING,
     Action,
+    Announce,
     Close,
     Connected,
     ControlClosed,
@@ -29,8 +32,8 @@ from server.session import (
     Scheduled,
     Send,
     Session,
-    SpeechChanged,
     TimePassed,
+    UserHeard,
 )
 
 
@@ -156,7 +159,7 @@ class TestOtherMessages:
         assert session.handle(Heard("live"), 104.0) == []
 
     def test_speech(self) -> None:
-        assert sent(live().handle(SpeechChanged(True, 40), 103.0)) == [Speech(active=True, media_ms=40)]
+        assert live().handle(UserHeard(Verdict.CONFIRMED, 40), 103.0) == [Announce(UserSpoke(True, 40))]
 
 
 BAD_MESSAGES = [
@@ -247,9 +250,9 @@ class TestGivingUp:
 
     def test_the_last_words(self) -> None:
         actions = live().handle(Ended("failed"), 103.0)
-        error, closed = sent(actions)
+        [error] = sent(actions)
         assert isinstance(error, Error) and error.code == "failed"
-        assert closed == Closed(reason="failed") and actions[-1] == Close("failed")
+        assert actions[-2:] == [Announce(SessionEnded("failed")), Close("failed")]
 
     def test_nothing_happens_after_the_end(self) -> None:
         session = live()
