@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from engine.portrait import Portrait
+from server.bridges.whip_whep import router as whip_whep_router
 from server.control import router as control_router
 from server.engine_thread import Engine, EngineThread
 from server.http import router as http_router
@@ -58,6 +59,7 @@ def create_app(
     app = FastAPI(title="les-avatar", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(http_router)
     app.include_router(control_router)
+    app.include_router(whip_whep_router)
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     app.add_exception_handler(HttpError, on_http_error)
     app.add_exception_handler(HTTPException, on_framework_error)

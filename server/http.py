@@ -8,6 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 from engine.les import AXES, DESCRIPTIONS, EMOTIONS, Les, LesError
 from engine.les.vector import of_mixed
 from engine.portrait import PortraitError
+from server.ice import IceServer
 from server.live import LiveSession
 from server.peer import BadOffer
 from server.place import Place, place_of
@@ -129,11 +130,18 @@ def no_portrait(id: str) -> HttpError:
 
 @router.post("/v1/sessions", status_code=201)
 async def create_session(place: AnyPlace, request: CreateSession) -> dict[str, Any]:
+    live, ice = await open_session(place, request)
+    servers = [server.for_client() for server in ice]
+    return {"id": live.id, "token": live.token, "ice_servers": servers, "control": f"/v1/sessions/{live.id}/control"}
+
+
+async def open_session(place: Place, request: CreateSession) -> tuple[LiveSession, tuple[IceServer, ...]]:
+    """`HttpError` where none can be had."""
     check_ready(place)
     emotion = starting_emotion(request, place.settings.max_size)
     try:
         portrait = await place.portraits.load(request.portrait)
-        live, ice = await place.sessions.create(request, portrait, emotion)
+        return await place.sessions.create(request, portrait, emotion)
     except LookupError:
         raise no_portrait(request.portrait) from None
     except PortraitError as error:
@@ -141,8 +149,6 @@ async def create_session(place: AnyPlace, request: CreateSession) -> dict[str, A
     except Full:
         message = f"all {place.settings.max_sessions} places are taken; try again later"
         raise HttpError(503, "full", message, RETRY_AFTER_S) from None
-    servers = [server.for_client() for server in ice]
-    return {"id": live.id, "token": live.token, "ice_servers": servers, "control": f"/v1/sessions/{live.id}/control"}
 
 
 def starting_emotion(request: CreateSession, max_size: int) -> Les:

@@ -1,7 +1,7 @@
 """What the request handlers share: settings, engine, portraits, sessions, and whether all of it is ready."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from fastapi import Request, WebSocket
@@ -9,6 +9,7 @@ from fastapi import Request, WebSocket
 from engine.units import CHUNK
 from server.engine_thread import Engine, EngineThread
 from server.portraits import Portraits
+from server.rooms import Rooms
 from server.sessions import Sessions
 from server.settings import Settings
 
@@ -23,6 +24,7 @@ class Place:
     engine: EngineThread
     portraits: Portraits
     sessions: Sessions
+    rooms: Rooms = field(default_factory=Rooms)
     ready: bool = False
     problem: str = ""
     """Why it will never be ready, if so."""

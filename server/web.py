@@ -8,6 +8,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_JSON_BYTES = 256 * 1024
@@ -19,6 +20,13 @@ PAGE_HEADERS = {
     "Permissions-Policy": "microphone=(self), camera=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
+}
+CORS_HEADERS = {
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
+    "Access-Control-Expose-Headers": "Location, ETag, Link, Retry-After",
+    "Access-Control-Max-Age": "600",
+    "Vary": "Origin",
 }
 CODES = {400: "malformed", 404: "not_found", 405: "not_allowed", 413: "too_large"}
 
@@ -61,7 +69,7 @@ def origin_allowed(origin: str | None, host: str | None, allowed: Collection[str
 
 
 class Guard:
-    """ASGI: refuses foreign origins and oversized bodies, and adds the headers."""
+    """ASGI: refuses foreign origins and oversized bodies, lets known pages read the answers, and adds the headers."""
 
     def __init__(self, app: ASGIApp, allowed_origins: Collection[str], max_photo_bytes: int) -> None:
         self._app, self._allowed, self._max_photo = app, allowed_origins, max_photo_bytes
@@ -71,13 +79,19 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        origin = headers.get("origin")
         limit = self._max_photo + 64 * 1024 if scope["path"] == "/v1/portraits" else MAX_JSON_BYTES
-        if not origin_allowed(headers.get("origin"), headers.get("host"), self._allowed):
+        if not origin_allowed(origin, headers.get("host"), self._allowed):
             await refuse(send, 403, "origin_refused", "this page may not call this server; see --allow-origin")
         elif int(headers.get("content-length", "0") or 0) > limit:
             await refuse(send, 413, "too_large", f"at most {limit} bytes")
+        elif scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
+            await with_headers(send, scope["path"], origin)(
+                {"type": "http.response.start", "status": 200, "headers": []}
+            )
+            await send({"type": "http.response.body"})
         else:
-            await self._app(scope, bounded(receive, limit), with_headers(send, scope["path"]))
+            await self._app(scope, bounded(receive, limit), with_headers(send, scope["path"], origin))
 
 
 def bounded(receive: Receive, limit: int) -> Receive:
@@ -95,8 +109,9 @@ def bounded(receive: Receive, limit: int) -> Receive:
     return receive_bounded
 
 
-def with_headers(send: Send, path: str) -> Send:
-    extra = PAGE_HEADERS | {"Cache-Control": "no-store" if path.startswith("/v1/") else "no-cache"}
+def with_headers(send: Send, path: str, origin: str | None) -> Send:
+    cors = CORS_HEADERS | {"Access-Control-Allow-Origin": origin} if origin else {}
+    extra = PAGE_HEADERS | cors | {"Cache-Control": "no-store" if path.startswith("/v1/") else "no-cache"}
 
     async def send_more(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -115,7 +130,7 @@ async def refuse(send: Send, status: int, code: str, message: str) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def bearer(request: Request) -> str:
+def bearer(request: HTTPConnection) -> str:
     """The token of `Authorization: Bearer TOKEN`, or nothing."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
