@@ -119,9 +119,9 @@ def _tongue(out: float) -> Gesture:
 CONSONANTS: Mapping[str, tuple[Gesture, ...]] = {
     **{p: (_LIPS,) for p in ("p", "b", "m")}, **{p: (_TEETH,) for p in ("f", "v")},
     **{p: (_HISS,) for p in ("s", "z")}, **{p: (_HUSH,) for p in ("sh", "zh", "ch", "jh")},
-    "t": (_gesture(_TIP, jaw=0.08, down=0.18, up=0.08),), "d": (_gesture(_TIP, jaw=0.09, down=0.18, up=0.08),),
-    "n": (_gesture(_TIP, jaw=0.10, down=0.16, up=0.06),), "l": (_gesture(_TIP, jaw=0.13, down=0.16, up=0.06),),
-    **{p: (_gesture(_BACK, jaw=0.14, down=0.12),) for p in ("k", "g", "ng")},
+    "t": (_gesture(_TIP, jaw=0.09, down=0.22, up=0.08),), "d": (_gesture(_TIP, jaw=0.10, down=0.22, up=0.08),),
+    "n": (_gesture(_TIP, jaw=0.11, down=0.20, up=0.06),), "l": (_gesture(_TIP, jaw=0.13, down=0.18, up=0.06),),
+    **{p: (_gesture(_BACK, jaw=0.15, down=0.16),) for p in ("k", "g", "ng")},
     "th": (_tongue(0.12),), "dh": (_tongue(0.09),), "hh": (_gesture(Pull(0.1, 0.1, 0.1, 0.1), jaw=0.15),),
     "r": (_gesture(Pull(0.7, 0.5, 0.5, 1.0), jaw=0.08, funnel=0.25, pucker=0.4),),
     "w": (_gesture(Pull(1.0, 1.5, 1.2, 3.0), jaw=0.04, funnel=0.08, pucker=1.0),),
@@ -130,7 +130,7 @@ CONSONANTS: Mapping[str, tuple[Gesture, ...]] = {
 GESTURES: Mapping[str, tuple[Gesture, ...]] = {PAUSE: (_gesture(Pull(0.7, 0.7, 0.7, 0.7)),), **VOWELS, **CONSONANTS}
 
 CORE = 0.25  # of a phone's length to each side of its middle: full pull
-ONSET_S, RELEASE_S = 0.06, 0.12  # of the mouth's activity around speech
+ONSET_S, RELEASE_S = 0.10, 0.12  # of the mouth's activity around speech
 BRIDGED_S = 0.15  # a shorter pause does not rest the mouth
 SEAL_END = {"p": 0.65, "b": 0.8, "m": 0.95}  # of the phone: then the lips part
 SEAL_FLANK_S, SEAL_FASTEST_S = 0.07, 0.03  # of the way to a closure and back
