@@ -12,14 +12,18 @@ import numpy.typing as npt
 
 from engine.cdan import Cdan, StreamState
 from engine.face.coefficients import FACE, INDEX
+from engine.face.les_map import LES_TO_FACE
 from engine.les import Les, Trajectory
-from engine.motion import Motion, MotionAmounts
+from engine.motion import Activity, Motion, MotionAmounts
 from engine.portrait import Portrait
 from engine.renderer import CpuRenderer, fields_network
 from engine.tracks import rest
 from engine.units import DEFAULT_LOOK_AHEAD, FPS, FRAME_SIZE, MAX_LOOK_AHEAD
 
 Floats = npt.NDArray[np.float32]
+
+# What is left of the spoken pose in the frames after a hush: gone in 120 ms, with soft ends.
+HUSH = tuple(1 - t * t * (3 - 2 * t) for t in (1 / 3, 2 / 3))
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,10 @@ class Stream:
         """The number of the frame that comes next."""
         self.memory = memory
         self.motion = Motion(seed)
+        self._silence = memory
         self._emotion = Trajectory()
+        self._spoken = np.zeros(len(FACE), np.float32)
+        self._fading: list[Floats] = []
 
     def set_emotion(self, target: Les, *, transition_s: float, hold_s: float | None = None) -> int:
         """Eases to `target` from the next frame on; returns the number of the first frame that shows it."""
@@ -56,6 +63,25 @@ class Stream:
     def set_motion(self, amounts: MotionAmounts) -> None:
         """How much the portrait moves of its own accord from the next frame on."""
         self.motion.amounts = amounts
+
+    def set_activity(self, activity: Activity) -> None:
+        """How it moves while it does not speak."""
+        self.motion.activity = activity
+
+    def hush(self) -> None:
+        """The mouth eases shut, within three frames and whatever it was about to say; new sound opens it again.
+
+        The networks forget what they heard: of sound that will not be heard, nothing may be seen.
+        """
+        self.memory = self._silence
+        self._fading = [share * self._spoken for share in HUSH]
+
+    def speak(self, driven: Floats, emotion: Les) -> Floats:
+        """[63] the coefficients that the voice and the emotion ask for in this frame, and what fades of the last."""
+        if self._fading:
+            driven = driven + self._fading.pop(0)
+        self._spoken = driven - resting(emotion)
+        return driven
 
     def emotion(self) -> Les:
         """Where the trajectory is at the next frame."""
@@ -100,11 +126,18 @@ class Avatar:
         pictures = []
         for i, (stream, _) in enumerate(work):
             stream.memory = heard.states[i]
-            face = _face(heard.coefficients[i], stream.motion.step(tuple(heard.prosody[i].tolist())))
+            driven = stream.speak(heard.coefficients[i], emotions[i])
+            face = _face(driven, stream.motion.step(tuple(heard.prosody[i].tolist())))
             rgb = self._renderers[stream.size].render(stream.portrait, face)
             pictures.append(Picture(stream.frame, rgb, face, emotions[i]))
             stream.frame += 1
         return pictures
+
+
+def resting(emotion: Les) -> Floats:
+    """[63] the face of an emotion in silence: what CDAN's linear path says."""
+    face: Floats = np.clip(emotion.array() @ LES_TO_FACE, 0, 1).astype(np.float32)
+    return face
 
 
 def _face(driven: Floats, motion: Floats) -> Floats:
