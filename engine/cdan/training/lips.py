@@ -15,10 +15,12 @@ def weights(of: dict[str, float]) -> Floats:
 
 
 GAP = weights({
-    "jawOpen": 1.0, "mouthClose": -1.0, "mouthFunnel": 0.386, "mouthLowerDown": 0.056, "mouthUpperUp": 0.070,
-    "mouthPress": -0.038, "mouthPucker": -0.035, "mouthRollLower": -0.094, "mouthRollUpper": -0.082,
+    "jawOpen": 1.0, "mouthClose": -1.0, "mouthFunnel": 0.28, "mouthLowerDown": 0.12, "mouthUpperUp": 0.08,
+    "mouthSmile": -0.1, "mouthRollUpper": -0.17, "mouthPress": -0.1, "lipBite": 0.05,
 })  # fmt: skip
-"""[63] how far each coefficient parts the middle of the inner lips, against jawOpen; measured on the head."""
+"""[63] how far each coefficient parts the middle of the inner lips, against jawOpen. A fit to what MediaPipe reads in
+360 pictures of the default portraits speaking under emotions: apertures of 0.03 + 0.45 x GAP inter-ocular distances,
+0.009 off (standard deviation); below 0.02 lips are shut."""
 ROUND = weights({"mouthPucker": 1.0, "mouthFunnel": 0.7, "mouthStretch": -0.5, "mouthSmile": -0.5})
 """[63] rounded is high, spread is low."""
 OPEN_VOWEL = 0.3  # GAP of an open vowel
