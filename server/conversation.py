@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 from engine.les import Les
 
 Activity = Literal["idle", "listening", "thinking", "speaking"]
+Speaker = Literal["user", "assistant"]
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,34 @@ class Attended:
 
 
 @dataclass(frozen=True)
+class Captioned:
+    """Words as they are heard; a later caption with the same `id` takes the place of the earlier ones."""
+
+    speaker: Speaker
+    id: str
+    text: str
+    final: bool
+    """No other caption with this `id` follows."""
+
+
+@dataclass(frozen=True)
+class Troubled:
+    """Something went wrong and the call goes on: `code` for programs, the message for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
 class SessionEnded:
     """Nothing follows."""
 
     reason: str
 
 
-ConversationEvent = SpeechStarted | SpeechEnded | SpeechInterrupted | MarkHeard | UserSpoke | Attended | SessionEnded
+ConversationEvent = (
+    SpeechStarted | SpeechEnded | SpeechInterrupted | MarkHeard | UserSpoke | Attended | Captioned | SessionEnded
+)
 
 
 class SpeechRefused(Exception):
@@ -122,8 +144,11 @@ class Conversation(Protocol):
     def listen(self, rate: int = 16_000) -> AbstractContextManager[AsyncIterator[bytes]]:
         """The user's sound from now on as mono PCM16 at `rate`, 40 ms a piece; silence where none comes."""
 
+    def caption(self, speaker: Speaker, id: str, text: str, *, final: bool = True) -> None:
+        """Tells all that follow the session what was said: see `Captioned`."""
+
     def report(self, code: str, message: str) -> None:
-        """Tells the session's control socket of a problem (an `error` event); the call goes on."""
+        """Tells everybody in the session of a problem (`Troubled`, an `error` event); the call goes on."""
 
 
 class Assistant(Protocol):

@@ -14,7 +14,7 @@ import numpy as np
 from engine.les import Les
 from engine.units import FPS
 from server import session as core
-from server.conversation import Activity, ConversationEvent, SessionEnded, SpeechRefused
+from server.conversation import Activity, Captioned, ConversationEvent, SessionEnded, Speaker, SpeechRefused
 from server.line import Packet
 from server.microphone import Decimator, Samples
 from server.playout import Playout, Slot
@@ -24,6 +24,7 @@ LATE = FPS // 2  # slots for which an utterance may lack sound and still be said
 STALLED_S = 15  # an utterance whose sound has not come for that long is ended
 MAX_EVENTS = 1000  # that a subscriber has not fetched; the oldest go first when there are more
 MAX_PIECES = 5 * FPS  # of the user's sound, likewise
+MAX_CAPTION = 10_000  # characters: nobody says more at once
 T = TypeVar("T")
 
 
@@ -160,6 +161,9 @@ class Dialogue:
             yield aiter(listener.pieces)
         finally:
             self._listeners.remove(listener)
+
+    def caption(self, speaker: Speaker, id: str, text: str, *, final: bool = True) -> None:
+        self._stage.feed(core.Said(Captioned(speaker, id, text[:MAX_CAPTION], final)))
 
     def report(self, code: str, message: str) -> None:
         self._stage.feed(core.Reported(code, message))

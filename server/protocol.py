@@ -10,12 +10,15 @@ from engine.les import AXES, EMOTIONS
 from server.conversation import (
     Activity,
     Attended,
+    Captioned,
     ConversationEvent,
     MarkHeard,
     SessionEnded,
+    Speaker,
     SpeechEnded,
     SpeechInterrupted,
     SpeechStarted,
+    Troubled,
     UserSpoke,
 )
 
@@ -151,7 +154,7 @@ COMMANDS: dict[str, TypeAdapter[Command]] = {
     "state.get": TypeAdapter(StateGet),
     "ping": TypeAdapter(Ping),
 }
-C = TypeVar("C", bound=Strict)
+C = TypeVar("C", bound=BaseModel)
 
 
 def parse_command(text: str) -> Command:
@@ -183,7 +186,7 @@ def parse(text: str, commands: Mapping[str, TypeAdapter[C]], limit: int) -> C:
     return command
 
 
-def check_names(command: Strict) -> None:
+def check_names(command: BaseModel) -> None:
     """Raises `Refused` for names and levels that the types can't check."""
     if not isinstance(command, Expression):
         return
@@ -264,6 +267,14 @@ class Mark(Strict):
     media_ms: int
 
 
+class Caption(Strict):
+    type: Literal["caption"] = "caption"
+    speaker: Speaker
+    id: str
+    text: str
+    final: bool
+
+
 class ActivityChanged(Strict):
     type: Literal["activity"] = "activity"
     activity: Activity
@@ -302,7 +313,8 @@ class Closed(Strict):
 
 
 Message = (
-    Applied | State | Speech | SpeechBegan | SpeechOver | Mark | ActivityChanged | Stats | Pong | Error | Closed
+    Applied | State | Speech | SpeechBegan | SpeechOver | Mark | Caption | ActivityChanged | Stats | Pong | Error
+    | Closed
 )  # fmt: skip
 
 
@@ -321,6 +333,10 @@ def message_of(event: ConversationEvent) -> Message:
             return Speech(active=active, media_ms=at)
         case Attended(activity):
             return ActivityChanged(activity=activity)
+        case Captioned(speaker, id, text, final):
+            return Caption(speaker=speaker, id=id, text=text, final=final)
+        case Troubled(code, text):
+            return Error(code=code, message=text)
         case SessionEnded(reason):
             return Closed(reason=reason)
 

@@ -11,9 +11,11 @@ from engine.les import Les
 from server.conversation import (
     Activity,
     Attended,
+    Captioned,
     ConversationEvent,
     MarkHeard,
     SessionEnded,
+    Speaker,
     SpeechEnded,
     SpeechInterrupted,
     SpeechRefused,
@@ -146,6 +148,9 @@ class FakeConversation:
             yield until_none(queue)
         finally:
             del self.listeners[queue]
+
+    def caption(self, speaker: Speaker, id: str, text: str, *, final: bool = True) -> None:
+        self._tell(Captioned(speaker, id, text, final))
 
     def report(self, code: str, message: str) -> None:
         self.reports.append((code, message))
