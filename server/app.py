@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from engine.portrait import Portrait
+from server.bridges.smallwebrtc import router as smallwebrtc_router
 from server.bridges.whip_whep import router as whip_whep_router
 from server.control import router as control_router
 from server.engine_thread import Engine, EngineThread
@@ -24,6 +25,7 @@ from server.place import Place
 from server.portraits import Load, Portraits, Prepare, prepare_in_process
 from server.sessions import Sessions
 from server.settings import Settings
+from server.speech_socket import router as speech_router
 from server.web import Guard, HttpError, on_framework_error, on_http_error, on_invalid
 
 log = logging.getLogger(__name__)
@@ -59,7 +61,9 @@ def create_app(
     app = FastAPI(title="les-avatar", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(http_router)
     app.include_router(control_router)
+    app.include_router(speech_router)
     app.include_router(whip_whep_router)
+    app.include_router(smallwebrtc_router)
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     app.add_exception_handler(HttpError, on_http_error)
     app.add_exception_handler(HTTPException, on_framework_error)

@@ -225,9 +225,13 @@ class Caller:
         video = connection.addTransceiver("video", direction="recvonly")
         codecs = type(video.sender).getCapabilities("video").codecs
         video.setCodecPreferences([codec for codec in codecs if codec.name in (self.codec, "rtx")])
+        self.prepare()
         connection.on("track", self._on_track)
         await connection.setLocalDescription(await connection.createOffer())
         return {"sdp": connection.localDescription.sdp, "type": "offer"}
+
+    def prepare(self) -> None:
+        """For clients that offer more."""
 
     async def hang_up(self) -> None:
         if self.connection:
