@@ -1,12 +1,16 @@
 """Motion: the same for a seed, off when it is off, lifelike in size, and without jumps."""
 
 import copy
+from functools import cache
 
 import numpy as np
 import pytest
 
 from engine.face.coefficients import GAZE_DEGREES, INDEX, NAMES
-from engine.motion import Motion, MotionAmounts
+from engine.motion import Activity, Motion, MotionAmounts
+from engine.motion.gaze import LIMIT_DEG
+from engine.motion.manner import MANNERS
+from engine.motion.stress import Stress
 
 MINUTE = 25 * 60
 STILL = MotionAmounts(head=0, gaze=0, blink=0)
@@ -15,10 +19,44 @@ HEAD = [INDEX[name] for name in ("headYaw", "headPitch", "headRoll", "headX", "h
 LIDS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
 
 
-def run(seed: int, frames: int = MINUTE, amounts: MotionAmounts | None = None, voice: bool = False) -> np.ndarray:
+@cache
+def run(
+    seed: int,
+    frames: int = MINUTE,
+    amounts: MotionAmounts | None = None,
+    voice: bool = False,
+    activity: Activity = "listening",
+) -> np.ndarray:
     motion = Motion(seed, amounts)
-    loudness = np.maximum(np.sin(np.arange(frames) * 0.8), 0) * 0.6
-    return np.array([motion.step((1.0, float(level), 0.3) if voice else (0.0, 0.0, 0.0)) for level in loudness])
+    motion.activity = activity
+    track = np.array([motion.step(prosody) for prosody in (phrases(frames) if voice else [SILENCE] * frames)])
+    track.flags.writeable = False
+    return track
+
+
+SILENCE = (0.0, 0.0, 0.0)
+
+
+def phrases(frames: int) -> list[tuple[float, float, float]]:
+    """Two seconds of syllables of 0.3 s, every fourth accented, and a second of pause, again and again."""
+    out = []
+    for i in range(frames):
+        syllable, at = divmod(i % 75, 7.5)
+        accent = 1.0 if syllable % 4 == 1 else 0.6
+        loudness = 0.8 * accent * max(np.sin(np.pi * at / 7.5), 0.0)
+        out.append((1.0, float(loudness), 0.2 * (accent - 0.7)) if i % 75 < 50 else SILENCE)
+    return out
+
+
+def eyes(track: np.ndarray) -> np.ndarray:
+    """[frames, 2] where the eyes look, the head's turn counted: degrees to the person's left and up."""
+    yaw = (column(track, "eyeLookOutLeft") - column(track, "eyeLookInLeft")) * GAZE_DEGREES[0]
+    pitch = (column(track, "eyeLookUpLeft") - column(track, "eyeLookDownLeft")) * GAZE_DEGREES[1]
+    return np.stack([yaw + column(track, "headYaw"), pitch + column(track, "headPitch")], axis=1)
+
+
+def blinks(track: np.ndarray) -> int:
+    return int((np.diff((column(track, "eyeBlinkLeft") > 0.9).astype(int)) == 1).sum())
 
 
 def column(track: np.ndarray, name: str) -> np.ndarray:
@@ -57,11 +95,12 @@ class TestAmounts:
 
     def test_a_change_does_not_jump(self) -> None:
         motion = Motion(3)
+        motion.activity = "thinking"
         before = [motion.step() for _ in range(200)]
         motion.amounts = STILL
         after = [motion.step() for _ in range(30)]
         yaw = column(np.array(before + after), "headYaw")
-        assert abs(np.diff(yaw)).max() < 0.6 and abs(yaw[199]) > 0.3
+        assert abs(np.diff(yaw)).max() < 0.6 and abs(yaw[199]) > 0.5
         assert not after[-1][HEAD].any()
 
     @pytest.mark.parametrize("bad", [-0.1, 1.1, float("nan")])
@@ -73,9 +112,10 @@ class TestAmounts:
 class TestLifelike:
     """Sizes and rates that people show; a rate is taken over many seeds."""
 
-    def test_blinks_a_minute(self) -> None:
-        counts = [int((np.diff((column(run(seed), "eyeBlinkLeft") > 0.9).astype(int)) == 1).sum()) for seed in range(8)]
-        assert 10 < np.mean(counts) < 25
+    @pytest.mark.parametrize("activity", MANNERS)
+    def test_blinks_a_minute(self, activity: Activity) -> None:
+        counts = [blinks(run(seed, activity=activity)) for seed in range(6)]
+        assert np.mean(counts) == pytest.approx(MANNERS[activity].blinks_a_minute, abs=4)
 
     def test_a_blink_closes_fully_and_both_lids_together(self) -> None:
         track = run(4)
@@ -83,22 +123,112 @@ class TestLifelike:
         np.testing.assert_array_equal(*track[:, LIDS].T)
 
     @pytest.mark.parametrize("name", ["headYaw", "headPitch", "headRoll"])
+    @pytest.mark.parametrize("activity", MANNERS)
     @pytest.mark.parametrize("voice", [False, True])
-    def test_head_sways_by_degrees_without_jerks(self, name: str, voice: bool) -> None:
-        track = np.concatenate([column(run(seed, voice=voice), name) for seed in range(4)])
-        assert 0.4 < track.std() < 4 and abs(track).max() < 12
-        assert max(abs(np.diff(column(run(seed, voice=voice), name))).max() for seed in range(4)) < 1.0
-
-    def test_the_voice_nods_and_raises_brows(self) -> None:
-        quiet, loud = run(2), run(2, voice=True)
-        assert not column(quiet, "browInnerUp").any() and column(loud, "browInnerUp").max() > 0.05
-        assert column(loud, "headPitch").min() < column(quiet, "headPitch").min()
-
-    def test_eyes_rest_on_the_viewer_while_the_head_moves(self) -> None:
-        track = run(3)
-        eye = (column(track, "eyeLookOutLeft") - column(track, "eyeLookInLeft")) * GAZE_DEGREES[0]
-        at_viewer = abs(eye + column(track, "headYaw")) < 2.5
-        assert at_viewer.mean() > 0.6
+    def test_head_sways_by_degrees_without_jerks(self, name: str, activity: Activity, voice: bool) -> None:
+        tracks = [column(run(seed, voice=voice, activity=activity), name) for seed in range(4)]
+        assert 0.25 < np.std(np.concatenate(tracks)) < 4 and np.abs(tracks).max() < 12
+        assert np.abs(np.diff(tracks, axis=1)).max() < 1.5
 
     def test_begins_near_rest(self) -> None:
         assert abs(run(9, 1)[0]).max() < 0.3
+
+
+class TestProsody:
+    """The voice's stresses nod the head and raise the brows; its pauses blink."""
+
+    def test_only_a_voice_nods_and_raises_brows(self) -> None:
+        quiet, loud = run(2), run(2, voice=True)
+        assert not column(quiet, "browInnerUp").any() and 0.05 < column(loud, "browInnerUp").max() < 0.5
+
+    def test_accents_are_found_and_other_syllables_passed_over(self) -> None:
+        stress, voice = Stress(), phrases(MINUTE)
+        found = [i for i, prosody in enumerate(voice) if stress.step(*prosody)]
+        accented = [i for i in found if i % 75 // 7.5 % 4 == 1]
+        assert 20 <= len(found) <= 60 and len(accented) > 0.7 * len(found)
+
+    def test_a_stress_is_never_told_in_silence_or_in_a_steady_voice(self) -> None:
+        stress = Stress()
+        assert not any(stress.step(0.0, i % 2, 1.0) for i in range(200))
+        steady = [stress.step(1.0, 0.5, 0.0) for _ in range(200)]
+        assert sum(size > 0 for size in steady) <= 1
+
+    def test_the_head_moves_with_the_stresses(self) -> None:
+        """Under many seeds the sway cancels; what remains follows the accents, of which most are nods."""
+        mean = np.mean([column(run(seed, 300, voice=True), "headPitch") for seed in range(24)], axis=0)
+        stress = Stress()
+        begun = [i for i, prosody in enumerate(phrases(300)) if stress.step(*prosody)]
+        dips = [mean[i] - mean[i + 1 : i + 8].min() for i in begun]
+        assert np.median(dips) > 0.25
+
+    def test_lids_close_where_the_voice_pauses(self) -> None:
+        begun = [
+            i % 75
+            for seed in range(4)
+            for i in np.flatnonzero(np.diff((column(run(seed, voice=True), "eyeBlinkLeft") > 0.5).astype(int)) == 1)
+        ]
+        at_pause = np.mean([50 <= i + 1 < 56 for i in begun])
+        assert at_pause > 3 * 6 / 75
+
+
+class TestActivities:
+    """What is done while the voice is silent; a voice always speaks."""
+
+    def test_listening_is_calmer_than_idling_and_both_than_speaking(self) -> None:
+        def movement(activity: Activity, voice: bool = False) -> float:
+            tracks = [run(seed, activity=activity, voice=voice)[:, HEAD[:3]] for seed in range(4)]
+            return float(np.mean([np.abs(np.diff(track, axis=0)).mean() for track in tracks]))
+
+        assert 1.3 * movement("listening") < movement("idle") < movement("idle", voice=True)
+
+    def test_who_listens_looks_at_the_viewer_and_who_thinks_away(self) -> None:
+        away = {
+            a: np.mean([abs(eyes(run(seed, activity=a))[50:]).max(axis=1) > 4 for seed in range(4)]) for a in MANNERS
+        }
+        assert away["listening"] < 0.12 < away["idle"] < 0.4 and away["thinking"] > 0.6
+
+    def test_who_thinks_looks_up_to_one_side_within_two_frames_and_frowns(self) -> None:
+        motion = Motion(3)
+        for _ in range(100):
+            motion.step()
+        motion.activity = "thinking"
+        track = np.array([motion.step() for _ in range(100)])
+        yaw, pitch = eyes(track)[2]
+        assert abs(yaw) > 4 and pitch > 0
+        assert 0.05 < column(track, "browDownLeft").max() < 0.2
+        motion.activity = "listening"
+        track = np.array([motion.step() for _ in range(50)])
+        assert abs(eyes(track)[2]).max() < 3
+        assert column(track, "browDownLeft")[-1] < 0.01
+
+    @pytest.mark.parametrize("activity", MANNERS)
+    def test_a_voice_speaks_in_every_state(self, activity: Activity) -> None:
+        voiced = np.array([prosody[0] > 0.5 for prosody in phrases(MINUTE)])
+        away = [
+            (abs(eyes(run(seed, activity=activity, voice=True)))[voiced].max(axis=1) > 5).mean() for seed in range(4)
+        ]
+        assert np.mean(away) < 0.35
+
+    @pytest.mark.parametrize("activity", MANNERS)
+    def test_off_is_off_in_every_state(self, activity: Activity) -> None:
+        assert not run(1, amounts=STILL, voice=True, activity=activity).any()
+        assert not run(1, amounts=STILL, activity=activity).any()
+
+    def test_a_listener_nods_when_addressed_and_mostly_as_it_ends(self) -> None:
+        def nods(addressed: list[bool]) -> np.ndarray:
+            still, nodding = Motion(5), Motion(5)
+            out = []
+            for told in addressed:
+                nodding.addressed = told
+                out.append(nodding.step()[INDEX["headPitch"]] - still.step()[INDEX["headPitch"]])
+            return np.array(out)
+
+        assert not nods([False] * 500).any()
+        long = nods([True] * MINUTE)
+        assert long.min() < -1 and 0.02 < (long < -0.5).mean() < 0.3
+        ended = [nods([False] * 50 + [True] * 60 + [False] * 40)[110:].min() for _ in range(1)]
+        assert min(ended) < -1
+
+    def test_eyes_stay_within_their_limits(self) -> None:
+        for activity in MANNERS:
+            assert (abs(eyes(run(6, activity=activity))) <= LIMIT_DEG + 1e-3).all()

@@ -1,75 +1,96 @@
-"""The head: sway, breath, and nods and brows on the voice's stresses; springs that noise and stress push."""
+"""The head: sway and posture, breath, and nods and brows on the voice's stresses; springs that noise and stress push.
+
+Heads and brows of speakers move on accented syllables (Hadar et al. 1983; Cave et al. 1996); who listens nods where the
+speaker's phrases end (Dittmann & Llewellyn 1968).
+"""
 
 import math
 
 import numpy as np
-import numpy.typing as npt
 
+from engine.motion.manner import Manner
+from engine.motion.spring import Spring, Values
+from engine.motion.stress import Stress
 from engine.units import FPS
-
-Values = npt.NDArray[np.float64]
 
 SWAY_DEG = np.array([1.4, 0.8, 0.7])  # standard deviation of yaw, pitch, roll
 LIMIT_DEG = np.array([4.0, 2.5, 2.0])  # that no sway reaches
 SWAY_S = 1.0  # time constant
-SWAY_SPEAKING = 1.35  # times more while speaking
+POSTURE_S = 0.35
 BREATH_S = 4.3
 BREATH = (0.25, 0.008)  # degrees of pitch, inter-ocular distances of headY
-NOD_DEG = 2.6  # of a full stress, downwards
-NOD_S = 0.14
-STRESS_RISE = 0.16  # loudness above its own slow mean that counts as a stress
-STRESS_GAP = round(0.5 * FPS)  # frames between two stresses at least
-BROW = 0.22  # raise of the brows on a high stressed syllable
-
-
-class Spring:
-    """Critically damped, towards a target: two states, exact over one frame, so that no step is too long for it."""
-
-    def __init__(self, size: int, time_s: float) -> None:
-        self.value, self._rate = np.zeros(size), np.zeros(size)
-        self._w = 1 / time_s
-        self._decay = math.exp(-self._w / FPS)
-
-    def step(self, target: Values) -> Values:
-        """The value one frame later."""
-        gap = self.value - target
-        push = (self._rate + self._w * gap) / FPS
-        self._rate = (self._rate - self._w * push) * self._decay
-        self.value = target + (gap + push) * self._decay
-        return self.value
+NOD_S = 0.17
+NOD_DEG = 2.2  # of a full stress, downwards
+UPWARDS, UPWARDS_SHARE = -0.6, 0.25  # some of them go the other way, and less far
+TURN_DEG = 0.5  # to either side with it
+BROW_S = 0.13
+BROW = 0.28  # raise on a full stress
+BROW_SHARE = 0.55  # of stresses
+AGREE_DEG = (1.6, 1.0)  # a listener's two nods
+AGREE_GAP = round(0.36 * FPS)
+AGREE_AT_END = 0.7  # chance of them when the other's phrase ends
+AGREE_PAUSE_S = (4.0, 9.0)  # between them while the other goes on
 
 
 class Head:
-    """Pose offsets from a seed and the voice."""
+    """Pose offsets from a seed, the voice and who is listened to."""
 
     def __init__(self, random: np.random.Generator) -> None:
         self._random = random
-        self._sway, self._nod, self._brow = Spring(3, SWAY_S), Spring(1, NOD_S), Spring(1, NOD_S)
+        self._sway, self._posture = Spring(3, SWAY_S), Spring(4, POSTURE_S)
+        self._nod, self._brow = Spring(2, NOD_S), Spring(1, BROW_S)
+        self._stress, self._agreement = Stress(), Agreement()
         self._breath = random.random() * 2 * math.pi
         self._begun = 0.0
-        self._energy, self._calm, self._mean = 1.0, 0, 0.0
+        self._energy = 1.0
 
-    def step(self, activity: float, loudness: float, pitch: float) -> tuple[Values, float, float]:
-        """(degrees of yaw, pitch, roll), headY in inter-ocular distances, raise of the brows 0 to 1."""
-        self._energy += ((SWAY_SPEAKING if activity > 0.5 else 1.0) - self._energy) * 0.04
+    def step(
+        self, voice: tuple[float, float, float], manner: Manner, side: float, addressed: bool
+    ) -> tuple[Values, float, float]:
+        """(degrees of yaw, pitch, roll), headY in inter-ocular distances, brows from -1 (frown) to 1 (raised)."""
+        noise, draws = self._random.standard_normal(4), self._random.random(3)
+        self._energy += (manner.sway - self._energy) * 0.04
         # White noise through the spring has a standard deviation of sqrt(frame / (4 time constant)) of its own.
-        noise = self._random.standard_normal(3) * SWAY_DEG * math.sqrt(4 * SWAY_S * FPS)
-        pose = LIMIT_DEG * np.tanh(self._sway.step(noise * self._energy) / LIMIT_DEG)
-        stress = self._stress(activity, loudness)
-        pose[1] -= self._nod.step(np.array([stress * NOD_DEG * 5]))[0]
-        brow = self._brow.step(np.array([stress * BROW * 6 * (0.4 + max(pitch, 0.0))]))[0]
+        push = noise[:3] * SWAY_DEG * math.sqrt(4 * SWAY_S * FPS)
+        pose = LIMIT_DEG * np.tanh(self._sway.step(push * self._energy) / LIMIT_DEG)
+        posture = self._posture.step(np.array([side, 1.0, side, 1.0]) * (*manner.tilt_deg, manner.frown))
+        self._accent(self._stress.step(*voice), draws, noise[3])
+        self._nod.kick(np.array([self._agreement.step(addressed, draws), 0.0]))
+        nod, turn = self._nod.step(0.0)
+        pose += posture[:3] + (turn, -nod, 0.0)
         self._breath += 2 * math.pi / (BREATH_S * FPS)
         self._begun = min(1.0, self._begun + 1 / (2 * FPS))  # the first frame is the portrait, unmoved
         breath = math.sin(self._breath) * self._begun
         pose[1] += BREATH[0] * breath
-        return pose, BREATH[1] * breath, float(np.clip(brow, 0, 1))
+        return pose, BREATH[1] * breath, float(np.clip(self._brow.step(0.0)[0] - posture[3], -1, 1))
 
-    def _stress(self, activity: float, loudness: float) -> float:
-        """0, or the size of a stress that begins in this frame, up to 1."""
-        rise, self._mean = loudness - self._mean, self._mean + (loudness - self._mean) * 0.08
-        self._calm += 1
-        draw = self._random.random()
-        if activity < 0.5 or rise < STRESS_RISE or self._calm < STRESS_GAP:
-            return 0.0
-        self._calm = 0
-        return min(1.0, rise * 2) * (0.5 + 0.5 * draw)
+    def _accent(self, stress: float, draws: Values, turn: float) -> None:
+        if stress:
+            size = stress * (0.5 + 0.5 * draws[0]) * (UPWARDS if draws[2] < UPWARDS_SHARE else 1.0)
+            self._nod.kick(size * np.array([NOD_DEG, TURN_DEG * np.clip(turn, -1.5, 1.5)]))
+            self._brow.kick(stress * BROW * (draws[1] < BROW_SHARE))
+
+
+class Agreement:
+    """A listener's nods, two at a time."""
+
+    def __init__(self) -> None:
+        self._addressed = False
+        self._wait = 0  # frames to the next while the other goes on
+        self._second = 0
+
+    def step(self, addressed: bool, draws: Values) -> float:
+        """Degrees of the nod that begins in this frame, mostly 0."""
+        ended, began = self._addressed and not addressed, addressed and not self._addressed
+        self._addressed = addressed
+        self._wait -= 1
+        self._second -= 1
+        if began:
+            self._wait = self._pause(draws[0])
+        if (ended and draws[1] < AGREE_AT_END) or (addressed and self._wait <= 0):
+            self._wait, self._second = self._pause(draws[2]), AGREE_GAP
+            return AGREE_DEG[0]
+        return AGREE_DEG[1] if self._second == 0 else 0.0
+
+    def _pause(self, draw: float) -> int:
+        return round(FPS * (AGREE_PAUSE_S[0] + (AGREE_PAUSE_S[1] - AGREE_PAUSE_S[0]) * draw))

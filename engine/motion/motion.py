@@ -10,11 +10,14 @@ from engine.face.coefficients import GAZE_DEGREES, INDEX, NAMES
 from engine.motion.blink import Blinks
 from engine.motion.gaze import Gaze
 from engine.motion.head import Head
+from engine.motion.manner import MANNERS, Activity
 from engine.units import FPS
 
 Offsets = npt.NDArray[np.float32]
 
 SILENCE = (0.0, 0.0, 0.0)
+HANG = round(0.6 * FPS)  # frames for which a voice that paused still speaks
+AWAY_AT_ONSET = 0.35  # chance of a glance aside as the voice begins
 AMOUNT_STEP = 1 / FPS  # an amount takes a second from 0 to 1, so that nothing jumps
 
 
@@ -23,6 +26,7 @@ class MotionAmounts:
     """How much of each the portrait moves of its own accord: 0 is off, 1 is lifelike."""
 
     head: float = 1.0
+    """Of the head and, with it, of the brows on stresses."""
     gaze: float = 1.0
     blink: float = 1.0
     """The share of blinks that happen: half a blink would look drowsy."""
@@ -34,37 +38,63 @@ class MotionAmounts:
 
 
 class Motion:
-    """One portrait's motion, a frame at a step. The same seed and voice give the same motion, whatever the amounts."""
+    """One portrait's motion, a frame at a step. The same seed, voice and activity give the same motion, whatever the
+    amounts."""
 
     def __init__(self, seed: int, amounts: MotionAmounts | None = None) -> None:
-        blink, gaze, head = np.random.default_rng(seed).spawn(3)
+        blink, gaze, head, self._random = np.random.default_rng(seed).spawn(4)
         self._blinks, self._gaze, self._head = Blinks(blink), Gaze(gaze), Head(head)
         self.amounts = amounts or MotionAmounts()
+        self.activity: Activity = "listening"
+        """What the portrait does while its voice is silent; with a voice it always speaks."""
+        self.addressed = False
+        """Somebody speaks to the portrait: it nods now and then."""
         self._head_amount, self._gaze_amount = self.amounts.head, self.amounts.gaze
+        self._before: Activity = self.activity
+        self._silent = HANG
+        self._side = self._either()
 
     def step(self, prosody: tuple[float, float, float] = SILENCE) -> Offsets:
         """[69] what to add to the coefficients of this frame.
 
         `prosody` is the voice's activity and loudness, 0 to 1, and pitch, -1 to 1, at this frame.
         """
-        speaking = prosody[0] > 0.5
         self._head_amount = _towards(self._head_amount, self.amounts.head)
         self._gaze_amount = _towards(self._gaze_amount, self.amounts.gaze)
-        pose, head_y, brow = self._head.step(*prosody)
-        pose = pose * self._head_amount
+        voiced = prosody[0] > 0.5
+        away, back = self._turn(voiced)
+        manner = MANNERS[self._before]
+        pose, head_y, brow = self._head.step(prosody, manner, self._side, self.addressed)
+        pose, brow = pose * self._head_amount, brow * self._head_amount
         out = np.zeros(len(NAMES), np.float32)
         out[_POSE] = pose
         out[INDEX["headY"]] = head_y * self._head_amount
-        out[_BROWS] = brow * self._head_amount
+        out[_RAISED], out[_LOWERED] = max(brow, 0.0), max(-brow, 0.0)
         # Eyes that look at the viewer turn against the head.
-        yaw, pitch = (self._gaze.step(speaking) - pose[:2]) * self._gaze_amount
+        yaw, pitch = (self._gaze.step(manner, self._side, away=away, back=back) - pose[:2]) * self._gaze_amount
         _look(out, yaw, pitch)
-        out[_LIDS] = self._blinks.step(speaking, self.amounts.blink)
+        out[_LIDS] = self._blinks.step(voiced, manner.blinks_a_minute, self.amounts.blink)
         return out
+
+    def _turn(self, voiced: bool) -> tuple[bool, bool]:
+        """Goes over to what is done now; whether the eyes leave the viewer, or come back, because of it."""
+        draw, side = self._random.random(), self._either()
+        self._silent = 0 if voiced else self._silent + 1
+        now: Activity = "speaking" if self._silent < HANG else self.activity
+        before, self._before = self._before, now
+        if now == before:
+            return False, False
+        self._side = side
+        away = now == "thinking" or (now == "speaking" and draw < AWAY_AT_ONSET)
+        return away, not away and now != "idle"
+
+    def _either(self) -> float:
+        return 1.0 if self._random.random() < 0.5 else -1.0
 
 
 _POSE = [INDEX[name] for name in ("headYaw", "headPitch", "headRoll")]
-_BROWS = [INDEX[name] for name in ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")]
+_RAISED = [INDEX[name] for name in ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")]
+_LOWERED = [INDEX["browDownLeft"], INDEX["browDownRight"]]
 _LIDS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
 
 
