@@ -25,6 +25,9 @@ ALLOWED: dict[str, set[str]] = {
     "engine.avatar": {
         f"engine.{p}" for p in "units les face audio cdan portrait renderer motion runtime tracks".split()
     },
+    "engine.evaluation": {
+        f"engine.{p}" for p in "units les face audio cdan portrait renderer motion runtime tracks avatar".split()
+    },
     "trt_build": {"engine"},
     "client_web": set(),
 }
@@ -98,6 +101,7 @@ class TestServingNeedsNoTorch:
     LEAVES = {
         "engine.cdan.network",
         "engine.cdan.training",
+        "engine.evaluation.teacher",
         "engine.renderer.export",
         "engine.renderer.fields",
         "engine.renderer.module",

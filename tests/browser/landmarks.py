@@ -9,13 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from engine.evaluation import readings
 from engine.portrait.landmarks import find_faces
 from tests.browser.harness import Rgb
-
-LIP_UPPER, LIP_LOWER = 13, 14  # inner edge, middle
-CORNERS = (61, 291)
-PUPILS = (468, 473)
-EYES = ((33, 133, 159, 145), (263, 362, 386, 374))  # outer, inner, upper lid, lower lid
 
 
 @dataclass(frozen=True)
@@ -40,31 +36,6 @@ def read(pictures: Sequence[Rgb]) -> list[Reading]:
 
 def reading(points: npt.NDArray[np.float64]) -> Reading:
     """`points`: [478,2], pixels, y down."""
-    unit = _distance(points[PUPILS[0]], points[PUPILS[1]])
-    upward = _up(points)
-    middle = (points[LIP_UPPER] + points[LIP_LOWER]) / 2
-    corners = (points[CORNERS[0]] + points[CORNERS[1]]) / 2
     return Reading(
-        aperture=_distance(points[LIP_UPPER], points[LIP_LOWER]) / unit,
-        width=_distance(points[CORNERS[0]], points[CORNERS[1]]) / unit,
-        corners=float((corners - middle) @ upward) / unit,
-        lids=float(
-            np.mean(
-                [
-                    _distance(points[above], points[below]) / _distance(points[a], points[b])
-                    for a, b, above, below in EYES
-                ]
-            )
-        ),
+        *(float(read(points)) for read in (readings.aperture, readings.width, readings.corners, readings.lids))
     )
-
-
-def _up(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The head's own up, from the line of the eyes' outer corners."""
-    right = points[263] - points[33]
-    up = np.array([right[1], -right[0]])
-    return np.asarray(up / np.linalg.norm(up))
-
-
-def _distance(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
-    return float(np.linalg.norm(a - b))
