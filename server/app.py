@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from engine.portrait import Portrait
+from server.bridges.openai_realtime import router as openai_realtime_router
 from server.bridges.smallwebrtc import router as smallwebrtc_router
 from server.bridges.whip_whep import router as whip_whep_router
 from server.control import router as control_router
@@ -64,6 +65,7 @@ def create_app(
     app.include_router(speech_router)
     app.include_router(whip_whep_router)
     app.include_router(smallwebrtc_router)
+    app.include_router(openai_realtime_router)
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     app.add_exception_handler(HttpError, on_http_error)
     app.add_exception_handler(HTTPException, on_framework_error)
