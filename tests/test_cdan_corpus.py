@@ -225,16 +225,16 @@ class TestShards:
 
     @pytest.fixture(autouse=True)
     def few(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name, value in {"PER_SHARD": 1, "TALKERS": 1, "NOISE_HOURS": 0.0}.items():
+        for name, value in {"PER_SHARD": 1, "TALKERS": 1}.items():
             monkeypatch.setattr(corpus, name, value)
 
     def test_a_command_makes_them_again_alike_and_goes_on_where_it_was(self, tmp_path: Path) -> None:
         hours = 2 * SAMPLES / SAMPLE_RATE / 3600
-        corpus.make(tmp_path / "a", hours, 2, 7, 1, self.SHARES)
-        corpus.make(tmp_path / "b", hours, 2, 7, 2, self.SHARES)
+        corpus.make(tmp_path / "a", hours, 0.0, 2, 7, 1, self.SHARES)
+        corpus.make(tmp_path / "b", hours, 0.0, 2, 7, 2, self.SHARES)
         (tmp_path / "b" / "shard0000.npz").unlink()
         kept = (tmp_path / "b" / "shard0001.npz").stat().st_mtime_ns
-        corpus.make(tmp_path / "b", hours, 2, 7, 1, self.SHARES)
+        corpus.make(tmp_path / "b", hours, 0.0, 2, 7, 1, self.SHARES)
         assert (tmp_path / "b" / "shard0001.npz").stat().st_mtime_ns == kept
         files = sorted(path.name for path in (tmp_path / "a").iterdir())
         assert files == ["noise0000.npz", "shard0000.npz", "shard0001.npz"]

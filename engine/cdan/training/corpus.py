@@ -34,7 +34,6 @@ SAMPLES = FRAMES * CHUNK
 HOPS = exact_div(SAMPLES, HOP)
 PER_SHARD = 64  # segments before copying
 SPEECHLESS = 0.07  # share of segments
-NOISE_HOURS = 1.0
 TALKERS = 16  # segments of speech that babble is mixed from
 VOICES: dict[str, Callable[[], Voice]] = {
     "slt": lambda: Flite("slt"),
@@ -207,10 +206,12 @@ def read(path: Path) -> tuple[npt.NDArray[np.int16], list[Truth]]:
         return data["pcm"], truths
 
 
-def make(out: Path, hours: float, copies: int, seed: int, workers: int, shares: dict[str, float]) -> None:
+def make(
+    out: Path, hours: float, noise_hours: float, copies: int, seed: int, workers: int, shares: dict[str, float]
+) -> None:
     """Noises first, then shards until `hours` of segments before copying are there; existing files are kept."""
     out.mkdir(parents=True, exist_ok=True)
-    noises = [Job(out / f"noise{n:04d}.npz", seed + 1, n, 0, shares) for n in range(_shards(NOISE_HOURS))]
+    noises = [Job(out / f"noise{n:04d}.npz", seed + 1, n, 0, shares) for n in range(_shards(noise_hours))]
     speech = [Job(out / f"shard{n:04d}.npz", seed, n, copies, shares) for n in range(_shards(hours))]
     jobs = [job for job in noises + speech if not job.path.exists()]
     texts.load()
@@ -277,6 +278,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make the training corpus; a stopped call goes on where it was.")
     parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
     parser.add_argument("--hours", type=float, default=20.0, help="of speech before copying")
+    parser.add_argument("--noise-hours", type=float, default=1.0, help="of noises, in files of their own")
     parser.add_argument("--copies", type=int, default=2, help="of each segment: the first near, the others far")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2, help="processes")
@@ -285,7 +287,7 @@ def main() -> None:
     shares = {name: SHARES.get(name, 1.0) for name in options.voices.split(",")}
     if not shares.keys() <= VOICES.keys():
         parser.error(f"unknown voices: {', '.join(sorted(shares.keys() - VOICES.keys()))}")
-    make(options.out, options.hours, options.copies, options.seed, options.workers, shares)
+    make(options.out, options.hours, options.noise_hours, options.copies, options.seed, options.workers, shares)
     print(statistics(options.out))
 
 
