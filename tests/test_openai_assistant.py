@@ -13,7 +13,7 @@ import pytest
 
 from engine.les import Les
 from server.assistants.openai_realtime import RealtimeAssistant, RealtimeBackend
-from server.conversation import SpeechEnded, SpeechInterrupted, SpeechRefused
+from server.conversation import Captioned, SpeechEnded, SpeechInterrupted, SpeechRefused
 from server.sound_format import SoundFormat
 from tests.conversation_fakes import FakeConversation
 from tests.realtime_backend import KEY, Backend, answer, soon
@@ -274,14 +274,52 @@ class TestEmotion:
             assert talk.conversation.shown == [(id, Les.of({"AU12": 1}), 400)]
             assert talk.backend.count("response.create") == 0
 
+    async def test_tags_in_the_words_show_with_the_sound_that_follows(self) -> None:
+        async with talking() as talk:
+            await talk.backend.begin("resp_1", "item_1")
+            await talk.backend.words("[happy 0.", "resp_1", "item_1")
+            await talk.backend.words("5] Hello! ", "resp_1", "item_1")
+            await talk.backend.sound(pcm(300), "resp_1", "item_1")
+            await talk.backend.words("[sad]Goodbye.", "resp_1", "item_1")
+            await talk.backend.sound(pcm(300), "resp_1", "item_1")
+            await talk.backend.finish("resp_1", "item_1")
+            id = await talk.spoken()
+            await soon(lambda: talk.conversation.utterances[id].ended)
+            talk.conversation.play(700)
+            happy, sad = Les.of(emotion={"happiness": 0.5}), Les.of(emotion={"sadness": 1})
+            assert talk.conversation.shown == [(id, happy, 0), (id, sad, 300)]
+            await soon(lambda: bool(self.captions(talk, final=True)))
+            assert self.captions(talk, final=True) == ["Hello! Goodbye."]
+
+    async def test_captions_hold_what_was_heard(self) -> None:
+        async with talking(transcription="some-model") as talk:
+            assert (await talk.backend.until("session.update")).session.audio.input.transcription.model == "some-model"
+            await talk.backend.say(pcm(2000), words="one two three four")
+            id = await talk.spoken()
+            await soon(lambda: talk.conversation.utterances[id].ended)
+            assert self.captions(talk) == []
+            talk.conversation.play(1000)
+            await soon(lambda: self.captions(talk) == ["one two three four"])
+            talk.conversation.interrupt()
+            await soon(lambda: self.captions(talk, final=True) == ["one two"])
+            said = {"item_id": "item_user", "content_index": 0, "transcript": "Stop!"}
+            usage = {"type": "duration", "seconds": 1.0}
+            await talk.backend.send("conversation.item.input_audio_transcription.completed", **said, usage=usage)
+            await soon(lambda: Captioned("user", "item_user", "Stop!", True) in talk.conversation.events)
+
+    def captions(self, talk: Talk, final: bool = False) -> list[str]:
+        found = [event for event in talk.conversation.events if isinstance(event, Captioned)]
+        return [event.text for event in found if event.speaker == "assistant" and event.final is final]
+
     @pytest.mark.parametrize(
         "arguments, problem",
         [
             ("{", "not JSON"),
             ("[]", "an object"),
             ("{}", "give"),
-            ('{"emotion": "happines"}', "did you mean happiness"),
+            ('{"emotion": "happines"}', "the main ones are"),
             ('{"emotion": "happiness", "level": 7}', "0 to 1"),
+            ('{"emotion": "happiness", "level": "much"}', "a number"),
             ('{"units": {"AU99": 1}}', "no unit"),
             ('{"units": 3}', "an object"),
             ('{"mood": "happiness"}', "an object"),

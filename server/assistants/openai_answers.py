@@ -16,8 +16,17 @@ from typing import Any
 
 from engine.les import Les, LesError
 from server.assistants import set_emotion
+from server.assistants.emotion import TagReader
+from server.assistants.spoken import Passage
 from server.backlog import Backlog
-from server.conversation import Conversation, ConversationEvent, SpeechEnded, SpeechInterrupted, SpeechRefused
+from server.conversation import (
+    Conversation,
+    ConversationEvent,
+    SpeechEnded,
+    SpeechInterrupted,
+    SpeechRefused,
+    SpeechStarted,
+)
 from server.sound_format import SoundFormat
 
 Event = Mapping[str, Any]
@@ -43,10 +52,19 @@ class Item:
     received: int = 0
     """Bytes of PCM16."""
     ended: bool = False
+    begun: bool = False
+    """Its first sound has been heard."""
+    text: str = ""
+    """What it says, as far as the backend has told."""
+    captioned: bool = False
 
     @property
     def received_ms(self) -> int:
         return self.received // 2 * 1000 // self.rate
+
+    def heard(self, playback_ms: int) -> str:
+        """The words that were, roughly: the protocol does not tell their times."""
+        return Passage(self.text, 0, self.received_ms, self.ended).heard(playback_ms)
 
 
 @dataclass
@@ -55,6 +73,9 @@ class Response:
 
     id: str
     items: dict[str, Item] = field(default_factory=dict)
+    tags: TagReader = field(default_factory=TagReader)
+    early: dict[str, str] = field(default_factory=dict)
+    """By item, words that came before any sound of theirs."""
     called: bool = False
     """It has used a tool."""
 
@@ -98,6 +119,10 @@ class Answers:
                 self._sound(event)
             case "response.output_audio.done" | "response.audio.done":
                 self._sound_done(event)
+            case "response.output_audio_transcript.delta" | "response.audio_transcript.delta":
+                self._words(event)
+            case "conversation.item.input_audio_transcription.completed":
+                self._conversation.caption("user", text_in(event, "item_id"), text_in(event, "transcript"))
             case "response.output_item.done":
                 self._item_done(event)
             case "response.done":
@@ -112,10 +137,13 @@ class Answers:
     def follow(self, event: ConversationEvent) -> None:
         """An event of the conversation."""
         match event:
-            case SpeechEnded(utterance):
-                self._spoken.pop(utterance, None)
-            case SpeechInterrupted(utterance, playback_ms):
-                self._interrupted(utterance, playback_ms)
+            case SpeechStarted(utterance) if item := self._spoken.get(utterance):
+                item.begun = True
+                self._caption(item, item.text)
+            case SpeechEnded(utterance) if item := self._spoken.pop(utterance, None):
+                self._caption(item, item.text, final=True)
+            case SpeechInterrupted(utterance, playback_ms) if item := self._spoken.pop(utterance, None):
+                self._interrupted(item, playback_ms)
 
     def hang_up(self) -> None:
         """The backend is gone: what it has said so far is still heard."""
@@ -170,9 +198,30 @@ class Answers:
             self._refuse(response, refused)
             return None
         index = event.get("content_index", 0)
-        item = Item(text_in(event, "item_id"), index, response.id, utterance, self._format.rate)
-        response.items[item.id] = self._spoken[utterance] = item
+        id = text_in(event, "item_id")
+        item = Item(id, index, response.id, utterance, self._format.rate, text=response.early.pop(id, ""))
+        response.items[id] = self._spoken[utterance] = item
         return item
+
+    def _words(self, event: Event) -> None:
+        """Emotions in them belong to the sound that comes next; backends send words with or ahead of their sound."""
+        response = self._response(event)
+        if response is None:
+            return
+        id, parts = text_in(event, "item_id"), response.tags.feed(text_in(event, "delta"))
+        self._cues += [part for part in parts if isinstance(part, Les)]
+        words = "".join(part for part in parts if isinstance(part, str))
+        if item := response.items.get(id):
+            item.text += words
+            if item.begun:
+                self._caption(item, item.text)
+        else:
+            response.early[id] = response.early.get(id, "") + words
+
+    def _caption(self, item: Item, text: str, *, final: bool = False) -> None:
+        if text.strip() or item.captioned:
+            item.captioned = True
+            self._conversation.caption("assistant", item.utterance, text.strip(), final=final)
 
     def _sound_done(self, event: Event) -> None:
         response = self._response(event)
@@ -242,12 +291,10 @@ class Answers:
             self._cancel(id)
         self._conversation.interrupt()
 
-    def _interrupted(self, utterance: str, playback_ms: int) -> None:
+    def _interrupted(self, item: Item, playback_ms: int) -> None:
         """The backend's memory must hold what was heard, no more."""
-        item = self._spoken.pop(utterance, None)
-        if item is None:
-            return
-        self._backlog.drop(utterance)
+        self._caption(item, item.heard(playback_ms), final=True)
+        self._backlog.drop(item.utterance)
         self._cancel(item.response)
         if playback_ms == 0:
             self._stop("conversation.item.delete", item_id=item.id)

@@ -32,6 +32,8 @@ class RealtimeBackend:
     """Sent as a bearer token; empty: none is sent."""
     voice: str | None = None
     instructions: str | None = None
+    transcription: str | None = None
+    """The backend's model that writes down what the user says, for captions; None: it doesn't."""
     patience_s: float = 20.0
     """A backend that owes an answer and says nothing for as long hangs."""
 
@@ -53,11 +55,12 @@ class RealtimeBackend:
         """The `session` of `session.update`. Turn detection stays as the backend has it."""
         format = {"type": "audio/pcm", "rate": FORMAT.rate}
         output = {"format": format} | ({"voice": self.voice} if self.voice else {})
+        heard = {"format": format} | ({"transcription": {"model": self.transcription}} if self.transcription else {})
         tool = {"name": set_emotion.NAME, "description": set_emotion.DESCRIPTION, "parameters": set_emotion.PARAMETERS}
         session = {
             "type": "realtime",
             "output_modalities": ["audio"],
-            "audio": {"input": {"format": format}, "output": output},
+            "audio": {"input": heard, "output": output},
             "tools": [{"type": "function", **tool}],
             "tool_choice": "auto",
         }

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.les import AXES, EMOTIONS, Les, LesError
+from server.assistants.emotion import emotion_of
 
 NAME = "set_emotion"
 DESCRIPTION = (
@@ -38,4 +39,10 @@ def read_call(arguments: str) -> Les:
     emotion, units, level = data.get("emotion"), data.get("units") or {}, data.get("level", 1.0)
     if not isinstance(emotion, str | None) or not isinstance(units, dict):
         raise LesError("`emotion` is a name, `units` an object of names and levels")
-    return Les.of(units, {emotion: level} if emotion else {})
+    return Les.of(units) + (emotion_of(emotion, number(level)) if emotion else Les())
+
+
+def number(level: Any) -> float:
+    if isinstance(level, bool) or not isinstance(level, int | float):
+        raise LesError("`level` is a number from 0 to 1")
+    return float(level)
