@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from engine.portrait import Portrait
+from server.assistants.registry import offers
 from server.bridges.openai_realtime import router as openai_realtime_router
 from server.bridges.smallwebrtc import router as smallwebrtc_router
 from server.bridges.whip_whep import router as whip_whep_router
@@ -49,7 +50,9 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine = EngineThread(engine_factory)
         portraits = Portraits(settings.portraits_dir, prepare, load, settings.max_uploads)
-        place = app.state.place = Place(settings, engine, portraits, Sessions(settings, engine))
+        place = app.state.place = Place(
+            settings, engine, portraits, Sessions(settings, engine), offers(settings.assistant)
+        )
         starting = asyncio.create_task(place.start())
         try:
             yield

@@ -94,8 +94,9 @@ class SessionEnded:
 
 
 ConversationEvent = (
-    SpeechStarted | SpeechEnded | SpeechInterrupted | MarkHeard | UserSpoke | Attended | Captioned | SessionEnded
-)
+    SpeechStarted | SpeechEnded | SpeechInterrupted | MarkHeard | UserSpoke | Attended | Captioned | Troubled
+    | SessionEnded
+)  # fmt: skip
 
 
 class SpeechRefused(Exception):

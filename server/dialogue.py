@@ -14,7 +14,7 @@ import numpy as np
 from engine.les import Les
 from engine.units import FPS
 from server import session as core
-from server.conversation import Activity, Captioned, ConversationEvent, SessionEnded, Speaker, SpeechRefused
+from server.conversation import Activity, Attended, Captioned, ConversationEvent, SessionEnded, Speaker, SpeechRefused
 from server.line import Packet
 from server.microphone import Decimator, Samples
 from server.playout import Playout, Slot
@@ -86,6 +86,8 @@ class Dialogue:
     def __init__(self, stage: Stage, speaks: bool) -> None:
         """Unless it `speaks`, the portrait says what the caller says, and there are no utterances."""
         self._stage, self._speaks = stage, speaks
+        self.activity: Activity = "idle"
+        """What was told last."""
         self._playout = Playout()
         self._subscribers: list[Outbox[ConversationEvent]] = []
         self._listeners: list[Listener] = []
@@ -194,8 +196,11 @@ class Dialogue:
     def announce(self, event: ConversationEvent) -> None:
         for subscriber in self._subscribers:
             subscriber.put(event)
-        if isinstance(event, SessionEnded):
-            self._close()
+        match event:
+            case Attended(activity):
+                self.activity = activity
+            case SessionEnded():
+                self._close()
 
     def end_all(self) -> None:
         """Whoever appended is gone: what came is still spoken."""

@@ -46,10 +46,13 @@ class Control:
         self._closing = False
 
     def put(self, message: Message) -> None:
+        self.put_text(to_json(message))
+
+    def put_text(self, message: str) -> None:
         if self._queue.qsize() >= MAX_OUTBOX:
             self.close(SLOW)
         elif not self._closing:
-            self._queue.put_nowait(to_json(message))
+            self._queue.put_nowait(message)
 
     def close(self, code: int) -> None:
         if not self._closing:

@@ -19,6 +19,7 @@ from server.conversation import (
     SpeechEnded,
     SpeechInterrupted,
     SpeechStarted,
+    Troubled,
     UserSpoke,
 )
 from server.protocol import (
@@ -294,6 +295,9 @@ class Floor:
                 self.sounding.discard(utterance)
                 self._ends = now + LISTENING_S
 
+    def arrived(self, now: float) -> None:
+        self._ends = now + LISTENING_S
+
     def user(self, active: bool, now: float) -> None:
         self._user, self._ends = active, now + LISTENING_S
         if active:
@@ -349,7 +353,8 @@ class Session:
         """When `TimePassed` is due."""
         give_up = self._give_up[0] if self._give_up else None
         back = self._after_hold.at if self._after_hold else None
-        return min((at for at in (give_up, back, self._floor.deadline) if at is not None), default=None)
+        turn = None if self.source == "microphone" else self._floor.deadline
+        return min((at for at in (give_up, back, turn) if at is not None), default=None)
 
     def handle(self, event: Event, now: float) -> list[Action]:
         if self.closed:
@@ -358,8 +363,7 @@ class Session:
             case Offered():
                 return self._become("connecting", (now + CONNECT_S, "not_connected"))
             case Connected():
-                first, self._assisted = self.source == "assistant" and not self._assisted, True
-                return [*self._become("live", None), *([Assist()] if first else [])]
+                return [*self._become("live", None), *self._greet(now)]
             case Lost():
                 return self._become("lost", (now + (LOST_S if self._control else GRACE_S), "gone"))
             case ControlOpened():
@@ -391,7 +395,7 @@ class Session:
                 self._floor.attend(activity, now)
                 return self._behave(now)
             case Reported(code, message):
-                return [Send(Error(code=code, message=message))]
+                return [Announce(Troubled(code, message))]
             case TimePassed():
                 return self._time_passed(now)
             case Ended(reason):
@@ -400,6 +404,12 @@ class Session:
     def _become(self, status: Status, give_up: tuple[float, Reason] | None) -> list[Action]:
         self.status, self._give_up = status, give_up
         return [self._state()]
+
+    def _greet(self, now: float) -> list[Action]:
+        """Somebody is there: the portrait turns to them, and the assistant may speak."""
+        self._floor.arrived(now)
+        first, self._assisted = self.source == "assistant" and not self._assisted, True
+        return [*self._behave(now), *([Assist()] if first else [])]
 
     def _control_opened(self, now: float) -> list[Action]:
         self._control = True
