@@ -4,8 +4,8 @@ import math
 
 from engine.units import FPS
 
-RISE = 0.14  # of prominence above its own slow mean, long after the last stress
-TIRED = 0.8  # more of it right after one
+RISE = 0.10  # of prominence above its own slow mean, long after the last stress
+TIRED = 0.6  # more of it right after one
 REST_S = 0.6  # in which that wears off: strong syllables follow one another sooner than weak ones
 SLOW = 0.06  # of the mean's way in a frame; a pause leaves it where it is
 TYPICAL = 0.4  # mean of a voice not heard yet
