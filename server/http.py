@@ -1,5 +1,6 @@
 """The HTTP calls of docs/protocol.md."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
@@ -8,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from engine.les import AXES, DESCRIPTIONS, EMOTIONS, Les, LesError
 from engine.les.vector import of_mixed
 from engine.portrait import PortraitError
+from server.conversation import Assistant
 from server.ice import IceServer
 from server.live import LiveSession
 from server.peer import BadOffer
@@ -65,6 +67,12 @@ def check_ready(place: Place) -> None:
         raise HttpError(500, "failed", f"the server can't take calls: {place.problem}")
     if not place.ready:
         raise HttpError(503, "starting", "the engine is still loading; try again in a moment", STARTING_S)
+
+
+@router.get("/v1/assistants")
+async def list_assistants(place: AnyPlace) -> dict[str, Any]:
+    found = [{"name": name, "description": offer.description} for name, offer in place.assistants.items()]
+    return {"assistants": found}
 
 
 # ---- portraits
@@ -139,9 +147,10 @@ async def open_session(place: Place, request: CreateSession) -> tuple[LiveSessio
     """`HttpError` where none can be had."""
     check_ready(place)
     emotion = starting_emotion(request, place.settings.max_size)
+    assistant = assistant_for(request, place)
     try:
         portrait = await place.portraits.load(request.portrait)
-        return await place.sessions.create(request, portrait, emotion)
+        return await place.sessions.create(request, portrait, emotion, assistant)
     except LookupError:
         raise no_portrait(request.portrait) from None
     except PortraitError as error:
@@ -149,6 +158,19 @@ async def open_session(place: Place, request: CreateSession) -> tuple[LiveSessio
     except Full:
         message = f"all {place.settings.max_sessions} places are taken; try again later"
         raise HttpError(503, "full", message, RETRY_AFTER_S) from None
+
+
+def assistant_for(request: CreateSession, place: Place) -> Callable[[], Assistant] | None:
+    """What makes the session's assistant, if it has one."""
+    if request.source != "assistant":
+        if request.assistant is not None:
+            raise HttpError(422, "invalid", 'assistant: only with the source "assistant"')
+        return None
+    offer = place.assistants.get(request.assistant or next(iter(place.assistants)))
+    if offer is None:
+        known = ", ".join(place.assistants)
+        raise HttpError(404, "no_assistant", f"there is no assistant {request.assistant!r}, only {known}")
+    return offer.make
 
 
 def starting_emotion(request: CreateSession, max_size: int) -> Les:

@@ -1,12 +1,14 @@
 """What the request handlers share: settings, engine, portraits, sessions, and whether all of it is ready."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from fastapi import Request, WebSocket
 
 from engine.units import CHUNK
+from server.assistants.registry import Offer
 from server.engine_thread import Engine, EngineThread
 from server.portraits import Portraits
 from server.rooms import Rooms
@@ -24,6 +26,8 @@ class Place:
     engine: EngineThread
     portraits: Portraits
     sessions: Sessions
+    assistants: Mapping[str, Offer]
+    """By name, the default first."""
     rooms: Rooms = field(default_factory=Rooms)
     ready: bool = False
     problem: str = ""

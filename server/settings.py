@@ -31,6 +31,35 @@ class IceSettings:
 
 
 @dataclass(frozen=True)
+class Endpoint:
+    """One OpenAI-compatible HTTP or WebSocket service."""
+
+    url: str
+    """Up to and including `/v1`, for instance `https://api.openai.com/v1`."""
+    model: str
+    key: str = field(default="", repr=False)
+    """Sent as a bearer token; empty: none is sent."""
+    voice: str = ""
+
+
+@dataclass(frozen=True)
+class AssistantSettings:
+    """Who may talk in the portrait's place. What is not given is filled by the built-in assistant's own."""
+
+    chat: Endpoint | None = None
+    speech: Endpoint | None = None
+    transcription: Endpoint | None = None
+    realtime: Endpoint | None = None
+    """OpenAI's Realtime protocol: hears, thinks and speaks in one."""
+    instructions: str = ""
+    """What the language model is told to be; empty: a short text of our own."""
+    emotion_tool: bool = False
+    """Whether the language model shows feelings by calling `set_emotion` instead of by tags in its text."""
+    default: str = ""
+    """The name of the one that sessions get unless they ask for another; empty: the most capable one given."""
+
+
+@dataclass(frozen=True)
 class Settings:
     host: str = "127.0.0.1"
     port: int = 8080
@@ -45,5 +74,6 @@ class Settings:
     max_photo_bytes: int = 25 * MEGABYTE
     prepare_timeout_s: float = 60.0
     ice: IceSettings = IceSettings()
+    assistant: AssistantSettings = AssistantSettings()
     allowed_origins: tuple[str, ...] = ()
     """Origins besides the server's own whose pages may call, for instance `https://example.org`."""

@@ -1,0 +1,127 @@
+"""One answer on its way to the portrait: text that still comes is spoken sentence by sentence, feelings at their words.
+
+It is one utterance. What of it was heard is known at any time, and told as captions.
+"""
+
+from collections.abc import AsyncIterator
+
+from engine.les import Les
+from server.assistants.emotion import TagReader
+from server.assistants.sentences import Sentence, Sentences
+from server.assistants.slots import Speak
+from server.assistants.spoken import Spoken
+from server.conversation import (
+    Conversation,
+    ConversationEvent,
+    MarkHeard,
+    SpeechEnded,
+    SpeechInterrupted,
+    SpeechStarted,
+)
+
+PIECE_S = 0.2  # of sound, between two looks at the room that is left
+REST_S, RELAX_S = 0.2, 0.8  # silence after the last word, in which a feeling begins to fade; how long that takes
+EASE_S = 0.3
+
+
+class Answer:
+    def __init__(self, conversation: Conversation, speak: Speak, mood: Les) -> None:
+        """`mood`: what the last answer left on the face."""
+        self.utterance: str | None = None
+        self.spoken = Spoken()
+        self.mood = mood
+        self.heard = ""
+        """By the user; all of it once the utterance is over."""
+        self._conversation, self._speak = conversation, speak
+
+    async def say(self, parts: AsyncIterator[str | Les]) -> None:
+        """Until the last sound has been handed over; what came is heard even if this fails."""
+        reader, sentences = TagReader(), Sentences()
+        try:
+            async for part in parts:
+                for piece in reader.feed(part) if isinstance(part, str) else [part]:
+                    await self._say_all(sentences.feed(piece))
+            await self._say_all(sentences.flush())
+            await self._rest()
+        finally:
+            if self.utterance is not None:
+                self._conversation.end(self.utterance)
+
+    def follow(self, event: ConversationEvent) -> bool:
+        """Whether the answer was about this event; captions tell how far it is heard."""
+        if self.utterance is None or getattr(event, "utterance", None) != self.utterance:
+            return False
+        match event:
+            case SpeechStarted():
+                self._tell(self.spoken.begun(1))
+            case MarkHeard(name=name):
+                self._tell(self.spoken.begun(int(name) + 1))
+            case SpeechEnded(playback_ms=heard_ms) | SpeechInterrupted(playback_ms=heard_ms):
+                self._tell(self.spoken.heard(heard_ms), final=True)
+        return True
+
+    def _tell(self, heard: str, final: bool = False) -> None:
+        assert self.utterance is not None
+        self.heard = heard
+        if heard:
+            self._conversation.caption("assistant", self.utterance, heard, final=final)
+
+    async def _say_all(self, sentences: list[Sentence]) -> None:
+        for sentence in sentences:
+            await self._say(sentence)
+
+    async def _say(self, sentence: Sentence) -> None:
+        if not sentence.text:
+            self.mood = sentence.cues[-1][1]
+            return
+        utterance = self._begin()
+        self.spoken.begin(sentence.text)
+        for at, emotion in sentence.cues:
+            if at == 0:
+                self._cue(utterance, emotion)
+        inner = [(at / len(sentence.text), emotion) for at, emotion in sentence.cues if at]
+        sound = self._speak.speak(sentence.text)
+        if inner:
+            await self._spread(utterance, b"".join([pcm async for pcm in sound]), inner)
+        else:
+            async for pcm in sound:
+                await self._append(utterance, pcm)
+        self.spoken.finish()
+
+    def _begin(self) -> str:
+        """The utterance, with a mark where its next sentence begins."""
+        if self.utterance is None:
+            self.utterance = self._conversation.begin(rate=self._speak.rate)
+            if self.mood != Les():
+                self._cue(self.utterance, Les())
+        else:
+            self._conversation.mark(self.utterance, str(len(self.spoken.passages)))
+        return self.utterance
+
+    async def _spread(self, utterance: str, pcm: bytes, cues: list[tuple[float, Les]]) -> None:
+        """A sentence's whole sound, with feelings at these shares of it."""
+        begun = 0
+        for share, emotion in cues:
+            at = 2 * round(len(pcm) // 2 * share)
+            await self._append(utterance, pcm[begun:at])
+            self._cue(utterance, emotion)
+            begun = at
+        await self._append(utterance, pcm[begun:])
+
+    async def _append(self, utterance: str, pcm: bytes) -> None:
+        size = 2 * round(PIECE_S * self._speak.rate)
+        for at in range(0, len(pcm), size):
+            await self._conversation.room(utterance)
+            piece = pcm[at : at + size]
+            self.spoken.extend(len(piece) // 2 * 1000 / self._speak.rate)
+            self._conversation.append(utterance, piece)
+
+    def _cue(self, utterance: str, emotion: Les, transition_s: float = EASE_S) -> None:
+        self.mood = emotion
+        self._conversation.cue(utterance, emotion, transition_s=transition_s)
+
+    async def _rest(self) -> None:
+        """Feelings fade when all is said."""
+        if self.utterance is not None and self.mood != Les():
+            self._cue(self.utterance, Les(), RELAX_S)
+            await self._append(self.utterance, bytes(2 * round(REST_S * self._speak.rate)))

@@ -1,0 +1,70 @@
+"""The three slots of an assistant: it hears, replies and speaks. Each may be filled from here or from elsewhere.
+
+Sound is mono PCM16. A slot that fails raises `SlotFailure`; whatever else it raises is a fault of ours.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from engine.les import Les
+
+HEARING_RATE = 16_000
+"""Samples a second of the user's sound."""
+
+
+class SlotFailure(Exception):
+    """A slot can't do its work now: `code` for programs, the message for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Message:
+    """What somebody has said; of the assistant's words those that were heard."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+class Listening(Protocol):
+    """One turn of the user's."""
+
+    def feed(self, pcm: bytes) -> None:
+        """More of its sound; never waits."""
+
+    async def text(self) -> str:
+        """What was said, once the turn is over; empty if nothing was."""
+
+    def drop(self) -> None:
+        """Nobody wants to know any more."""
+
+
+class Hear(Protocol):
+    def listen(self) -> Listening:
+        """A new turn begins."""
+
+
+class Reply(Protocol):
+    def reply(self, history: Sequence[Message]) -> AsyncIterator[str | Les]:
+        """Pieces of the answer to the last message as they come; tags of `server.assistants.emotion` may be in them.
+
+        An empty history asks for the first words of the conversation, if any.
+        """
+
+
+class Speak(Protocol):
+    rate: int
+    """Of its sound, samples a second."""
+
+    def speak(self, text: str) -> AsyncIterator[bytes]:
+        """The sound of a sentence, in pieces of any length."""
+
+
+@dataclass(frozen=True)
+class Slots:
+    hear: Hear
+    reply: Reply
+    speak: Speak
