@@ -22,7 +22,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from server.encoder import Encoded
 from server.engine_thread import Picture
-from server.line import MOST, Packet
+from server.line import MOST, Packet, Span
 from server.timeline import AUDIO_RATE, PACKET, PACKETS_PER_SLOT, VIDEO_CLOCK, media_ms, video_pts
 
 Clock = Callable[[], float]
@@ -176,6 +176,8 @@ class Shown:
     sound: Samples
     """float32[1920] at 48 kHz"""
     media_ms: int
+    said: tuple[Span, ...] = ()
+    """Which of the sound is whose words."""
 
 
 class Frames:
@@ -184,16 +186,17 @@ class Frames:
     def __init__(self, clock: Clock, measures: Measures) -> None:
         self._clock, self._measures = clock, measures
         self._shot: Shot | None = None
-        self._half: Samples | None = None
+        self._half: Packet | None = None
         self._queue: asyncio.Queue[Shown | None] = asyncio.Queue()
 
     def hear(self, number: int, packet: Packet) -> None:
         slot, second = divmod(number, PACKETS_PER_SLOT)
         if not second:
-            self._half = packet.sound
-        elif self._shot and self._half is not None:
-            sound = np.concatenate([self._half, packet.sound])
-            self._put(Shown(self._shot.picture.rgb, sound, media_ms(slot)))
+            self._half = packet
+        elif self._shot and self._half:
+            sound = np.concatenate([self._half.sound, packet.sound])
+            said = (*self._half.said, *(span._replace(offset=span.offset + PACKET) for span in packet.said))
+            self._put(Shown(self._shot.picture.rgb, sound, media_ms(slot), said))
 
     def see(self, shot: Shot) -> None:
         self._shot = shot
