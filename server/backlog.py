@@ -62,7 +62,8 @@ class Backlog:
     async def run(self) -> None:
         """Hands on, as there is room, until cancelled."""
         while True:
-            await self._some.wait()
+            while not self._steps:
+                await self._some.wait()
             step = self._steps[0]
             await self._conversation.room(step.utterance)
             if self._steps and self._steps[0] is step:  # else it was dropped meanwhile

@@ -146,10 +146,9 @@ class Answers:
                 self._interrupted(item, playback_ms)
 
     def hang_up(self) -> None:
-        """The backend is gone: what it has said so far is still heard."""
-        for item in self._spoken.values():
-            if not item.ended:
-                self._conversation.end(item.utterance)
+        """The backend is gone: what the conversation has of its words is still heard."""
+        for utterance in self._spoken:
+            self._conversation.end(utterance)
 
     # ---- the session
 
