@@ -19,6 +19,7 @@ from engine.portrait import Portrait
 from server.assistants.registry import offers
 from server.bridges.openai_realtime import router as openai_realtime_router
 from server.bridges.smallwebrtc import router as smallwebrtc_router
+from server.bridges.twilio import router as twilio_router
 from server.bridges.whip_whep import router as whip_whep_router
 from server.control import router as control_router
 from server.engine_thread import Engine, EngineThread
@@ -69,6 +70,7 @@ def create_app(
     app.include_router(whip_whep_router)
     app.include_router(smallwebrtc_router)
     app.include_router(openai_realtime_router)
+    app.include_router(twilio_router)
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     app.add_exception_handler(HttpError, on_http_error)
     app.add_exception_handler(HTTPException, on_framework_error)
