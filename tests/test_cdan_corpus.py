@@ -1,13 +1,14 @@
 """The speech that CDAN learns from: who speaks, when each phone sounds, and what a call does to it."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from engine.cdan.training import augment, corpus, espeak, noises, phones, speaker
+from engine.cdan.training import augment, corpus, espeak, noises, phones, speaker, texts
 from engine.cdan.training.corpus import SAMPLES, SHARES, VOICES, Segment, Truth, prosody
 from engine.cdan.training.festival import festival_phones
 from engine.cdan.training.opus import FRAME, losses, through_opus
@@ -224,9 +225,30 @@ class TestShards:
     SHARES = {"slt": 0.5, "kal": 0.5}
 
     @pytest.fixture(autouse=True)
-    def few(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name, value in {"PER_SHARD": 1, "TALKERS": 1}.items():
-            monkeypatch.setattr(corpus, name, value)
+    def small(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """One segment a file, and texts of our own."""
+        for name in ("PER_SHARD", "TALKERS"):
+            monkeypatch.setattr(corpus, name, 1)
+        books = tmp_path / "books"
+        books.mkdir()
+        (books / "fortunes").write_text("Bob moved the map.\n%\nMy boat came by the pier. Who put it there?\n")
+        words = tmp_path / "words"
+        words.write_text("maple\nbarber\npepper\nmumble\nvivid\nfifty\nthimble\nwhisper\nzebra\n")
+        for name, path in {"FORTUNES": books, "WORDS": words, "FOREIGN": (words,)}.items():
+            monkeypatch.setattr(texts, name, path)
+        self.forget()
+        yield
+        self.forget()
+
+    @staticmethod
+    def forget() -> None:
+        for read in (texts._fortunes, texts._words, texts._foreign_words):
+            read.cache_clear()
+
+    def test_texts_that_are_not_installed_are_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(texts, "FORTUNES", tmp_path / "nowhere")
+        with pytest.raises(FileNotFoundError, match="install Debian's packages fortunes"):
+            next(texts.sentences(0))
 
     def test_a_command_makes_them_again_alike_and_goes_on_where_it_was(self, tmp_path: Path) -> None:
         hours = 2 * SAMPLES / SAMPLE_RATE / 3600

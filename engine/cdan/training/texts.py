@@ -12,6 +12,7 @@ FORTUNES = Path("/usr/share/games/fortunes")
 WORDS = Path("/usr/share/dict/american-english")
 FOREIGN = tuple(Path("/usr/share/dict") / name for name in ("dutch", "polish", "spanish"))
 """Lists under a permissive licence; any voice reads any of them: what counts are its own sounds."""
+PACKAGES = "fortunes wamerican wdutch wpolish wspanish"
 SHORTEST, LONGEST = 12, 160  # characters
 SKIPPED = {"ascii-art", "debian"}  # pictures and changelogs are no sentences
 
@@ -28,17 +29,22 @@ def sentences(seed: int) -> Iterator[str]:
 
 @cache
 def _fortunes() -> list[str]:
-    files = [f for f in FORTUNES.iterdir() if f.is_file() and not f.suffix and f.name not in SKIPPED]
-    if not files:
-        raise FileNotFoundError(f"no texts in {FORTUNES}: install Debian's package fortunes")
-    text = "\n%\n".join(f.read_text("utf-8", "replace") for f in sorted(files))
+    files = [f for f in FORTUNES.glob("*") if f.is_file() and not f.suffix and f.name not in SKIPPED]
+    text = "\n%\n".join(f.read_text("utf-8", "replace") for f in sorted(files)) or _read(FORTUNES / "fortunes")
     flat = (re.sub(r"\s+", " ", piece).strip() for piece in re.split(r"\n%\n|(?<=[.!?])\s", text))
     return [s for s in flat if SHORTEST <= len(s) <= LONGEST and re.fullmatch(r"[A-Za-z ,.;:'?!-]+", s)]
 
 
 @cache
 def _words() -> list[str]:
-    return [w for w in WORDS.read_text().split() if w.isalpha() and w.isascii() and 2 < len(w) < 12]
+    return [w for w in _read(WORDS).split() if w.isalpha() and w.isascii() and 2 < len(w) < 12]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", "replace")
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"no texts in {path}: install Debian's packages {PACKAGES}") from error
 
 
 def foreign(rng: np.random.Generator) -> str:
@@ -51,7 +57,7 @@ def foreign(rng: np.random.Generator) -> str:
 @cache
 def _foreign_words(path: Path) -> list[str]:
     """Every fifth word: Polish counts four millions."""
-    return [w for w in path.read_text("utf-8", "replace").split()[::5] if w.isalpha() and 2 < len(w) < 12]
+    return [w for w in _read(path).split()[::5] if w.isalpha() and 2 < len(w) < 12]
 
 
 def load() -> None:
