@@ -95,6 +95,28 @@ class TestArrows:
         assert wrong == []
 
 
+class TestAdapters:
+    """An assistant knows a session by its conversation alone; each framework has one home."""
+
+    INSIDE = {f"server.{part}" for part in "call dialogue line live media peer performer playout session".split()}
+    HOMES = {"pipecat": "server.bridges.pipecat", "livekit": "server.bridges.livekit", "openai": "tests"}
+
+    def test_an_assistant_knows_nothing_inside_a_session(self) -> None:
+        wrong = [
+            f"{name} -> {target}"
+            for name, path in modules()
+            if within(name, {"server.assistants"})
+            for target in ours(path)
+            if within(target, self.INSIDE)
+        ]
+        assert wrong == []
+
+    @pytest.mark.parametrize("framework", HOMES)
+    def test_a_framework_is_imported_by_its_own_bridge_only(self, framework: str) -> None:
+        users = {name for name, path in modules() if any(within(target, {framework}) for target in imported(path))}
+        assert {name for name in users if not within(name, {self.HOMES[framework]})} == set()
+
+
 class TestServingNeedsNoTorch:
     """The torch leaves are for training, for reference and for export; nothing on the serving path imports them."""
 
