@@ -2,6 +2,7 @@
 
 /** @typedef {{warnings: string[], remarks: {subject: string, words: string, warning: boolean}[]}} Report */
 /** @typedef {{id: string, name: string, default: boolean, thumbnail: string, report: Report}} Portrait */
+/** @typedef {{name: string, title: string, description: string}} Assistant */
 /** @typedef {{id: string, token: string, control: string, ice_servers: RTCIceServer[]}} SessionGrant */
 
 export class ApiError extends Error {
@@ -46,6 +47,11 @@ export class Api {
     return (await this.#call("GET", "/v1/portraits")).portraits;
   }
 
+  /** @returns {Promise<Assistant[]>} the default first */
+  async assistants() {
+    return (await this.#call("GET", "/v1/assistants")).assistants;
+  }
+
   /** @param {string} id */
   async deletePortrait(id) {
     await this.#call("DELETE", `/v1/portraits/${encodeURIComponent(id)}`);
@@ -75,9 +81,9 @@ export class Api {
     });
   }
 
-  /** @param {{portrait: string, seed?: number, size?: number}} wish @returns {Promise<SessionGrant>} */
+  /** @param {{portrait: string, source: string, assistant?: string, seed?: number, size?: number}} wish @returns {Promise<SessionGrant>} */
   createSession(wish) {
-    return this.#call("POST", "/v1/sessions", { body: { source: "microphone", ...wish } });
+    return this.#call("POST", "/v1/sessions", { body: wish });
   }
 
   /** @param {SessionGrant} session @param {RTCSessionDescriptionInit} offer @returns {Promise<RTCSessionDescriptionInit>} */

@@ -5,6 +5,7 @@ import { Expression } from "./expression.js";
 import { vector } from "./les.js";
 import { Microphone } from "./microphone.js";
 import { Session } from "./session.js";
+import { Conversation } from "./view/conversation.js";
 import { Panel } from "./view/panel.js";
 import { Portraits } from "./view/portraits.js";
 import { Spectrum } from "./view/spectrum.js";
@@ -14,6 +15,8 @@ import { Theme } from "./view/theme.js";
 import * as words from "./words.js";
 
 const PORTRAIT_KEY = "les-avatar.portrait";
+const VOICE_KEY = "les-avatar.voice";
+const OWN = Object.freeze({ source: "microphone" });
 const RETRY_LIST_S = 3;
 const LEAVE_PLACE_AFTER_MS = 60_000; // a hidden page that nobody talks through gives its place back
 
@@ -24,6 +27,7 @@ class App {
   #expression = new Expression();
   #stage = new Stage();
   #portraits = new Portraits();
+  #conversation = new Conversation();
   #spectrum = new Spectrum();
   #stats = new Stats();
 
@@ -32,6 +36,7 @@ class App {
   #phase = "closed";
   #talking = false;
   #asking = false;
+  #activity = /** @type {string | null} */ (null);
   #audible = true;
   #leaving = 0;
   #trouble = /** @type {"connection" | "microphone" | "other" | null} */ (null);
@@ -43,6 +48,7 @@ class App {
     this.#hearStage();
     this.#hearPortraits();
     this.#hearPage();
+    this.#conversation.addEventListener("chosen", ({ detail }) => this.#chooseVoice(detail));
     this.#expression.addEventListener("applied", () => this.#spectrum.show(vector(this.#expression.applied)));
     this.#microphone.addEventListener("ended", () => this.#unplugged());
     this.#microphone.addEventListener("devices", ({ detail }) => this.#stage.microphones(detail, this.#microphone.deviceId));
@@ -55,6 +61,7 @@ class App {
     this.#microphone.list();
     if (!("RTCPeerConnection" in window)) return this.#complain("other", words.ofServer({ code: "no_webrtc" }));
     await this.#list();
+    this.#conversation.offer(await this.#api.assistants(), JSON.parse(localStorage.getItem(VOICE_KEY)));
     const kept = localStorage.getItem(PORTRAIT_KEY);
     this.#choose(this.#known.find(({ id }) => id === kept) ?? this.#known[0]);
   }
@@ -84,7 +91,27 @@ class App {
     localStorage.setItem(PORTRAIT_KEY, portrait.id);
     this.#portraits.show(this.#known, portrait.id);
     this.#stage.portrait(portrait);
-    if (this.#talking || this.#previews) this.#session.open(portrait.id);
+    this.#conversation.portrait(portrait.name);
+    if (this.#talking || this.#previews) this.#open();
+  }
+
+  /** @param {import("./view/conversation.js").Voice} voice */
+  #chooseVoice(voice) {
+    localStorage.setItem(VOICE_KEY, JSON.stringify(voice));
+    if (this.#talking) this.#open();
+    this.#show();
+  }
+
+  /** A session with the chosen portrait: outside of calls it only lives. */
+  #open() {
+    this.#activity = null;
+    if (this.#talking) this.#conversation.clear();
+    this.#session.open(this.#chosen.id, this.#talking ? this.#conversation.voice : OWN);
+  }
+
+  /** Whether an assistant speaks in this call. */
+  get #assisted() {
+    return this.#talking && this.#conversation.voice.source === "assistant";
   }
 
   #hearSession() {
@@ -95,12 +122,16 @@ class App {
     on("received", (stats) => this.#stats.received(stats));
     on("stats", (stats) => this.#stats.told(stats));
     on("state", (state) => this.#heed(state));
-    on("speech", ({ active }) => this.#stage.speaking(active && this.#talking));
+    on("speech", ({ active }) => this.#stage.speaking(active && this.#talking && !this.#assisted));
+    on("activity", ({ activity }) => this.#attend(activity));
+    on("caption", (caption) => this.#conversation.caption(caption));
+    on("error", ({ id, message }) => id === undefined && this.#assisted && this.#complain("other", message));
   }
 
   #hearStage() {
     this.#stage.addEventListener("call", () => this.#call());
     this.#stage.addEventListener("hangup", () => this.#hangUp());
+    this.#stage.addEventListener("interrupt", () => this.#session.interrupt());
     this.#stage.addEventListener("retry", () => this.#session.retry());
     this.#stage.addEventListener("mute", () => this.#mute());
     this.#stage.addEventListener("sound", () => this.#hear(!this.#audible));
@@ -124,7 +155,7 @@ class App {
   }
 
   #return() {
-    if (this.#chosen && !this.#session.wanted && this.#previews) this.#session.open(this.#chosen.id);
+    if (this.#chosen && !this.#session.wanted && this.#previews) this.#open();
   }
 
   async #call() {
@@ -147,11 +178,12 @@ class App {
     this.#talking = true;
     this.#stage.listen(this.#audible);
     await this.#session.speak(track);
-    if (!this.#session.wanted && this.#chosen) this.#session.open(this.#chosen.id);
+    if (this.#chosen && (this.#assisted || !this.#session.wanted)) this.#open();
     this.#session.retry();
   }
 
   #hangUp() {
+    const assisted = this.#assisted;
     this.#asking = false;
     this.#talking = false;
     this.#session.speak(null);
@@ -160,6 +192,7 @@ class App {
     this.#stage.listen(false);
     this.#stage.speaking(false);
     if (!this.#previews) this.#session.close();
+    else if (assisted) this.#open();
     this.#show();
   }
 
@@ -236,6 +269,13 @@ class App {
     else if (this.#talking && microphone === "stalled") this.#complain("microphone", "Nothing arrives from your microphone any more.");
   }
 
+  /** @param {"idle" | "listening" | "thinking" | "speaking"} activity of the assistant */
+  #attend(activity) {
+    this.#activity = activity;
+    this.#stage.speaking(activity === "speaking" && this.#assisted);
+    this.#show();
+  }
+
   /** @param {File} photo */
   async #upload(photo) {
     this.#portraits.uploading(0);
@@ -275,8 +315,9 @@ class App {
 
   #show() {
     const watching = { live: "live", opening: "connecting", waiting: "connecting", closed: "still" }[this.#phase];
-    const talking = this.#phase === "live" ? "talking" : "connecting";
+    const talking = this.#phase !== "live" ? "connecting" : this.#assisted ? (this.#activity ?? "listening") : "talking";
     this.#stage.scene(this.#asking ? "asking" : this.#talking ? talking : watching, this.#talking);
+    this.#stage.interruptible(this.#assisted, this.#activity === "speaking");
   }
 }
 

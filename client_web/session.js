@@ -1,8 +1,8 @@
 /**
  * A session that is kept alive: created, connected, and after every loss tried again, until it is closed.
  *
- * Events: `status` (detail: Status), `stream` (detail: MediaStream), `control` (detail: Control), `stats` (server's),
- * `received` (detail: CallStats of this browser), `speech` (detail: {active}), `state` (server's).
+ * Events: `status` (detail: Status), `stream` (detail: MediaStream), `control` (detail: Control), `received` (detail:
+ * CallStats of this browser), and the server's `stats`, `speech` (of the user), `state`, `activity`, `caption`, `error`.
  */
 
 import { Call } from "./call.js";
@@ -17,6 +17,7 @@ import { Control } from "./control.js";
 
 const BACKOFF_S = [1, 2, 4, 8, 10];
 const SECOND_MS = 1_000;
+const TOLD = Object.freeze(["stats", "speech", "state", "activity", "caption", "error"]);
 const FORGET_GRANT_ON = new Set(["no_session", "unauthorized"]);
 
 export class Session extends EventTarget {
@@ -38,11 +39,19 @@ export class Session extends EventTarget {
     return this.#abort !== null;
   }
 
-  /** Shows a portrait; one that is shown already ends first. @param {string} portrait */
-  open(portrait) {
+  /**
+   * Shows a portrait; one that is shown already ends first.
+   * @param {string} portrait @param {import("./view/conversation.js").Voice} voice
+   */
+  open(portrait, voice) {
     this.close();
     this.#abort = new AbortController();
-    this.#keep(portrait, this.#abort.signal);
+    this.#keep({ portrait, ...voice }, this.#abort.signal);
+  }
+
+  /** What the portrait says now is not to be said to its end. */
+  interrupt() {
+    this.#control?.send({ type: "speech.interrupt" });
   }
 
   /** Speaks from now on with this microphone, also after a reconnection. @param {MediaStreamTrack | null} track */
@@ -65,12 +74,12 @@ export class Session extends EventTarget {
     this.#hurry.abort();
   }
 
-  /** @param {string} portrait @param {AbortSignal} signal */
-  async #keep(portrait, signal) {
+  /** @param {object} wish @param {AbortSignal} signal */
+  async #keep(wish, signal) {
     for (let attempt = 0; !signal.aborted; attempt++) {
       try {
         this.#status({ phase: "opening" });
-        await this.#connect(portrait, signal);
+        await this.#connect(wish, signal);
         attempt = 0;
         this.#status({ phase: "live" });
         await this.#untilLost(signal);
@@ -84,8 +93,8 @@ export class Session extends EventTarget {
     }
   }
 
-  async #connect(portrait, signal) {
-    if (!this.#grant) await this.#create(portrait, signal);
+  async #connect(wish, signal) {
+    if (!this.#grant) await this.#create(wish, signal);
     const call = new Call(this.#api, this.#grant);
     this.#call = call;
     this.#relay(call, { stream: "stream", stats: "received" });
@@ -93,15 +102,15 @@ export class Session extends EventTarget {
     await call.speak(this.#track); // it may have changed meanwhile
   }
 
-  async #create(portrait, signal) {
-    const grant = await this.#api.createSession({ portrait });
+  async #create(wish, signal) {
+    const grant = await this.#api.createSession(wish);
     if (signal.aborted) {
       this.#end(grant);
       throw new DOMException("closed while opening", "AbortError");
     }
     this.#grant = grant;
     this.#control = new Control(this.#api.socket(grant.control), grant.token);
-    this.#relay(this.#control, { "message:stats": "stats", "message:speech": "speech", "message:state": "state" });
+    this.#relay(this.#control, Object.fromEntries(TOLD.map((type) => [`message:${type}`, type])));
     this.dispatchEvent(new CustomEvent("control", { detail: this.#control }));
   }
 

@@ -10,6 +10,11 @@ from pathlib import Path
 from engine.units import DEFAULT_LOOK_AHEAD, FRAME_SIZE, MAX_LOOK_AHEAD, MAX_SIZE, MIN_SIZE, SIZE_STEP
 from server.commands import Refusal, bench, doctor, prepare, render, serve
 
+ASSISTANTS = ("builtin", "endpoints", "realtime")
+ASSISTANTS_HELP = (
+    "Without any of these the built-in assistant hears, replies and speaks offline. Keys come from the environment:"
+    " LES_CHAT_KEY, LES_TTS_KEY, LES_STT_KEY, LES_ASSISTANT_KEY."
+)
 PORTRAIT_HELP = "a photo (JPEG, PNG, WebP), a file that `prepare` wrote, or the name of a default portrait"
 
 
@@ -57,7 +62,23 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-origin", action="append", default=[], metavar="ORIGIN", help="another page that may call"
     )
+    _add_assistants(parser.add_argument_group("assistants", ASSISTANTS_HELP))
     parser.set_defaults(command=serve.run)
+
+
+def _add_assistants(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--assistant", default="", choices=ASSISTANTS, help="the one that sessions get unless they ask")
+    for slot, does in (("chat", "replies"), ("tts", "speaks"), ("stt", "hears")):
+        group.add_argument(f"--{slot}-url", metavar="URL", help=f"{does}: http://host/v1, OpenAI-compatible")
+        group.add_argument(f"--{slot}-model", metavar="NAME", default="")
+    group.add_argument("--tts-voice", metavar="NAME", default="")
+    group.add_argument("--chat-emotion", choices=("tags", "tool"), default="tags", help="how the model shows feelings")
+    group.add_argument(
+        "--assistant-url", metavar="URL", help="hears, thinks and speaks: OpenAI Realtime, wss://host/v1"
+    )
+    group.add_argument("--assistant-model", metavar="NAME", default="")
+    group.add_argument("--assistant-voice", metavar="NAME", default="")
+    group.add_argument("--instructions", metavar="TEXT", default="", help="who the language model is")
 
 
 def _add_prepare(parser: argparse.ArgumentParser) -> None:

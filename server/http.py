@@ -71,8 +71,8 @@ def check_ready(place: Place) -> None:
 
 @router.get("/v1/assistants")
 async def list_assistants(place: AnyPlace) -> dict[str, Any]:
-    found = [{"name": name, "description": offer.description} for name, offer in place.assistants.items()]
-    return {"assistants": found}
+    found = place.assistants.items()
+    return {"assistants": [{"name": n, "title": o.title, "description": o.description} for n, o in found]}
 
 
 # ---- portraits

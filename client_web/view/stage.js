@@ -1,11 +1,11 @@
 /**
  * The portrait and the call's controls.
- * Events: `call`, `hangup`, `mute`, `sound`, `device` (detail: id), `retry`.
+ * Events: `call`, `hangup`, `mute`, `interrupt`, `sound`, `device` (detail: id), `retry`.
  */
 
 import { byId, el } from "./dom.js";
 
-/** @typedef {"still" | "connecting" | "live" | "asking" | "talking"} Scene */
+/** @typedef {"still" | "connecting" | "live" | "asking" | "talking" | "idle" | "listening" | "thinking" | "speaking"} Scene */
 
 const SAYS = Object.freeze({
   still: "Still picture",
@@ -13,7 +13,12 @@ const SAYS = Object.freeze({
   live: "Live",
   asking: "Waiting for your microphone …",
   talking: "In a call",
+  idle: "Waiting for you",
+  listening: "Listening",
+  thinking: "Thinking …",
+  speaking: "Speaking",
 });
+const IN_CALL = new Set(["talking", "idle", "listening", "thinking", "speaking"]);
 
 export class Stage extends EventTarget {
   #figure = byId("portrait");
@@ -21,6 +26,7 @@ export class Stage extends EventTarget {
   #video = /** @type {HTMLVideoElement} */ (byId("live"));
   #callButton = /** @type {HTMLButtonElement} */ (byId("call"));
   #mute = /** @type {HTMLButtonElement} */ (byId("mute"));
+  #interrupt = /** @type {HTMLButtonElement} */ (byId("interrupt"));
   #sound = /** @type {HTMLButtonElement} */ (byId("sound"));
   #devices = /** @type {HTMLSelectElement} */ (byId("microphone"));
   #alert = byId("alert");
@@ -32,6 +38,7 @@ export class Stage extends EventTarget {
     super();
     this.#callButton.addEventListener("click", () => this.#emit(this.#inCall ? "hangup" : "call"));
     this.#mute.addEventListener("click", () => this.#emit("mute"));
+    this.#interrupt.addEventListener("click", () => this.#emit("interrupt"));
     this.#sound.addEventListener("click", () => this.#emit("sound"));
     this.#devices.addEventListener("change", () => this.#emit("device", this.#devices.value));
     byId("retry").addEventListener("click", () => this.#emit("retry"));
@@ -58,6 +65,12 @@ export class Stage extends EventTarget {
     this.#callButton.setAttribute("aria-busy", String(scene === "asking"));
     this.#mute.disabled = !this.#inCall;
     this.#timeCall();
+  }
+
+  /** @param {boolean} shown @param {boolean} enabled whether there is something to interrupt */
+  interruptible(shown, enabled) {
+    this.#interrupt.hidden = !shown;
+    this.#interrupt.disabled = !enabled;
   }
 
   /** @param {MediaStream} stream @returns {Promise<void>} rejects where the browser refuses to play */
@@ -124,7 +137,7 @@ export class Stage extends EventTarget {
 
   #timeCall() {
     const clock = byId("clock");
-    if (this.#scene === "talking" && !this.#clock) {
+    if (IN_CALL.has(this.#scene) && !this.#clock) {
       const began = performance.now();
       const show = () => {
         const seconds = Math.floor((performance.now() - began) / 1000);

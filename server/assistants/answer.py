@@ -3,7 +3,8 @@
 It is one utterance. What of it was heard is known at any time, and told as captions.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from engine.les import Les
 from server.assistants.emotion import TagReader
@@ -34,13 +35,14 @@ class Answer:
         """By the user; all of it once the utterance is over."""
         self._conversation, self._speak = conversation, speak
 
-    async def say(self, parts: AsyncIterator[str | Les]) -> None:
+    async def say(self, parts: AsyncGenerator[str | Les, None]) -> None:
         """Until the last sound has been handed over; what came is heard even if this fails."""
         reader, sentences = TagReader(), Sentences()
         try:
-            async for part in parts:
-                for piece in reader.feed(part) if isinstance(part, str) else [part]:
-                    await self._say_all(sentences.feed(piece))
+            async with aclosing(parts):
+                async for part in parts:
+                    for piece in reader.feed(part) if isinstance(part, str) else [part]:
+                        await self._say_all(sentences.feed(piece))
             await self._say_all(sentences.flush())
             await self._rest()
         finally:
@@ -80,12 +82,12 @@ class Answer:
             if at == 0:
                 self._cue(utterance, emotion)
         inner = [(at / len(sentence.text), emotion) for at, emotion in sentence.cues if at]
-        sound = self._speak.speak(sentence.text)
-        if inner:
-            await self._spread(utterance, b"".join([pcm async for pcm in sound]), inner)
-        else:
-            async for pcm in sound:
-                await self._append(utterance, pcm)
+        async with aclosing(self._speak.speak(sentence.text)) as sound:
+            if inner:
+                await self._spread(utterance, b"".join([pcm async for pcm in sound]), inner)
+            else:
+                async for pcm in sound:
+                    await self._append(utterance, pcm)
         self.spoken.finish()
 
     def _begin(self) -> str:

@@ -1,7 +1,7 @@
 """Speaks offline, with hibari-tts: sentence by sentence, far faster than real time. All sessions share one voice."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -44,7 +44,7 @@ class HibariVoice:
     def __init__(self) -> None:
         worker().submit(voice)
 
-    async def speak(self, text: str) -> AsyncIterator[bytes]:
+    async def speak(self, text: str) -> AsyncGenerator[bytes, None]:
         loop = asyncio.get_running_loop()
         try:
             yield await loop.run_in_executor(worker(), lambda: pcm16(trimmed(voice()(text))))

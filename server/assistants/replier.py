@@ -5,7 +5,7 @@ them.
 """
 
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -184,7 +184,7 @@ class RuleReplier:
         """`clock` tells the local time."""
         self._clock = clock
 
-    async def reply(self, history: Sequence[Message]) -> AsyncIterator[str | Les]:
+    async def reply(self, history: Sequence[Message]) -> AsyncGenerator[str | Les, None]:
         yield answer(history, self._clock())
 
 

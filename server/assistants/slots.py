@@ -3,7 +3,7 @@
 Sound is mono PCM16. A slot that fails raises `SlotFailure`; whatever else it raises is a fault of ours.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -48,7 +48,7 @@ class Hear(Protocol):
 
 
 class Reply(Protocol):
-    def reply(self, history: Sequence[Message]) -> AsyncIterator[str | Les]:
+    def reply(self, history: Sequence[Message]) -> AsyncGenerator[str | Les, None]:
         """Pieces of the answer to the last message as they come; tags of `server.assistants.emotion` may be in them.
 
         An empty history asks for the first words of the conversation, if any.
@@ -59,7 +59,7 @@ class Speak(Protocol):
     rate: int
     """Of its sound, samples a second."""
 
-    def speak(self, text: str) -> AsyncIterator[bytes]:
+    def speak(self, text: str) -> AsyncGenerator[bytes, None]:
         """The sound of a sentence, in pieces of any length."""
 
 

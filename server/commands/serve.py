@@ -2,12 +2,15 @@
 
 import argparse
 import os
+from dataclasses import replace
 from functools import partial
+from urllib.parse import urlsplit
 
 from engine.avatar import Avatar
 from server.app import serve
+from server.assistants.registry import offers
 from server.commands import Refusal
-from server.settings import IceSettings, Settings, data_home
+from server.settings import AssistantSettings, Endpoint, IceSettings, Settings, data_home
 
 
 def run(options: argparse.Namespace) -> int:
@@ -33,5 +36,33 @@ def settings(options: argparse.Namespace) -> Settings:
         max_sessions=options.max_sessions,
         portraits_dir=options.portraits or data_home() / "portraits",
         ice=ice,
+        assistant=assistant(options),
         allowed_origins=tuple(options.allow_origin),
     )
+
+
+def assistant(options: argparse.Namespace) -> AssistantSettings:
+    chosen = AssistantSettings(
+        chat=endpoint(options, "chat"),
+        speech=endpoint(options, "tts", options.tts_voice),
+        transcription=endpoint(options, "stt"),
+        realtime=endpoint(options, "assistant", options.assistant_voice),
+        instructions=options.instructions,
+        emotion_tool=options.chat_emotion == "tool",
+    )
+    if options.assistant and options.assistant not in offers(chosen):
+        needed = "--assistant-url" if options.assistant == "realtime" else "--chat-url, --tts-url or --stt-url"
+        raise Refusal(f"--assistant {options.assistant} needs {needed}")
+    return replace(chosen, default=options.assistant)
+
+
+def endpoint(options: argparse.Namespace, slot: str, voice: str = "") -> Endpoint | None:
+    """What `--SLOT-url` and `--SLOT-model` say, with the key from the environment."""
+    url, model = getattr(options, f"{slot}_url"), getattr(options, f"{slot}_model")
+    if not url:
+        return None
+    if urlsplit(url).scheme not in ("http", "https", "ws", "wss") or not urlsplit(url).netloc:
+        raise Refusal(f"--{slot}-url {url}: give an address such as https://host/v1")
+    if not model:
+        raise Refusal(f"--{slot}-url needs --{slot}-model too")
+    return Endpoint(url, model, os.environ.get(f"LES_{slot.upper()}_KEY", ""), voice)
