@@ -1,5 +1,5 @@
 # make serve   a virtual environment with what serving on a CPU needs, then the page at http://localhost:8080
-# make test    everything the tests need (a real browser and a TURN server included), then every check
+# make test    everything the tests need (a real browser, a TURN server and other people's clients included), then every check
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV := .venv
@@ -9,12 +9,12 @@ APT := chromium coturn flite
 JUDGE := mediapipe==1.2.2
 JUDGE_NEEDS := absl-py flatbuffers matplotlib
 
-.PHONY: serve test check system clean
+.PHONY: serve test check system frameworks clients clean
 
 serve: $(VENV)/.serve
 	$(BIN)/les-avatar serve
 
-test: system $(VENV)/.dev check
+test: system $(VENV)/.dev frameworks clients check
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev
@@ -34,13 +34,30 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --no-deps $(JUDGE)
 	touch $@ $(VENV)/.serve
 
-# The tests drive Debian's Chromium, relay a call through its coturn and speak with its flite.
+# Each sees the main environment's packages and adds what it lacks; together they can't be installed (protobuf 6 and 7).
+frameworks: $(VENV)-pipecat/.done $(VENV)-livekit/.done
+$(VENV)-pipecat/.done: FRAMEWORK := pipecat-ai==1.14.0
+$(VENV)-livekit/.done: FRAMEWORK := livekit-agents==1.8.9
+$(VENV)-%/.done: $(VENV)/.dev
+	$(PYTHON) -m venv $(VENV)-$*
+	$(abspath $(BIN)/python) -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+	  > $$(echo $(VENV)-$*/lib/python3*/site-packages)/main.pth
+	$(VENV)-$*/bin/pip install --quiet $(FRAMEWORK)
+	touch $@
+
+clients: tests/clients/node_modules/.done
+tests/clients/node_modules/.done: tests/clients/package-lock.json | system
+	cd tests/clients && npm ci --silent
+	touch $@
+
+# The tests drive Debian's Chromium, relay a call through its coturn, speak with its flite and bundle clients from npm.
 system:
 	@missing=""; for p in $(APT); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	command -v npm >/dev/null || missing="$$missing nodejs npm"; \
 	if [ -n "$$missing" ]; then \
 	  root=""; [ "$$(id -u)" = 0 ] || root=sudo; \
 	  $$root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$root apt-get install -y -qq --no-install-recommends $$missing; \
 	fi
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-* tests/clients/node_modules build dist *.egg-info
