@@ -4,13 +4,14 @@ The networks are loaded once and step every stream together. A `Stream` holds al
 streams join, leave and fail without the others. Nothing here knows of clocks, threads or the network.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.cdan import Cdan, StreamState
+from engine.cdan import Cdan, Heard, StreamState
 from engine.face.coefficients import FACE, INDEX
 from engine.face.les_map import LES_TO_FACE
 from engine.les import Les, Trajectory
@@ -18,10 +19,11 @@ from engine.motion import Activity, Motion, MotionAmounts
 from engine.portrait import Portrait
 from engine.renderer import CpuRenderer, fields_network
 from engine.tracks import rest
-from engine.units import DEFAULT_LOOK_AHEAD, FPS, FRAME_SIZE, MAX_LOOK_AHEAD
+from engine.units import CHUNK, DEFAULT_LOOK_AHEAD, FPS, FRAME_SIZE, MAX_LOOK_AHEAD
 
 Floats = npt.NDArray[np.float32]
 
+QUIET = 10  # chunks of silence after which a voice is met as after any pause
 # What is left of the spoken pose in the frames after a hush: gone in 120 ms, with soft ends.
 HUSH = tuple(1 - t * t * (3 - 2 * t) for t in (1 / 3, 2 / 3))
 
@@ -31,7 +33,7 @@ class Picture:
     """One frame of one stream."""
 
     frame: int
-    """Counted from 0 at the stream's opening. Its sound is the chunk fed `look_ahead` steps before."""
+    """Counted from 0 at the stream's opening. Its sound is the chunk fed `look_ahead` chunks before."""
     rgb: npt.NDArray[np.uint8]
     """[size, size, 3]"""
     coefficients: Floats
@@ -42,14 +44,16 @@ class Picture:
 class Stream:
     """One session's state. Whoever steps the avatar owns it; it has no locks."""
 
-    def __init__(self, portrait: Portrait, memory: StreamState, seed: int, size: int) -> None:
+    def __init__(self, portrait: Portrait, quiet: StreamState, seed: int, size: int, look_ahead: int) -> None:
+        """`quiet` is the memory of a stream that has heard some silence."""
         self.portrait = portrait
         self.size = size
+        self.look_ahead = look_ahead
         self.frame = 0
         """The number of the frame that comes next."""
-        self.memory = memory
+        self.memory = self._quiet = quiet
         self.motion = Motion(seed)
-        self._silence = memory
+        self._before: deque[StreamState] = deque(maxlen=MAX_LOOK_AHEAD)
         self._emotion = Trajectory()
         self._spoken = np.zeros(len(FACE), np.float32)
         self._fading: list[Floats] = []
@@ -73,8 +77,19 @@ class Stream:
 
         The networks forget what they heard: of sound that will not be heard, nothing may be seen.
         """
-        self.memory = self._silence
+        self.memory = self._quiet
+        self._before.clear()
         self._fading = [share * self._spoken for share in HUSH]
+
+    def hear(self, memory: StreamState) -> None:
+        """`memory` is what one more chunk makes of the present one."""
+        self._before.append(self.memory)
+        self.memory = memory
+
+    def unhear(self, chunks: int) -> None:
+        """Forgets the last chunks, as many as the look-ahead at most: they were guessed, and other sound came."""
+        for _ in range(chunks):
+            self.memory = self._before.pop()
 
     def speak(self, driven: Floats, emotion: Les) -> Floats:
         """[63] the coefficients that the voice and the emotion ask for in this frame, and what fades of the last."""
@@ -96,42 +111,68 @@ class Avatar:
     """The networks, for any number of streams. For one thread."""
 
     def __init__(self, *, look_ahead: int = DEFAULT_LOOK_AHEAD, threads: int = 1) -> None:
-        if not 0 <= look_ahead <= MAX_LOOK_AHEAD:
-            raise ValueError(f"the look-ahead must be 0 to {MAX_LOOK_AHEAD} frames, not {look_ahead}")
-        self.look_ahead = look_ahead
+        self.look_ahead = _checked(look_ahead)
         self._cdan = Cdan(threads=threads)
         self._fields = fields_network(threads)
         self._renderers: dict[int, CpuRenderer] = {}
+        self._quiet: dict[int, StreamState] = {}
+        """By look-ahead."""
 
-    def open(self, portrait: Portrait, *, seed: int = 0, size: int = FRAME_SIZE) -> Stream:
-        """A new stream of `size` x `size` pictures, in silence and neutral."""
+    def open(
+        self, portrait: Portrait, *, seed: int = 0, size: int = FRAME_SIZE, look_ahead: int | None = None
+    ) -> Stream:
+        """A new stream of `size` x `size` pictures, in silence and neutral; its look-ahead is the avatar's if None."""
+        ahead = _checked(self.look_ahead if look_ahead is None else look_ahead)
         if size not in self._renderers:
             self._renderers[size] = CpuRenderer(size, network=self._fields)
-        return Stream(portrait, self._cdan.open(), seed, size)
+        return Stream(portrait, self._quiet_memory(ahead), seed, size, ahead)
+
+    def _quiet_memory(self, look_ahead: int) -> StreamState:
+        if look_ahead not in self._quiet:
+            memory, silence, neutral = self._cdan.open(), np.zeros((1, CHUNK), np.float32), Les().array()[None]
+            for _ in range(QUIET):
+                memory = self._cdan.step(silence, neutral, [look_ahead], [memory]).states[0]
+            self._quiet[look_ahead] = memory
+        return self._quiet[look_ahead]
 
     def step(self, work: Sequence[tuple[Stream, Floats]]) -> list[Picture]:
         """Feeds each stream its next chunk, float32 [640] of 16 kHz sound in [-1, 1]; one picture of each in turn.
 
-        Frame n comes with chunk n, and belongs to chunk n - look_ahead.
+        The picture belongs to the chunk fed `look_ahead` chunks before. More than one, [n, 640], may be fed at once.
         """
         if not work:
             return []
+        fed = [(stream, chunks.reshape(-1, CHUNK)) for stream, chunks in work]
+        for left in range(max(len(chunks) for _, chunks in fed), 1, -1):
+            self._hear([(stream, chunks[-left]) for stream, chunks in fed if len(chunks) >= left])
         emotions = [stream.emotion() for stream, _ in work]
-        heard = self._cdan.step(
-            np.stack([chunk for _, chunk in work]),
-            np.stack([les.array() for les in emotions]),
-            [self.look_ahead] * len(work),
-            [stream.memory for stream, _ in work],
-        )
+        heard = self._hear([(stream, chunks[-1]) for stream, chunks in fed])
         pictures = []
         for i, (stream, _) in enumerate(work):
-            stream.memory = heard.states[i]
             driven = stream.speak(heard.coefficients[i], emotions[i])
             face = _face(driven, stream.motion.step(tuple(heard.prosody[i].tolist())))
             rgb = self._renderers[stream.size].render(stream.portrait, face)
             pictures.append(Picture(stream.frame, rgb, face, emotions[i]))
             stream.frame += 1
         return pictures
+
+    def _hear(self, work: Sequence[tuple[Stream, Floats]]) -> Heard:
+        """One chunk each."""
+        heard = self._cdan.step(
+            np.stack([chunk for _, chunk in work]),
+            np.stack([stream.emotion().array() for stream, _ in work]),
+            [stream.look_ahead for stream, _ in work],
+            [stream.memory for stream, _ in work],
+        )
+        for (stream, _), memory in zip(work, heard.states, strict=True):
+            stream.hear(memory)
+        return heard
+
+
+def _checked(look_ahead: int) -> int:
+    if not 0 <= look_ahead <= MAX_LOOK_AHEAD:
+        raise ValueError(f"the look-ahead must be 0 to {MAX_LOOK_AHEAD} frames, not {look_ahead}")
+    return look_ahead
 
 
 def resting(emotion: Les) -> Floats:

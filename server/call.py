@@ -4,12 +4,12 @@ It begins when a receiver first asks for something, and lives as long as any con
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from server.bargein import Verdict
 from server.engine_thread import EngineThread, Stream
-from server.line import Packet, SoundLine
+from server.line import Packet
 from server.media import Clock, Frames, Measures, Outlet, Receiver, Shot
 from server.microphone import Microphone, Samples
 from server.performer import Performer
@@ -43,15 +43,16 @@ class Call:
         engine: EngineThread,
         clock: Clock,
         start: Callable[[float], float],
+        delay: int,
         ear: Ear,
         events: CallEvents,
     ) -> None:
-        """`start`: see `Performer`."""
-        self._clock, self._ear, self._events, self._look_ahead = clock, ear, events, engine.look_ahead
-        self._performer = Performer(stream, engine, clock, start, self)
+        """`start` and `delay`: see `Performer`."""
+        self._clock, self._ear, self._events, self._delay = clock, ear, events, delay
+        self._performer = Performer(stream, engine, clock, start, delay, self)
         self.meter = self._performer.meter
         self.microphone = Microphone()
-        self._arrivals: deque[list[float]] = deque([] for _ in range(self._look_ahead))
+        self._arrivals: deque[list[float]] = deque([] for _ in range(delay))
 
     @property
     def slot(self) -> int:
@@ -62,10 +63,9 @@ class Call:
         """None before it begins."""
         return self._performer.anchor
 
-    @property
-    def line(self) -> SoundLine:
-        """The sound that is taken and has not left."""
-        return self._performer.line
+    def cut(self, utterances: Collection[str], sounding: bool) -> dict[str, int]:
+        """See `Performer.cut`."""
+        return self._performer.cut(utterances, sounding)
 
     def join(self) -> Outlet:
         """Tracks for one more connection."""
@@ -101,7 +101,7 @@ class Call:
         timeline.start += self.microphone.slew()
         said = self._events.say(heard)
         if verdict := self._ear(heard, said.sound):
-            self._events.user(verdict, media_ms(slot + self._look_ahead))
+            self._events.user(verdict, media_ms(slot + self._delay))
         self._arrivals.append(arrivals)
         shown = self._arrivals.popleft()
         return said, tuple(shown if said.sound is heard else ())

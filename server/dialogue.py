@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from engine.les import Les
-from engine.units import FPS
+from engine.units import FPS, MAX_LOOK_AHEAD
 from server import session as core
 from server.conversation import Activity, Attended, Captioned, ConversationEvent, SessionEnded, Speaker, SpeechRefused
 from server.line import Packet
@@ -33,8 +33,8 @@ class Stage(Protocol):
 
     def feed(self, event: core.Event) -> None: ...
 
-    def cut(self, utterances: Collection[str]) -> dict[str, int]:
-        """Silences these from their first sample that has not left, and shuts the mouth.
+    def cut(self, utterances: Collection[str], sounding: bool) -> dict[str, int]:
+        """Silences these from their first sample that has not left; the mouth shuts if they were sounding.
 
         Returns how many samples of each utterance will still leave.
         """
@@ -122,13 +122,14 @@ class Dialogue:
     def interrupt(self, utterance: str | None = None) -> None:
         self._playout.paused = False
         if chosen := self._playout.chosen(utterance):
-            self._playout.drop(chosen, self._stage.cut(chosen))
+            self._playout.drop(chosen, self._stage.cut(chosen, self._playout.sounding(chosen)))
             self._tell()
 
     def pause(self) -> None:
         if not self._playout.paused:
             self._playout.paused = True
-            self._playout.rewind(self._stage.cut(self._playout.ids()))
+            chosen = self._playout.chosen(None)
+            self._playout.rewind(self._stage.cut(chosen, self._playout.sounding(chosen)))
             self._tell()
 
     def resume(self) -> None:
@@ -178,7 +179,7 @@ class Dialogue:
             listener.hear(heard)
         if not self._speaks:
             return Slot(heard)
-        slot = self._playout.take()
+        slot = self._playout.take(MAX_LOOK_AHEAD)
         for cue in slot.cues:
             self._stage.feed(core.CueReached(cue.emotion, cue.transition_s))
         self._watch()

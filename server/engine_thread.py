@@ -42,6 +42,7 @@ class Stream(Protocol):
     def set_motion(self, amounts: MotionAmounts) -> None: ...
     def set_activity(self, activity: Activity) -> None: ...
     def hush(self) -> None: ...
+    def unhear(self, chunks: int) -> None: ...
 
 
 class Engine(Protocol):
@@ -49,7 +50,7 @@ class Engine(Protocol):
 
     @property
     def look_ahead(self) -> int: ...
-    def open(self, portrait: Portrait, *, seed: int = 0, size: int = 512) -> Any: ...
+    def open(self, portrait: Portrait, *, seed: int = 0, size: int = 512, look_ahead: int | None = None) -> Any: ...
     def step(self, work: Sequence[tuple[Any, Samples]]) -> Sequence[Picture]: ...
 
 
@@ -58,10 +59,13 @@ class Step:
     """Advance `stream` by one frame."""
 
     stream: Stream
-    chunk: Samples
+    chunks: Samples
+    """[n, 640]"""
     done: Callable[[Picture, float], None]
     """Called in the event loop with the picture and the seconds its batch took."""
     failed: Callable[[BaseException], None]
+    forget: int = 0
+    """How many of the last chunks it heard it should not have heard."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,8 @@ class EngineThread:
             if isinstance(job, Run):
                 self._run(job, engine)
             else:
+                if job.forget:
+                    job.stream.unhear(job.forget)
                 batch.append(job)
         self._step(batch, engine)
 
@@ -148,7 +154,7 @@ class EngineThread:
             return
         begun = time.perf_counter()
         try:
-            pictures = engine.step([(step.stream, step.chunk) for step in batch])
+            pictures = engine.step([(step.stream, step.chunks) for step in batch])
         except Exception as error:  # the root of all sessions: find the one that failed and end it alone
             self._step_alone(batch, engine, error)
             return

@@ -49,13 +49,18 @@ class SoundLine:
     def pop(self) -> Packet:
         return self._packets.popleft()
 
-    def cut(self, utterances: Collection[str]) -> None:
-        """Silence from the first word of these utterances on; a voice that is sounding already fades out."""
+    def cut(self, utterances: Collection[str]) -> bool:
+        """Silence from the first word of these utterances on; a voice that is sounding already fades out.
+
+        Whether there was such a word.
+        """
         first = next((i for i, packet in enumerate(self._packets) if _first_of(packet, utterances)), None)
-        if first is not None:
-            self._packets[first] = _silenced(self._packets[first], utterances)
-            for i in range(first + 1, len(self._packets)):
-                self._packets[i] = Packet(np.zeros(PACKET, np.float32))
+        if first is None:
+            return False
+        self._packets[first] = _silenced(self._packets[first], utterances)
+        for i in range(first + 1, len(self._packets)):
+            self._packets[i] = Packet(np.zeros(PACKET, np.float32))
+        return True
 
     def pending(self) -> dict[str, int]:
         """How many samples of each utterance are in line."""

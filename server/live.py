@@ -224,13 +224,9 @@ class LiveSession:
             case core.Close(reason):
                 self._spawn(self._free(reason))
 
-    def cut(self, utterances: Collection[str]) -> dict[str, int]:
+    def cut(self, utterances: Collection[str], sounding: bool) -> dict[str, int]:
         """See `dialogue.Stage.cut`."""
-        if self._call is None:
-            return {}
-        self._tell_engine(lambda _: self._stream.hush())
-        self._call.line.cut(utterances)
-        return self._call.line.pending()
+        return self._call.cut(utterances, sounding) if self._call else {}
 
     def _tell_engine(self, work: Callable[[object], Any], done: Callable[[Any], None] = lambda _: None) -> None:
         self._engine.submit(Run(work, done, self._failed))
@@ -270,8 +266,10 @@ class LiveSession:
             user=lambda verdict, at: self.feed(core.UserHeard(verdict, at)),
             failed=self._failed,
         )
-        ear = SpeechGate().verdict if self._session.source == "microphone" else BargeIn().hear
-        return Call(self._stream, self._engine, self._clock, self._means.start, ear, events)
+        own_voice = self._session.source == "microphone"
+        ear = SpeechGate().verdict if own_voice else BargeIn().hear
+        delay = self._engine.look_ahead if own_voice else 0
+        return Call(self._stream, self._engine, self._clock, self._means.start, delay, ear, events)
 
     def _hear(self, peer: Peer, position: int, samples: Samples, arrival: float) -> None:
         """Of several microphones the newest connection's counts."""

@@ -130,12 +130,13 @@ class Decimator:
         at = np.arange(taps) - (taps - 1) / 2
         kernel = np.sinc(at * 0.92 / ratio) * np.blackman(taps)
         self._kernel = (kernel / kernel.sum()).astype(np.float32)
-        self._past = np.zeros(taps - 1, np.float32)
+        self.past = np.zeros(taps - 1, np.float32)
+        """The last samples: all it knows."""
 
     def __call__(self, slot: Samples) -> Samples:
         """float32[1920] -> float32[640] for the ratio 3."""
-        signal = np.concatenate([self._past, slot])
-        self._past = signal[-len(self._past) :]
+        signal = np.concatenate([self.past, slot])
+        self.past = signal[-len(self.past) :]
         chunk: Samples = np.convolve(signal, self._kernel, "valid")[:: self._ratio]
         return chunk
 

@@ -7,15 +7,15 @@ has sound but no picture: under overload the picture's rate falls, the sound nev
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Protocol
 
 import numpy as np
 
-from server.engine_thread import EngineThread, Picture, Step, Stream
+from server.engine_thread import EngineThread, Picture, Run, Step, Stream
+from server.foresight import Foresight
 from server.line import Packet, SoundLine
 from server.media import Clock, Receiver, Shot
-from server.microphone import Decimator, Samples
 from server.playout import Slot
 from server.stats import Meter
 from server.timeline import PACKETS_PER_SLOT, SLOT, Timeline, packet_ms
@@ -39,9 +39,18 @@ class Script(Protocol):
 
 class Performer:
     def __init__(
-        self, stream: Stream, engine: EngineThread, clock: Clock, start: Callable[[float], float], script: Script
+        self,
+        stream: Stream,
+        engine: EngineThread,
+        clock: Clock,
+        start: Callable[[float], float],
+        delay: int,
+        script: Script,
     ) -> None:
-        """`start(now)` chooses the anchor, at or after `now`, that leaves the engine the most room between sessions."""
+        """`start(now)` chooses the anchor, at or after `now`, that leaves the engine the most room between sessions.
+
+        Sound leaves `delay` slots after it was taken: the stream's look-ahead, where a script does not look ahead.
+        """
         self._stream, self._engine, self._clock, self._start, self._script = stream, engine, clock, start, script
         self.meter = Meter(clock())
         self.line = SoundLine()
@@ -52,19 +61,19 @@ class Performer:
         self.sound_left: deque[tuple[int, float]] = deque(maxlen=16)
         """When the sound of the last slots began to leave."""
         self._packet = 0  # the next to leave
-        self._decimate = Decimator()
+        self._foresight = Foresight()
         self._behind = 0
         self._shots: deque[Shot] = deque()
         self._line_longer, self._shots_more = asyncio.Event(), asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        for _ in range(engine.look_ahead):
+        for _ in range(delay):
             self.line.put(np.zeros(SLOT, np.float32))
 
     def begin(self) -> int:
         """Begins the performance at the first call. Returns the first slot that leaves from now on."""
         if self.anchor is None:
             self.meter.began = self._clock()
-            self.anchor = Timeline(self._start(self._clock()), self._engine.look_ahead)
+            self.anchor = Timeline(self._start(self._clock()))
             for work in (self._take(self.anchor), self._send_sound(self.anchor), self._send_pictures(self.anchor)):
                 self._tasks.append(asyncio.create_task(self._guarded(work)))
         return -(-self._packet // PACKETS_PER_SLOT)
@@ -92,12 +101,20 @@ class Performer:
             for packet in self.line.put(said.sound, said.said):
                 self._leave(packet)
             self._line_longer.set()
-            self._ask_for_picture(self.slot, self._decimate(said.sound), arrivals, timeline)
+            self._ask_for_picture(self.slot, said, arrivals, timeline)
             self.slot += 1
 
-    def _ask_for_picture(self, slot: int, chunk: Samples, arrivals: tuple[float, ...], timeline: Timeline) -> None:
+    def cut(self, utterances: Collection[str], sounding: bool) -> dict[str, int]:
+        """See `dialogue.Stage.cut`."""
+        if self.line.cut(utterances) or sounding:
+            self._foresight.start_over()
+            self._engine.submit(Run(lambda _: self._stream.hush(), lambda _: None, self._script.failed))
+        return self.line.pending()
+
+    def _ask_for_picture(self, slot: int, said: Slot, arrivals: tuple[float, ...], timeline: Timeline) -> None:
         self.meter.expected()
         if self._behind >= MAX_BEHIND:
+            self._foresight.skip()
             self.meter.missed()
             return
 
@@ -109,7 +126,8 @@ class Performer:
             self._shots_more.set()
 
         self._behind += 1
-        self._engine.submit(Step(self._stream, chunk, done, self._script.failed))
+        forget, chunks = self._foresight.feed([said.sound, *said.ahead])
+        self._engine.submit(Step(self._stream, chunks, done, self._script.failed, forget))
 
     async def _send_sound(self, timeline: Timeline) -> None:
         while True:

@@ -9,7 +9,7 @@ an utterance, a little more of it is gathered before it goes on. Pure: reads no 
 import secrets
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import av
@@ -57,6 +57,8 @@ class Slot:
     """float32[1920] at 48 kHz"""
     said: tuple[Span, ...] = ()
     cues: tuple[Cue, ...] = ()
+    ahead: tuple[Samples, ...] = ()
+    """The slots that follow, as far as is known; silence from there on."""
 
 
 class Upsampler:
@@ -100,7 +102,8 @@ class Utterance:
     flowing: bool = False
     """Whether its sound is being given out, without waiting for more to come."""
     gather: int = SLOT
-    """Samples to be there before it flows."""
+    """Samples to be there before it flows, or to be waited for in vain."""
+    waited: int = 0
     marks: deque[tuple[int, str]] = field(default_factory=deque)
     cues: list[Cue] = field(default_factory=list)
 
@@ -132,16 +135,21 @@ class Utterance:
             self._keep(self._upsample.rest())
         return not self._odd
 
-    def read(self, count: int) -> Samples:
+    def take(self, count: int) -> Samples:
         """The next samples, in [-1, 1]."""
+        samples = self.read(count)
+        self.taken += len(samples)
+        return samples
+
+    def read(self, count: int) -> Samples:
+        """What `take` will give."""
         start, parts = self.taken - self._kept_from, list[Pcm]()
         for block in self._blocks:
             if count and start < len(block):
                 parts.append(block[start : start + count])
                 count -= len(parts[-1])
             start = max(0, start - len(block))
-        self.taken += sum(map(len, parts))
-        return np.concatenate(parts).astype(np.float32) / np.float32(32768)
+        return np.concatenate([np.zeros(0, np.int16), *parts]).astype(np.float32) / np.float32(32768)
 
     def leave(self, position: int) -> None:
         """All up to here has left and is not needed any more."""
@@ -190,10 +198,9 @@ class Playout:
         head = next((u for u in self._queue if not (u.ended and not u.waiting)), None)
         return head.id if head and not head.ended and head.waiting < SLOT else None
 
-    @property
-    def audible(self) -> bool:
-        """Whether some utterance has begun to sound and is not over."""
-        return any(u.begun for u in self._queue)
+    def sounding(self, ids: Collection[str]) -> bool:
+        """Whether one of these has begun to sound."""
+        return any(u.begun for u in self._queue if u.id in ids)
 
     def ids(self) -> list[str]:
         """Of all utterances that are not over."""
@@ -257,12 +264,30 @@ class Playout:
 
     # ---- to the listener
 
-    def take(self) -> Slot:
+    def take(self, ahead: int = 0) -> Slot:
+        """The next slot, and `ahead` more as they will probably be."""
+        slot = self._take()
+        return replace(slot, ahead=self._foreseen(ahead)) if ahead else slot
+
+    def _foreseen(self, slots: int) -> tuple[Samples, ...]:
+        sound, at = np.zeros(slots * SLOT, np.float32), 0
+        for utterance in self._queue:
+            if self.paused or utterance.waiting and not self._ready(utterance):
+                break
+            if utterance.waiting:
+                part = utterance.read(len(sound) - at)
+                sound[at : at + len(part)] = part
+                at += len(part)
+            if not utterance.ended:
+                break
+        return tuple(sound.reshape(slots, SLOT))
+
+    def _take(self) -> Slot:
         sound, said, cues, at = np.zeros(SLOT, np.float32), list[Span](), list[Cue](), 0
-        while at < SLOT and (utterance := self._speaking(SLOT - at)):
+        while at < SLOT and (utterance := self._speaking()):
             begin, again = utterance.taken, utterance.taken > 0 and not utterance.flowing
-            part = utterance.read(min(SLOT - at, utterance.waiting))
-            utterance.flowing = True
+            part = utterance.take(SLOT - at)
+            utterance.flowing, utterance.waited = True, 0
             if again:
                 _fade(part[:FADE], 0, 1)
             if not utterance.ended and len(part) < SLOT - at:
@@ -273,15 +298,22 @@ class Playout:
             at += len(part)
         return Slot(sound, tuple(said), tuple(cues))
 
-    def _speaking(self, wanted: int) -> Utterance | None:
+    def _speaking(self) -> Utterance | None:
         """Whose sound comes next: the first that is not given out; none while that one waits for sound to come."""
         if self.paused:
             return None
         utterance = next((u for u in self._queue if not u.ended or u.waiting), None)
         if utterance is None or not utterance.waiting:
             return None
-        ready = utterance.ended or utterance.flowing or utterance.waiting >= utterance.gather
-        return utterance if ready else None
+        if self._ready(utterance):
+            return utterance
+        utterance.waited += SLOT
+        return None
+
+    @staticmethod
+    def _ready(utterance: Utterance) -> bool:
+        enough = max(utterance.waiting, utterance.waited) >= utterance.gather
+        return utterance.ended or utterance.flowing or enough
 
     @staticmethod
     def _late(utterance: Utterance, part: Samples) -> None:

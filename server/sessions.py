@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from engine.les import Les
 from engine.portrait import Portrait
+from engine.units import MAX_LOOK_AHEAD
 from server import session as core
 from server.conversation import Assistant
 from server.engine_thread import EngineThread
@@ -56,7 +57,11 @@ class Sessions:
         target: Les,
         assistant: Callable[[], Assistant] | None = None,
     ) -> tuple[LiveSession, tuple[IceServer, ...]]:
-        stream = await self._engine.run(lambda engine: engine.open(portrait, seed=request.seed, size=request.size))
+        # What is pushed is known ahead of time; a live voice has to wait for its look-ahead.
+        look_ahead = self._engine.look_ahead if request.source == "microphone" else MAX_LOOK_AHEAD
+        stream = await self._engine.run(
+            lambda engine: engine.open(portrait, seed=request.seed, size=request.size, look_ahead=look_ahead)
+        )
         await self._engine.run(lambda _: stream.set_emotion(target, transition_s=0.0))
         id, now = secrets.token_hex(16), self._clock()
         ice = ice_servers(self._settings.ice, id[:8], time.time())

@@ -1,9 +1,9 @@
 """When the sound and the pictures of a call leave: one timeline anchors both, and the sound is its master.
 
-A slot is 40 ms, counted from the start of the connection's media. At `tick(s)` the engine hears slot s of the
-microphone; the picture it returns belongs to the sound of slot s - look_ahead. The sound is therefore delayed by
-`look_ahead` slots, and out slot s (that sound, that picture) leaves at `due(s)`: one `hold` after the tick, time
-enough to render. Pure: reads no clock.
+A slot is 40 ms, counted from the start of the call's media. At `tick(s)` slot s of the microphone is heard, and the
+engine is asked for the picture of out slot s. With a live voice that is the sound heard `look_ahead` slots before, the
+sound being delayed by as much; with pushed speech, of which more is known, it is the sound taken now. Out slot s (that
+sound, that picture) leaves at `due(s)`: one `hold` after the tick, time enough to render. Pure: reads no clock.
 """
 
 from collections import deque
@@ -52,7 +52,6 @@ class Timeline:
     """Anchored at `start` (seconds of the monotonic clock)."""
 
     start: float
-    look_ahead: int
     hold: Hold = field(default_factory=Hold)
 
     def tick(self, slot: int) -> float:

@@ -24,6 +24,7 @@ from aiortc.mediastreams import MediaStreamError
 from engine.les import Les
 from engine.motion import MotionAmounts
 from engine.portrait import Portrait
+from engine.units import CHUNK
 
 Samples = npt.NDArray[np.float32]
 BITS = 16
@@ -40,7 +41,9 @@ class FakePicture:
 class FakeStream:
     seed: int
     size: int
+    look_ahead: int
     past: deque[float]
+    """The loudness of chunks whose pictures have not come."""
     frame: int = 0
     les: float = 0.0
     motion: MotionAmounts | None = None
@@ -61,7 +64,11 @@ class FakeStream:
     def hush(self) -> None:
         """Shuts the mouth at once, and forgets the sound whose pictures have not come."""
         self.hushed += 1
-        self.past = deque([0.0] * len(self.past))
+        self.past.clear()
+
+    def unhear(self, chunks: int) -> None:
+        for _ in range(chunks):
+            self.past.pop()
 
 
 class FakeEngine:
@@ -71,8 +78,9 @@ class FakeEngine:
         self.look_ahead, self.fault = look_ahead, fault
         self.streams: list[FakeStream] = []
 
-    def open(self, portrait: Portrait, *, seed: int = 0, size: int = 512) -> FakeStream:
-        stream = FakeStream(seed, size, deque([0.0] * self.look_ahead))
+    def open(self, portrait: Portrait, *, seed: int = 0, size: int = 512, look_ahead: int | None = None) -> FakeStream:
+        ahead = self.look_ahead if look_ahead is None else look_ahead
+        stream = FakeStream(seed, size, ahead, deque([0.0] * ahead))
         self.streams.append(stream)
         return stream
 
@@ -82,9 +90,12 @@ class FakeEngine:
                 self.fault(stream)
         return [self._advance(stream, chunk) for stream, chunk in work]
 
-    def _advance(self, stream: FakeStream, chunk: Samples) -> FakePicture:
-        stream.past.append(float(np.sqrt(np.mean(chunk**2))))
-        rows = [bits(stream.frame), [stream.past.popleft() / LOUD], [stream.les / 4], bits(stream.seed)]
+    def _advance(self, stream: FakeStream, chunks: Samples) -> FakePicture:
+        stream.past.extend(np.sqrt(np.mean(chunks.reshape(-1, CHUNK) ** 2, axis=1)).tolist())
+        loudness = 0.0
+        while len(stream.past) > stream.look_ahead:
+            loudness = stream.past.popleft()
+        rows = [bits(stream.frame), [loudness / LOUD], [stream.les / 4], bits(stream.seed)]
         picture = FakePicture(stream.frame, draw(rows, stream.size))
         stream.frame += 1
         return picture

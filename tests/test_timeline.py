@@ -7,12 +7,12 @@ from server.timeline import FIRST_HOLD_S, MAX_HOLD_S, MIN_HOLD_S, Hold, Timeline
 
 class TestSoundAndPictureShareOneAnchor:
     def test_slot_and_its_first_packet_leave_together(self) -> None:
-        timeline = Timeline(start=100.0, look_ahead=1)
+        timeline = Timeline(start=100.0)
         for slot in (0, 1, 25, 7500):
             assert timeline.due(slot) == pytest.approx(timeline.packet_due(2 * slot), abs=1e-9)
 
     def test_literal_times(self) -> None:
-        timeline = Timeline(start=100.0, look_ahead=1)
+        timeline = Timeline(start=100.0)
         assert timeline.tick(25) == pytest.approx(101.0)
         assert timeline.due(25) == pytest.approx(101.0 + FIRST_HOLD_S)
         assert timeline.packet_due(51) == pytest.approx(101.020 + FIRST_HOLD_S)
@@ -21,12 +21,12 @@ class TestSoundAndPictureShareOneAnchor:
         assert (video_pts(3), media_ms(3)) == (10_800, 120)
 
     def test_short_lag_is_caught_up(self) -> None:
-        timeline = Timeline(start=100.0, look_ahead=1)
+        timeline = Timeline(start=100.0)
         timeline.catch_up(25, now=101.9)
         assert timeline.tick(25) == pytest.approx(101.0)
 
     def test_sleeping_server_starts_anew(self) -> None:
-        timeline = Timeline(start=100.0, look_ahead=1)
+        timeline = Timeline(start=100.0)
         timeline.catch_up(25, now=161.0)
         assert timeline.tick(25) == pytest.approx(161.0)
         assert timeline.tick(26) == pytest.approx(161.04)
