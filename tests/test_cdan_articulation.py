@@ -1,6 +1,7 @@
 """How a mouth speaks: what phonetics knows of each class, read from the tracks and from the picture."""
 
 import functools
+import shutil
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +12,11 @@ from engine.cdan.network import LipSeal
 from engine.cdan.training import articulation, moods, phones
 from engine.cdan.training.articulation import CHANNELS, GESTURES, Tracks, tracks
 from engine.cdan.training.composition import Mouth, compose, table
+from engine.cdan.training.lips import GAP
 from engine.cdan.training.phones import BILABIAL, CONSONANTS, PAUSE, VOWELS, Phone
+from engine.cdan.training.sheet import SENTENCES, speak
 from engine.face.coefficients import FACE
-from engine.les import AXES, EMOTIONS
+from engine.les import AXES, EMOTIONS, Les
 from engine.portrait import Portrait, default_names, default_photo, prepare
 from engine.portrait.landmarks import find_faces
 from engine.renderer import CpuRenderer
@@ -199,6 +202,27 @@ class TestRest:
         moves = said(*sorted(VOWELS), *sorted(CONSONANTS), each_s=0.08)
         assert np.abs(np.diff(course(moves, "jawOpen"))).max() < 0.22
         assert np.abs(np.diff(course(moves, "mouthPucker"))).max() < 0.33
+
+
+@pytest.mark.skipif(not shutil.which("flite"), reason="flite speaks the sentences")
+class TestSentences:
+    """Real phone times: every closure of a sentence shuts the lips, no other consonant does."""
+
+    SHUT = 0.02
+
+    @pytest.mark.parametrize("text", SENTENCES.values())
+    @pytest.mark.parametrize("emotion", ["", "anger", "surprise"])
+    def test_only_closures_shut_the_lips(self, text: str, emotion: str) -> None:
+        scene = speak(text, Les.of(emotion={emotion: 0.8} if emotion else {}))
+        gap = scene.faces[:, : len(FACE)] @ GAP
+        middles = (np.arange(len(gap)) + 0.5) / FPS
+        for phone in scene.said.phones:
+            inside = (middles >= phone.start_s) & (middles <= phone.end_s)
+            if phone.name in BILABIAL:
+                assert gap[inside].min(initial=gap.max()) < self.SHUT or not inside.any(), phone
+            elif phone.name in CONSONANTS:
+                middle = 0.5 * (phone.start_s + phone.end_s)
+                assert np.interp(middle, middles, gap) > 1.5 * self.SHUT, phone
 
 
 def face(emotion: dict[str, float], mouth: Mouth) -> Floats:

@@ -16,6 +16,9 @@ ALLOWED: dict[str, set[str]] = {
     "engine.face": {"engine.units"},
     "engine.audio": {"engine.units"},
     "engine.runtime": set(),
+    "engine.cdan.training.sheet": {
+        f"engine.{p}" for p in "units les face audio cdan portrait renderer film tracks".split()
+    },
     "engine.cdan": {"engine.units", "engine.les", "engine.face", "engine.audio", "engine.runtime"},
     "engine.portrait": {"engine.units", "engine.les", "engine.face", "engine.runtime"},
     "engine.renderer": {"engine.units", "engine.les", "engine.face", "engine.runtime", "engine.portrait"},

@@ -8,13 +8,18 @@ Caldognetto et al. 2004).
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from engine.cdan.network import LipSeal
+from engine.cdan.training.articulation import Tracks
 from engine.face.coefficients import FACE
 from engine.face.les_map import LES_TO_FACE
 from engine.les import AXES
+
+Floats = npt.NDArray[np.float32]
 
 YIELDING = ("AU16", "AU17", "AU18", "AU19", "AU20", "AU22", "AU23", "AU24", "AU25", "AU26", "AU27", "AU32")
 """Units of the mouth that give way while speech owns it; AU12 and AU15 stay as offsets of the corners."""
@@ -72,6 +77,12 @@ def compose(les: Tensor, mouth: Mouth, table: Tensor, seal_lips: LipSeal) -> Ten
     said = said * (1 - 0.4 * smiling * ROUND) + 0.8 * smiling * mouth.speech[..., JAW, None] * UPPER_LIP
     held = (shown @ table) * (1 - 0.5 * rounding * SMILE)
     return seal_lips((held + said).clamp(0, 1), mouth.seal)
+
+
+def spoken(moves: Tracks, les: Floats) -> Floats:
+    """[T, 63] the face that the network is to make of `moves` under an emotion [41], or a course of it [T, 41]."""
+    mouth = Mouth(*(torch.from_numpy(track) for track in (moves.speech, moves.seal, moves.activity)))
+    return np.asarray(compose(torch.from_numpy(les), mouth, table(), LipSeal()).numpy())
 
 
 def table() -> Tensor:
