@@ -6,6 +6,7 @@ A client of Pipecat's connects as to a bot of its own. `requestData` may hold th
 
 import asyncio
 import json
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ from server.session import Received
 from server.web import HttpError
 
 router = APIRouter()
+GOODBYE_S = 3  # from the channel's end to the connection's
 running: set[asyncio.Task[None]] = set()  # asyncio itself holds its tasks weakly
 
 
@@ -107,12 +109,25 @@ def to_candidate(sent: IceCandidate) -> Candidate:
 def on_channel(live: LiveSession, channel: RTCDataChannel) -> None:
     """A data channel is the session's control connection, as long as nobody opens another one."""
     rtvi, control = Rtvi(), live.open_control()
-    telling = asyncio.create_task(tell(channel, control, rtvi))
-    running.add(telling)
-    telling.add_done_callback(running.discard)
+    telling = spawn(tell(channel, control, rtvi))
     telling.add_done_callback(lambda _: live.control_closed(control))
     channel.on("message", partial(on_message, live, channel, rtvi))
     channel.on("close", telling.cancel)
+    channel.on("close", partial(on_close, live))
+
+
+def on_close(live: LiveSession) -> None:
+    """A client that closes its channel while it is connected goes for good; one that was lost may come back."""
+    if not live.deserted:
+        spawn(end_when_deserted(live))
+
+
+async def end_when_deserted(live: LiveSession) -> None:
+    for _ in range(GOODBYE_S * 10):
+        await asyncio.sleep(0.1)
+        if live.deserted:
+            await live.end("deleted")
+            return
 
 
 def on_message(live: LiveSession, channel: RTCDataChannel, rtvi: Rtvi, text: str | bytes) -> None:
@@ -123,9 +138,7 @@ def on_message(live: LiveSession, channel: RTCDataChannel, rtvi: Rtvi, text: str
             case Obey(command):
                 live.feed(Received(command))
             case Leave():
-                ending = asyncio.create_task(live.end("deleted"))
-                running.add(ending)
-                ending.add_done_callback(running.discard)
+                spawn(live.end("deleted"))
 
 
 async def tell(channel: RTCDataChannel, control: Control, rtvi: Rtvi) -> None:
@@ -133,6 +146,13 @@ async def tell(channel: RTCDataChannel, control: Control, rtvi: Rtvi) -> None:
     while isinstance(message := await control.next(), str):
         for translated in rtvi.told(json.loads(message)):
             send(channel, translated)
+
+
+def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    task = asyncio.create_task(work)
+    running.add(task)
+    task.add_done_callback(running.discard)
+    return task
 
 
 def send(channel: RTCDataChannel, message: dict[str, Any]) -> None:

@@ -135,8 +135,12 @@ def connection(id: str, connection: str, request: Request) -> Joined:
     live = place_of(request).sessions.get(id)
     peer = live.peer(connection) if live else None
     if live is None or peer is None:
-        raise HttpError(404, "no_connection", "there is no such connection, or it has ended")
+        raise no_connection()
     return Joined(live, peer)
+
+
+def no_connection() -> HttpError:
+    return HttpError(404, "no_connection", "there is no such connection, or it has ended")
 
 
 Connection = Annotated[Joined, Depends(connection)]
@@ -159,9 +163,15 @@ async def trickle(joined: Connection, request: Request) -> None:
 
 
 @router.delete(RESOURCE)
-async def leave(joined: Connection, request: Request) -> Response:
-    await joined.live.part(joined.peer)
-    await place_of(request).rooms.leave(joined.live)
+async def leave(id: str, connection: str, request: Request) -> Response:
+    """Clients may have closed their connection before they say so."""
+    place = place_of(request)
+    live = place.sessions.get(id)
+    if live is None:
+        raise no_connection()
+    if peer := live.peer(connection):
+        await live.part(peer)
+    await place.rooms.leave(live)
     return Response(None, 200)
 
 
