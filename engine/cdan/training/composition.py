@@ -66,15 +66,16 @@ def compose(les: Tensor, mouth: Mouth, table: Tensor, seal_lips: LipSeal) -> Ten
     """The face [..., 63] that shows `les` [..., 41] while speaking.
 
     1. Mouth units yield to speech. 2. An aroused face opens wider, a sad or pressed one less. 3. Rounding and
-    smiling pull the corners opposite ways: each gives up a part. 4. Speech opens a smile: the upper lip shows the teeth
-    as the jaw falls. 5. All is summed and clipped. 6. p, b and m shut the lips over everything.
+    smiling pull the corners opposite ways: each gives up a part. 4. Speech opens a smile: the upper lip bares the
+    teeth, more as the jaw falls. 5. All is summed and clipped. 6. p, b and m shut the lips over everything.
     """
     owned = mouth.activity[..., None]
     shown = les * (1 - YIELD * owned * MOUTH_UNITS)
     said = mouth.speech * (1 + (les @ AROUSAL_UNITS)[..., None] * OPENING)
     smiling = (les @ SMILE_UNITS)[..., None].clamp(0, 1)
     rounding = (mouth.speech @ ROUND)[..., None].clamp(0, 1)
-    said = said * (1 - 0.4 * smiling * ROUND) + 0.8 * smiling * mouth.speech[..., JAW, None] * UPPER_LIP
+    bared = smiling * (0.8 * mouth.speech[..., JAW, None] + 0.25 * owned)
+    said = said * (1 - 0.4 * smiling * ROUND) + bared * UPPER_LIP
     held = (shown @ table) * (1 - 0.5 * rounding * SMILE)
     return seal_lips((held + said).clamp(0, 1), mouth.seal)
 
