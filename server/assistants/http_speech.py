@@ -4,7 +4,6 @@ import io
 import json
 import wave
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 from server.assistants.service import PATIENCE_S, Service
 from server.assistants.slots import HEARING_RATE, Listening
@@ -37,17 +36,16 @@ class HttpVoice:
             if (kind := response.headers.get("content-type", "")).startswith(("text/", "application/json")):
                 raise self._service.garbage(f"{kind} in the place of sound")
             sound, came = b"", False
-            async with aclosing(response.aiter_bytes()) as pieces:
-                async for piece in pieces:
-                    sound += piece
-                    if not came and len(sound) < RIFF_HEADER:
-                        continue
-                    if not came and sound.startswith(b"RIFF"):
-                        sound = sound[RIFF_HEADER:]
-                    came = True
-                    whole = len(sound) // 2 * 2
-                    yield sound[:whole]
-                    sound = sound[whole:]
+            async for piece in response.aiter_bytes():
+                sound += piece
+                if not came and len(sound) < RIFF_HEADER:
+                    continue
+                if not came and sound.startswith(b"RIFF"):
+                    sound = sound[RIFF_HEADER:]
+                came = True
+                whole = len(sound) // 2 * 2
+                yield sound[:whole]
+                sound = sound[whole:]
         if not came:
             raise self._service.garbage("no sound")
 

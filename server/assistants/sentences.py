@@ -7,7 +7,7 @@ from engine.les import Les
 
 _END = re.compile(r"[.!?…]+[\"'”’)\]]*\s|\n")
 _CLAUSE = re.compile(r".*[,;:–—]\s|.*\s", re.DOTALL)
-_MARKUP = re.compile(r"[*`#|]+|^\s*[-•]\s", re.MULTILINE)  # what language models write and nobody says
+_MARKUP = re.compile(r"[*`#]+|^\s*[-•]\s", re.MULTILINE)  # what language models write and nobody says
 _ABBREVIATIONS = frozenset("mr mrs ms dr prof st vs etc e.g i.e a.m p.m no approx inc ltd jr sr".split())
 MAX_SENTENCE = 240  # characters; a longer one is cut at a comma, or at a space
 
@@ -73,4 +73,4 @@ def _abbreviated(before: str, end: str) -> bool:
 
 
 def _spoken(raw: str) -> str:
-    return " ".join(_MARKUP.sub(" ", raw).split())
+    return " ".join(_MARKUP.sub("", raw).split())

@@ -49,7 +49,7 @@ class Recogniser:
         from pocketsphinx import Decoder
 
         known = list(phrases)
-        self._known = Decoder(lm=None, loglevel="FATAL", samprate=HEARING_RATE, beam=1e-80, pbeam=1e-80, wbeam=1e-60)
+        self._known = Decoder(lm=None, loglevel="FATAL", samprate=HEARING_RATE, beam=1e-57, pbeam=1e-57, wbeam=1e-38)
         if missing := sorted(w for w in set().union(*map(words_in, known)) if self._known.lookup_word(w) is None):
             raise ValueError(f"PocketSphinx's dictionary lacks {', '.join(missing)}")
         self._known.add_jsgf_string("phrases", grammar(known))
