@@ -20,6 +20,7 @@ from server.conversation import (
     SpeechInterrupted,
     SpeechRefused,
     SpeechStarted,
+    Troubled,
     UserSpoke,
 )
 
@@ -154,6 +155,7 @@ class FakeConversation:
 
     def report(self, code: str, message: str) -> None:
         self.reports.append((code, message))
+        self._tell(Troubled(code, message))
 
     # ---- what a test does
 

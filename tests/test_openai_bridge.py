@@ -385,6 +385,28 @@ class TestErrors:
             await client.connection.response.create()
             assert (await client.until("error")).error.code == "wrong_source"
 
+    async def test_a_problem_of_the_session_is_told(self) -> None:
+        async with connected() as (client, place):
+            place.conversation.report("engine_slow", "frames are dropped")
+            error = (await client.until("error")).error
+            assert (error.type, error.code, error.event_id) == ("server_error", "engine_slow", None)
+
+    async def test_a_stream_whose_sound_does_not_come(self) -> None:
+        """The session gives up to wait and ends the utterance."""
+        async with connected() as (client, place):
+            await client.connection.response.create()
+            await client.append(pcm(100))
+            utterance = await place.has(pcm(100))
+            place.conversation.end(utterance.id)
+            place.conversation.play(200)
+            done = (await client.until("response.done")).response
+            assert (done.status, done.status_details.error.code) == ("failed", "speech_stalled")
+            await client.append(pcm(100, 1))
+            await client.connection.input_audio_buffer.commit()
+            await client.until("input_audio_buffer.committed")
+            await client.say(pcm(100, 2))
+            assert (await place.spoken(2)).pcm == pcm(100, 2)
+
 
 class TestLeaving:
     async def test_what_was_sent_is_said_even_if_the_client_leaves(self) -> None:

@@ -24,12 +24,13 @@ from hibari import Hibari
 from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
+VOICE = Hibari()
+
 
 async def assistant(text: str) -> AsyncIterator[bytes]:
     """Your own goes here: whatever yields speech as PCM16 at 24 kHz, in pieces, as they come."""
-    voice = await asyncio.to_thread(Hibari)
     for sentence in re.split(r"(?<=[.!?])\s+", text):
-        samples = await asyncio.to_thread(voice, sentence)
+        samples = await asyncio.to_thread(VOICE, sentence)
         yield (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
 
 

@@ -22,6 +22,7 @@ from server.conversation import (
     SpeechInterrupted,
     SpeechRefused,
     SpeechStarted,
+    Troubled,
     UserSpoke,
 )
 
@@ -109,6 +110,8 @@ class Speaker:
                 self._interrupted(response, playback_ms)
             case UserSpoke(active, media_ms):
                 self._user(active, media_ms)
+            case Troubled(code, message):
+                self._refuse(code, message, None, None, "server_error")
 
     def hang_up(self) -> None:
         """The client is gone: what it has sent is still said."""
@@ -272,8 +275,12 @@ class Speaker:
             self._conversation.interrupt(response.utterance)
 
     def _heard(self, response: Response, playback_ms: int) -> None:
+        """To its end; if that is not the client's, the session gave up to wait for more of it."""
+        given_up = response is self._live
+        if given_up:
+            self._live, self._stale = None, True
         self._tell("response.output_audio.done", **response.place)
-        self._finish(response, "completed", playback_ms)
+        self._finish(response, "failed" if given_up else "completed", playback_ms)
         self._tell("output_audio_buffer.stopped", response_id=response.id)
 
     def _interrupted(self, response: Response, playback_ms: int) -> None:
@@ -292,6 +299,8 @@ class Speaker:
         details: Object = {"type": status}
         if status == "cancelled":
             details["reason"] = "client_cancelled" if response.asked else "turn_detected"
+        elif status == "failed":
+            details["error"] = {"type": "server_error", "code": "speech_stalled"}
         self._tell("response.content_part.done", **response.place, part={"type": "audio", "transcript": ""})
         self._tell("response.output_item.done", response_id=response.id, output_index=0, item=item)
         self._tell("conversation.item.done", item=item)
@@ -350,14 +359,10 @@ class Speaker:
     def _bytes(self, ms: int) -> int:
         return events.FORMATS[self._format].rate * 2 * ms // 1000
 
-    def _refuse(self, code: str, message: str, param: str | None, event_id: str | None) -> None:
-        error = {
-            "type": "invalid_request_error",
-            "code": code,
-            "message": message,
-            "param": param,
-            "event_id": event_id,
-        }
+    def _refuse(
+        self, code: str, message: str, param: str | None, event_id: str | None, type: str = "invalid_request_error"
+    ) -> None:
+        error = {"type": type, "code": code, "message": message, "param": param, "event_id": event_id}
         self._tell("error", error=error)
 
     def _new(self, kind: str) -> str:
