@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -46,7 +47,7 @@ def main() -> None:
         rows.append(motion.step(prosody))
     track, t = np.array(rows), np.arange(len(rows)) / FPS
     figure, axes = plt.subplots(4, 1, figsize=(14, 9), sharex=True, layout="constrained")
-    curves = {
+    curves: dict[str, dict[str, Any]] = {
         "the voice": {"activity": [p[0] for *_, p in frames], "loudness": [p[1] for *_, p in frames]},
         "head, degrees": {f"head{a}": track[:, INDEX[f"head{a}"]] for a in ("Yaw", "Pitch", "Roll")},
         "eyes, degrees": {
