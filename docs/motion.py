@@ -1,4 +1,4 @@
-"""`python -m docs.motion` draws docs/motion.png: what a portrait does of its own accord in each state of a conversation."""
+"""`python -m docs.motion` draws docs/motion.png: what a portrait does by itself in each state of a conversation."""
 
 from collections.abc import Iterator
 from pathlib import Path
