@@ -1,9 +1,10 @@
 """What makes the face move: the network as it serves, and the rivals it is compared with.
 
-A driver hears utterances at 16 kHz and gives faces [T, 63]; frame t belongs to the sound from t / 25 s on.
+A driver hears utterances at 16 kHz and gives faces [T, 63], or [T, 69] with the head's motion; frame t belongs to the
+sound from t / 25 s on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -12,13 +13,15 @@ import numpy.typing as npt
 from scipy.signal import lfilter
 
 from engine.audio import as_chunks
+from engine.avatar import QUIET, Avatar
 from engine.cdan import CDAN_GRAPH, Cdan
 from engine.cdan.training.voices import Utterance
 from engine.face import LES_TO_FACE
 from engine.face.coefficients import FACE
 from engine.les import Les
+from engine.portrait import Portrait
 from engine.runtime import OpenVinoNetwork
-from engine.units import CHUNK, DEFAULT_LOOK_AHEAD, FPS, HOP, HOPS_PER_FRAME
+from engine.units import CHUNK, DEFAULT_LOOK_AHEAD, FPS, HOP, HOPS_PER_FRAME, MIN_SIZE
 
 Floats = npt.NDArray[np.float32]
 
@@ -43,20 +46,45 @@ class NetworkDriver:
 
     def heard(self, said: Sequence[Utterance], les: Les) -> list[tuple[Floats, Floats]]:
         """Coefficients [T, 63] and prosody [T, 3] of each."""
-        sounds = [one.samples for one in said]
+        return self._run([one.samples for one in said], [les] * len(said))
+
+    def levels(self, said: Utterance, axis: str, levels: Iterable[float]) -> Floats:
+        """[levels, T, 63] of one utterance under one axis."""
+        moods = [Les.of(units={axis: float(level)}) for level in levels]
+        return np.stack([face for face, _ in self._run([said.samples] * len(moods), moods)])
+
+    def _run(self, sounds: Sequence[Floats], moods: Sequence[Les]) -> list[tuple[Floats, Floats]]:
         lengths = [len(as_chunks(sound)) for sound in sounds]
-        pcm = np.zeros((len(sounds), max(lengths) + self._ahead, CHUNK), np.float32)
-        for row, sound in zip(pcm, sounds, strict=True):
+        before = QUIET + self._ahead  # a stream is opened with the memory of some silence
+        pcm = np.zeros((len(sounds), max(lengths) + before, CHUNK), np.float32)
+        for row, sound in zip(pcm[:, QUIET:], sounds, strict=True):
             row.reshape(-1)[: len(sound)] = sound
-        states, values = [self._cdan.open() for _ in sounds], np.tile(les.array(), (len(sounds), 1))
+        states, values = [self._cdan.open() for _ in sounds], np.stack([les.array() for les in moods])
         faces, voices = [], []
         for t in range(pcm.shape[1]):
             heard = self._cdan.step(pcm[:, t], values, [self._ahead] * len(sounds), states)
             states = heard.states
             faces.append(heard.coefficients)
             voices.append(heard.prosody)
-        face, voice = (np.stack(rows, 1)[:, self._ahead :] for rows in (faces, voices))
+        face, voice = (np.stack(rows, 1)[:, before:] for rows in (faces, voices))
         return [(face[i, :n], voice[i, :n]) for i, n in enumerate(lengths)]
+
+
+class AvatarDriver:
+    """The whole avatar as a call drives it, its own head, gaze and blinks included: faces [T, 69]."""
+
+    def __init__(self, portrait: Portrait) -> None:
+        self._avatar, self._portrait = Avatar(), portrait
+
+    def drive(self, said: Sequence[Utterance], les: Les) -> list[Floats]:
+        return [self._faces(one.samples, les, seed) for seed, one in enumerate(said)]
+
+    def _faces(self, sound: Floats, les: Les, seed: int) -> Floats:
+        stream = self._avatar.open(self._portrait, seed=seed, size=MIN_SIZE)  # the judge draws them large
+        stream.set_emotion(les, transition_s=0)
+        chunks = as_chunks(np.pad(sound, (0, self._avatar.look_ahead * CHUNK)))
+        faces = [self._avatar.step([(stream, chunk)])[0].coefficients for chunk in chunks]
+        return np.stack(faces[self._avatar.look_ahead :])
 
 
 class LinearDriver:

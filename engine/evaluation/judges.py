@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -65,13 +65,17 @@ class ModelJudge:
 
 
 class PictureJudge:
-    """Renders every frame at 512 x 512 and has MediaPipe look at it. What was seen once is read from `cache`."""
+    """Renders every frame at 512 x 512 and has MediaPipe look at it. What was seen once is read from `cache`.
+
+    A context: MediaPipe wants to be closed.
+    """
 
     portraits = default_names()
 
     def __init__(self, cache: Path = CACHE) -> None:
         self._cache = cache
         self._portraits: dict[str, Portrait] = {}
+        self._eye: Landmarker | None = None
 
     def watch(self, portrait: str, faces: Floats) -> Watched:
         steps = np.round(faces / STEP).astype(np.int32)
@@ -95,19 +99,30 @@ class PictureJudge:
 
     def draw(self, portrait: str, face: Floats) -> npt.NDArray[np.uint8]:
         """RGB [512, 512, 3] of coefficients [69]."""
-        if portrait not in self._portraits:
-            self._portraits[portrait] = prepare(default_photo(portrait))
-        return self._renderer.render(self._portraits[portrait], face)
+        return self._renderer.render(self.portrait(portrait), face)
+
+    def portrait(self, name: str) -> Portrait:
+        if name not in self._portraits:
+            self._portraits[name] = prepare(default_photo(name))
+        return self._portraits[name]
 
     @cached_property
     def _renderer(self) -> CpuRenderer:
         return CpuRenderer(FRAME_SIZE)
 
-    @cached_property
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._eye:
+            self._eye.close()
+
+    @property
     def _landmarker(self) -> "Landmarker":
         from engine.evaluation.landmarker import Landmarker  # so that the model's judge needs no mediapipe
 
-        return Landmarker()
+        self._eye = self._eye or Landmarker()
+        return self._eye
 
     def _key(self, portrait: str, steps: npt.NDArray[np.int32]) -> str:
         return hashlib.sha256(self._version + portrait.encode() + steps.tobytes()).hexdigest()[:32]
@@ -116,7 +131,9 @@ class PictureJudge:
     def _version(self) -> bytes:
         """Everything that draws: code and data of the renderer and of the portraits' preparation."""
         engine_parts = Path(engine.renderer.__file__).parents[1]
-        files = [p for part in ("renderer", "portrait", "face") for p in sorted((engine_parts / part).rglob("*.*"))]
+        files = [
+            p for part in ("renderer", "portrait", "face/data") for p in sorted((engine_parts / part).rglob("*.*"))
+        ]
         digest = hashlib.sha256()
         for path in files:
             if path.is_file() and path.suffix != ".pyc":

@@ -47,3 +47,7 @@ class Landmarker:
         points = np.array([(mark.x, mark.y) for mark in found.face_landmarks[0]], np.float32) * size
         scores = {score.category_name: score.score for score in found.face_blendshapes[0]}
         return Seen(points.astype(np.float32), np.array([scores[name] for name in BLENDSHAPES], np.float32))
+
+    def close(self) -> None:
+        """To be called before the program ends: MediaPipe's threads can't be left at its mercy."""
+        self._judge.close()

@@ -56,10 +56,10 @@ def spoken(count: int = len(TEXTS)) -> list[Utterance]:
     """The texts in turn by one voice and the other, each with a tempo and a pitch of its own."""
     random = np.random.default_rng(11)
     voices = [Flite(name) for name in VOICES]
-    return [_placed(voices[i % len(voices)].speak(text, random)) for i, text in enumerate(TEXTS[:count])]
+    return [placed(voices[i % len(voices)].speak(text, random)) for i, text in enumerate(TEXTS[:count])]
 
 
-def _placed(said: Utterance) -> Utterance:
+def placed(said: Utterance) -> Utterance:
     """At 16 kHz and the usual level, with silence around it."""
     samples = augment.to_network_rate(said.samples, said.rate)
     before, after = (np.zeros(round(s * SAMPLE_RATE), np.float32) for s in (BEFORE_S, AFTER_S))

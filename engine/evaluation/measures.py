@@ -78,11 +78,11 @@ def spikes(track: Floats, counted: npt.NDArray[np.bool_]) -> float:
     return float(np.sqrt(np.mean(np.square(off)))) if len(off) else float("nan")
 
 
-def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
+def rank_correlation(x: Floats, y: Floats) -> float:
     """Spearman's; 0 where y does not move."""
     return 0.0 if np.ptp(y) == 0 else float(spearmanr(x, y).statistic)
 
 
-def linearity(x: Sequence[float], y: Sequence[float]) -> float:
+def linearity(x: Floats, y: Floats) -> float:
     """R² of the straight line through the points; 0 where y does not move."""
-    return correlation(np.asarray(x), np.asarray(y)) ** 2
+    return correlation(x, y) ** 2

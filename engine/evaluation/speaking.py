@@ -12,7 +12,6 @@ from engine.evaluation import readings
 from engine.evaluation.drivers import Driver
 from engine.evaluation.judges import Judge, Watched
 from engine.evaluation.measures import Figure, auc, bootstrapped, correlation, peak, share, spikes
-from engine.face.coefficients import FACE
 from engine.les import Les
 from engine.tracks import rest
 from engine.units import FPS
@@ -93,7 +92,7 @@ class Moment:
 
 
 def speak(driver: Driver, judge: Judge, said: Sequence[Utterance], les: Les) -> list[Spoken]:
-    """Every sentence by one of the judge's portraits in turn; the head's own motion is off."""
+    """Every sentence by one of the judge's portraits in turn."""
     faces = driver.drive(said, les)
     neutral = {name: judge.watch(name, rest()[None]) for name in judge.portraits}
     out = []
@@ -109,9 +108,9 @@ def observed(said: Utterance, portrait: str, seen: Watched, neutral: Watched) ->
 
 
 def whole(face: Floats) -> npt.NDArray[np.float32]:
-    """[T, 63] -> [T, 69] with the head at rest."""
+    """[T, 63] -> [T, 69] with the head at rest; [T, 69] as they are."""
     out = np.tile(rest(), (len(face), 1))
-    out[:, : len(FACE)] = face
+    out[:, : face.shape[1]] = face
     return out
 
 

@@ -5,12 +5,15 @@ Voices and texts that no training used drive the shipped graph as it serves; the
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from engine.cdan import CDAN_GRAPH
 from engine.evaluation import material
-from engine.evaluation.drivers import Driver, LinearDriver, LoudnessJaw, NetworkDriver
+from engine.evaluation.axes import AxisReport, axis_table, examine, summary
+from engine.evaluation.causal import causal_table
+from engine.evaluation.drivers import AvatarDriver, Driver, LinearDriver, LoudnessJaw, NetworkDriver
 from engine.evaluation.judges import CACHE, Judge, ModelJudge, PictureJudge
 from engine.evaluation.speaking import opening
 from engine.evaluation.stillness import listen
@@ -22,14 +25,20 @@ from engine.evaluation.tables import (
     RECORDED,
     RECORDED_NOISE,
     class_table,
+    moving_rows,
+    rest_table,
     speech_rows,
     speech_table,
     still_table,
 )
+from engine.evaluation.teacher import Offline, Teacher
 from engine.les import EMOTIONS, Les
+from engine.portrait import default_names, default_photo, prepare
+from engine.units import MAX_LOOK_AHEAD
 
 TESTED = ("happiness", "anger", "surprise")  # the emotions that every rival is watched under too
 OTHERS = tuple(emotion for emotion in EMOTIONS if emotion not in TESTED)
+DRAWN = (0, 5)  # sentences of the plots
 
 
 def conditions(sentences: int) -> dict[str, Condition]:
@@ -49,35 +58,50 @@ def _under(emotion: str) -> str:
     return f"{emotion} {LEVEL}"
 
 
-def fair_jaw(subject: Subject) -> LoudnessJaw:
-    """A loudness jaw that opens the mouth as far on average as the subject does, as the same judge sees it."""
+def fair_jaw(asked: Mapping[str, Condition]) -> LoudnessJaw:
+    """A loudness jaw that opens the mouth as far on average as the articulation model that CDAN learned from."""
     unscaled = LoudnessJaw(0.25)
-    mouth = Subject("", unscaled, ModelJudge(), subject.conditions)
-    model = Subject("", subject.driver, ModelJudge(), subject.conditions)
-    return LoudnessJaw(unscaled.gain * opening(model.spoken(CLEAN)) / opening(mouth.spoken(CLEAN)))
+    mouth, model = (Subject("", driver, ModelJudge(), asked).spoken(CLEAN) for driver in (unscaled, Teacher()))
+    return LoudnessJaw(round(unscaled.gain * opening(model) / opening(mouth), 3))
 
 
-def subjects(graph: Path, rivals: dict[str, Path], judge: Judge, sentences: int) -> list[Subject]:
+def subjects(graph: Path, rivals: Mapping[str, Path], judge: Judge, asked: Mapping[str, Condition]) -> list[Subject]:
     """The graph that counts, then the rivals."""
-    asked = conditions(sentences)
-    first = Subject("CDAN", NetworkDriver(graph), judge, asked)
-    others: dict[str, Driver] = {"loudness jaw": fair_jaw(first)}
+    ours = NetworkDriver(graph)
+    others: dict[str, Driver] = {"loudness jaw": fair_jaw(asked)}
     others |= {name: NetworkDriver(path) for name, path in rivals.items()}
     others["linear path alone"] = LinearDriver()
-    skipped = frozenset(map(_under, OTHERS))
+    skipped = frozenset([RECORDED_NOISE, *map(_under, OTHERS)])
+    first = Subject("CDAN", ours, judge, asked)
     return [first, *(Subject(name, driver, judge, asked, skipped) for name, driver in others.items())]
 
 
-def report(compared: Sequence[Subject]) -> str:
-    """All tables."""
-    first = compared[0]
-    backgrounds = {name: listen(first.driver, first.judge, sound) for name, sound in material.backgrounds().items()}
-    parts = {
-        "Speech": speech_table(compared, speech_rows(map(_under, (*TESTED, *OTHERS)))),
-        "Phones": class_table(first, (CLEAN, NOISE, RECORDED)),
-        "No speech": still_table(backgrounds),
-    }
-    return "\n\n".join(f"## {title}\n\n{table}" for title, table in parts.items())
+def sections(compared: Sequence[Subject], axes: Sequence[AxisReport], graph: Path) -> Iterator[tuple[str, str]]:
+    """Titles and tables. What needs the shipped weights or the avatar itself is left out for other graphs."""
+    ours = compared[0]
+    yield "Speech", speech_table(compared, speech_rows(map(_under, (*TESTED, *OTHERS))))
+    yield "Phones", class_table(ours, (CLEAN, NOISE, RECORDED))
+    if graph == CDAN_GRAPH:
+        yield "With the head's own motion", moving_table(ours)
+        yield "Causal and offline", look_aheads(graph, ours.conditions)
+    backgrounds = material.backgrounds().items()
+    yield "No speech", still_table({name: listen(ours.driver, ours.judge, sound) for name, sound in backgrounds})
+    yield "Portraits at rest, as the judge reads them", rest_table(ours.judge)
+    yield "Levels", summary(axes)
+    yield "Axes", axis_table(axes)
+
+
+def moving_table(ours: Subject) -> str:
+    """The avatar as in a call, head, gaze and blinks included, over half the sentences."""
+    said = ours.conditions[CLEAN].said
+    some = {CLEAN: Condition(said[: max(1, len(said) // 2)], Les())}
+    avatar = AvatarDriver(prepare(default_photo(default_names()[0])))
+    return speech_table([Subject("CDAN, moving", avatar, ours.judge, some)], moving_rows())
+
+
+def look_aheads(graph: Path, asked: Mapping[str, Condition]) -> str:
+    """The stream against the whole, which runs in torch from the shipped weights."""
+    return causal_table({str(n): NetworkDriver(graph, n) for n in range(MAX_LOOK_AHEAD + 1)}, Offline(), asked)
 
 
 def main() -> None:
@@ -87,16 +111,29 @@ def main() -> None:
     parser.add_argument("--rival", action="append", default=[], metavar="NAME=GRAPH", help="a column of its own")
     parser.add_argument("--sentences", type=int, default=len(material.TEXTS), help="of the unseen voices")
     parser.add_argument("--cache", type=Path, default=CACHE, help="where readings of pictures are kept")
-    parser.add_argument("-o", "--output", type=Path, help="folder for tables and plots; printed alone without it")
+    parser.add_argument("-o", "--output", type=Path, help="folder for speech.md and plots; else it is printed alone")
     options = parser.parse_args()
-    judge: Judge = ModelJudge() if options.quick else PictureJudge(options.cache)
-    rivals = dict(rival.split("=", 1) for rival in options.rival)
-    compared = subjects(options.graph, {n: Path(p) for n, p in rivals.items()}, judge, options.sentences)
-    text = report(compared)
-    print(text)
-    if options.output:
-        options.output.mkdir(parents=True, exist_ok=True)
-        (options.output / "speech.md").write_text(text + "\n")
+    with ExitStack() as stack:
+        judge: Judge = ModelJudge() if options.quick else stack.enter_context(PictureJudge(options.cache))
+        rivals = {name: Path(path) for name, path in (rival.split("=", 1) for rival in options.rival)}
+        measure(options.graph, rivals, judge, options.sentences, options.output)
+
+
+def measure(graph: Path, rivals: Mapping[str, Path], judge: Judge, sentences: int, output: Path | None) -> None:
+    """Prints each table as soon as it is there."""
+    asked = conditions(sentences)
+    compared = subjects(graph, rivals, judge, asked)
+    axes = examine(NetworkDriver(graph), judge, asked[CLEAN].said[0])
+    text = []
+    for title, table in sections(compared, axes, graph):
+        text.append(f"## {title}\n\n{table}\n")
+        print(text[-1], flush=True)
+    if output:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "speech.md").write_text("\n".join(text))
+        from engine.evaluation.plots import draw  # matplotlib is no need of the tables
+
+        draw(compared, axes, {i: material.TEXTS[i] for i in DRAWN if i < sentences}, output)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.cdan.training.phones import BILABIAL
+from engine.evaluation.judges import Judge
 from engine.evaluation.measures import Figure
+from engine.evaluation.readings import aperture, width
 from engine.evaluation.speaking import (
     CLASSES,
     OPEN_VOWELS,
     OTHERS,
     ROUNDED,
+    SHUT,
     SPREAD,
     STOPS,
     by_class,
@@ -24,6 +27,7 @@ from engine.evaluation.speaking import (
 )
 from engine.evaluation.stillness import Stillness
 from engine.evaluation.subject import Subject
+from engine.tracks import rest
 
 CLEAN, NOISE, RECORDED, RECORDED_NOISE = "clean", "10 dB SNR", "recordings", "recordings, 10 dB SNR"
 LEVEL = 0.8  # of the emotions
@@ -115,6 +119,28 @@ def speech_rows(emotions: Iterable[str]) -> list[Row]:
     return rows + [Row("mean opening in speech", c, opened) for c in (CLEAN, NOISE, RECORDED)]
 
 
+def moving_rows() -> list[Row]:
+    """What the head's motion may spoil."""
+    return [
+        Row("p b m / other consonants, AUC", CLEAN, consonants, 0.93),
+        Row("p b m / open vowels, AUC", CLEAN, vowels, 0.98),
+        Row("rounded / spread, AUC of width", CLEAN, rounding, 0.90),
+        Row("p b m closed", CLEAN, closed, 0.90),
+        Row("k g n t d shut", CLEAN, false, most=0.10),
+        Row("lag, ms", CLEAN, lag, -60, 20, "{:.0f}"),
+        Row("jitter", CLEAN, spiking, format="{:.4f}"),
+    ]
+
+
+def rest_table(judge: Judge) -> str:
+    """What shut lips measure: the judge's own floor, which no figure is corrected for."""
+    lines = []
+    for name in judge.portraits:
+        points = judge.watch(name, rest()[None]).points
+        lines.append([name, f"{float(aperture(points)[0]):.3f}", f"{float(width(points)[0]):.3f}"])
+    return markdown(["portrait", "aperture", "width"], lines)
+
+
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
@@ -149,12 +175,12 @@ def class_table(subject: Subject, conditions: Sequence[str]) -> str:
     widths = [by_class(subject.found(c), "width") for c in conditions]
     for name in CLASSES:
         cells = [name]
-        for aperture, width in zip(apertures, widths, strict=True):
-            low, middle, high = np.percentile(aperture[name], [10, 50, 90])
-            shut_share = np.mean(np.array(aperture[name]) < 0.03)
+        for aperture_of, width_of in zip(apertures, widths, strict=True):
+            low, middle, high = np.percentile(aperture_of[name], [10, 50, 90])
+            shut_share = np.mean(np.array(aperture_of[name]) < SHUT)
             cells += [
-                str(len(aperture[name])), f"{middle:.3f} ({low:.3f} … {high:.3f})", f"{shut_share:.2f}",
-                f"{np.median(width[name]):+.3f}",
+                str(len(aperture_of[name])), f"{middle:.3f} ({low:.3f} … {high:.3f})", f"{shut_share:.2f}",
+                f"{np.median(width_of[name]):+.3f}",
             ]  # fmt: skip
         lines.append(cells)
     columns = [

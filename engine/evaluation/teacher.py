@@ -7,12 +7,13 @@ import numpy.typing as npt
 import torch
 
 from engine.audio import as_chunks
-from engine.cdan.network import LipSeal
 from engine.cdan.training.articulation import tracks
-from engine.cdan.training.composition import Mouth, compose, table
+from engine.cdan.training.composition import spoken
 from engine.cdan.training.corpus import prosody
+from engine.cdan.training.export import load
 from engine.cdan.training.voices import Utterance
 from engine.les import Les
+from engine.units import CHUNK, MAX_LOOK_AHEAD
 
 Floats = npt.NDArray[np.float32]
 
@@ -25,7 +26,21 @@ class Teacher:
 
     def _face(self, said: Utterance, les: Les) -> Floats:
         whole = Utterance(as_chunks(said.samples).ravel(), said.rate, said.phones)
-        told = tracks(said.phones, prosody(whole)[0])
-        mouth = Mouth(*(torch.from_numpy(track) for track in (told.speech, told.seal, told.activity)))
-        asked = torch.from_numpy(les.array()).expand(len(told.seal), -1)
-        return np.asarray(compose(asked, mouth, table(), LipSeal()).numpy(), np.float32)
+        return spoken(tracks(said.phones, prosody(whole)[0]), les.array())
+
+
+class Offline:
+    """The shipped weights on a whole utterance at once, in double precision, with all the look-ahead there is."""
+
+    def __init__(self) -> None:
+        self._net = load().double()
+
+    def drive(self, said: Sequence[Utterance], les: Les) -> list[Floats]:
+        return [self._face(one.samples, les) for one in said]
+
+    def _face(self, sound: Floats, les: Les) -> Floats:
+        pcm = torch.from_numpy(as_chunks(np.pad(sound, (0, MAX_LOOK_AHEAD * CHUNK))).reshape(1, -1)).double()
+        mood = torch.from_numpy(les.array()).double().expand(1, pcm.shape[1] // CHUNK, -1)
+        with torch.no_grad():
+            out = self._net(pcm, mood, torch.tensor([MAX_LOOK_AHEAD], dtype=torch.int32))
+        return np.asarray(out.coefficients[0, MAX_LOOK_AHEAD:].numpy(), np.float32)
