@@ -33,6 +33,10 @@ def user_sound(sound: bytes) -> Any:
     return {"type": "message", "role": "user", "content": content}
 
 
+def user_text(text: str) -> Any:
+    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+
+
 class Place:
     """The endpoint with a fake conversation behind it."""
 
@@ -199,6 +203,33 @@ class TestEmotion:
             done = await client.until("response.done")
             assert done.response.metadata["emotion"] == "happiness=0.6, AU4=0.2"
 
+    async def test_labels_and_tags_of_other_protocols(self) -> None:
+        async with connected() as (client, place):
+            await client.connection.response.create(response={"metadata": {"emotion": "joyful 0.5"}})
+            await client.append(pcm(100))
+            utterance = await place.has(pcm(100))
+            await client.connection.conversation.item.create(item=user_text("[sad 0.2] said"))
+            await client.until("conversation.item.added", 2)
+            await client.append(pcm(100))
+            await client.connection.input_audio_buffer.commit()
+            await place.spoken()
+            place.conversation.play(300)
+            joy, sad = Les.of(emotion={"happiness": 0.5}), Les.of(emotion={"sadness": 0.2})
+            assert place.conversation.shown == [(utterance.id, joy, 0), (utterance.id, sad, 100)]
+
+    async def test_a_tag_before_the_sound_waits_for_it(self) -> None:
+        async with connected() as (client, place):
+            await client.connection.conversation.item.create(item=user_text("[happy]"))
+            await client.say(pcm(100))
+            await client.connection.conversation.item.create(item=user_text("[sad]"))
+            await client.connection.response.create()
+            await client.append(pcm(100))
+            await client.connection.input_audio_buffer.commit()
+            first, second = await place.spoken(), await place.spoken(2)
+            place.conversation.play(300)
+            happy, sad = Les.of(emotion={"happiness": 1}), Les.of(emotion={"sadness": 1})
+            assert place.conversation.shown == [(first.id, happy, 0), (second.id, sad, 0)]
+
 
 class TestStopping:
     """Three seconds are there, 400 ms were heard."""
@@ -338,7 +369,7 @@ class TestErrors:
                 "session.audio.input.turn_detection",
             ),
             (
-                {"type": "response.create", "response": {"metadata": {"emotion": "joyfulness=1"}}},
+                {"type": "response.create", "response": {"metadata": {"emotion": "wobbly=1"}}},
                 "invalid_value",
                 "response.metadata.emotion",
             ),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.les import Les, LesError, parse
+from server.assistants.emotion import TagReader, read_tag
 from server.backlog import MAX_BYTES, Backlog
 from server.bridges import openai_events as events
 from server.bridges.openai_events import EventError, Object
@@ -183,7 +184,7 @@ class Speaker:
     def _create_item(self, item: events.Item) -> None:
         parts = self._parts(item)
         if not parts:
-            raise EventError("invalid_value", "the avatar speaks sound, not text; send input_audio", "item.content")
+            raise EventError("invalid_value", "the avatar speaks sound, not words; send input_audio", "item.content")
         id = item.id or self._new("item")
         if id in self._items:
             raise EventError("invalid_value", f"there is an item {id[:40]!r} already", "item.id")
@@ -211,25 +212,28 @@ class Speaker:
             self._truncated(event.item_id, event.audio_end_ms)
 
     def _respond(self, fields: events.ResponseFields) -> None:
-        emotion = emotion_of(fields.metadata or {})
-        if fields.input is not None:
-            parts = [part for item in fields.input for part in self._parts(item)]
-            if not parts:
-                raise EventError("invalid_value", "none of these items has sound", "response.input")
-        else:
-            parts = [part for id in self._waiting for part in self._items[id].parts]
-        if not parts and self._live:
+        parts = emotion_of(fields.metadata or {}) + self._asked_for(fields)
+        whole = any(isinstance(part, bytes) for part in parts)
+        if not whole and self._live:
             problem = f"the sound that is appended now belongs to {self._live.id}; commit it first"
             raise EventError("conversation_already_has_active_response", problem)
         response = self._begin(fields.metadata or {})
-        self._say(response, [*emotion, *(parts or [bytes(self._buffer)])])
-        if parts:
+        self._say(response, parts if whole else [*parts, bytes(self._buffer)])
+        if whole:
             self._backlog.end(response.utterance)
         else:
             self._live, self._stale = response, False
             self._buffer.clear()
         if fields.input is None:
             self._spoken()
+
+    def _asked_for(self, fields: events.ResponseFields) -> list[Part]:
+        if fields.input is None:
+            return [part for id in self._waiting for part in self._items[id].parts]
+        parts = [part for item in fields.input for part in self._parts(item)]
+        if not any(isinstance(part, bytes) for part in parts):
+            raise EventError("invalid_value", "none of these items has sound", "response.input")
+        return parts
 
     def _cancel(self, id: str | None) -> None:
         chosen = [response for response in self._responses.values() if id in (None, response.id)]
@@ -310,10 +314,14 @@ class Speaker:
     # ---- items
 
     def _parts(self, item: events.Item) -> list[Part]:
-        """What an item says. Raises EventError."""
-        sounds = [events.FORMATS[self._format].decode(part.audio) for part in item.content if part.audio]
-        self._check_room(sum(map(len, sounds)))
-        return [*sounds]
+        """What an item says, and the emotions in its text. Raises EventError."""
+        parts: list[Part] = []
+        for content in item.content:
+            parts += [found for found in TagReader().feed(content.text or "") if isinstance(found, Les)]
+            if content.audio:
+                parts.append(events.FORMATS[self._format].decode(content.audio))
+        self._check_room(sum(len(part) for part in parts if isinstance(part, bytes)))
+        return parts
 
     def _add_item(self, item: Object, parts: list[Part]) -> None:
         previous = self._last_item
@@ -372,11 +380,11 @@ class Speaker:
         self._send({"event_id": f"event_{next(self._numbers)}", "type": type, **fields})
 
 
-def emotion_of(metadata: dict[str, str]) -> list[Les]:
-    """Of a response: `{"emotion": "happiness=0.6, AU4=0.2"}`."""
+def emotion_of(metadata: dict[str, str]) -> list[Part]:
+    """Of a response: `{"emotion": "happiness=0.6, AU4=0.2"}`, or what a tag may say."""
     if "emotion" not in metadata:
         return []
     try:
-        return [parse(metadata["emotion"])]
+        return [read_tag(metadata["emotion"]) or parse(metadata["emotion"])]
     except LesError as error:
         raise EventError("invalid_value", str(error), "response.metadata.emotion") from None
