@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from scipy.signal import periodogram
 
 from engine.cdan.network import LipSeal
 from engine.cdan.training import articulation, moods, phones
@@ -223,6 +224,15 @@ class TestSentences:
             elif phone.name in CONSONANTS:
                 middle = 0.5 * (phone.start_s + phone.end_s)
                 assert np.interp(middle, middles, gap) > 1.5 * self.SHUT, phone
+
+    def test_lips_do_not_flutter(self) -> None:
+        """People's lips move at syllables' rates: hardly anything happens over 8 Hz."""
+        spectra = []
+        for text in SENTENCES.values():
+            gap = speak(text, Les()).faces[:, : len(FACE)] @ GAP
+            hertz, power = periodogram(gap, FPS, window="hann", nfft=512)
+            spectra.append(power * len(gap))
+        assert np.sum(spectra, axis=0)[hertz > 8].sum() < 0.03 * np.sum(spectra)
 
 
 def face(emotion: dict[str, float], mouth: Mouth) -> Floats:

@@ -229,7 +229,7 @@ def _stress(spoken: Sequence[Phone], loudness: Floats) -> list[float]:
     vowels = [i for i, phone in enumerate(spoken) if phone.name in VOWELS]
     out = [1.0] * len(spoken)
     if vowels:
-        lengths = np.log2([spoken[i].end_s - spoken[i].start_s for i in vowels])
+        lengths = np.log2([max(_length(spoken[i]), 1 / RATE) for i in vowels])
         loud = np.array([_mean(loudness, spoken[i]) for i in vowels])
         more = 0.15 * _above_others(lengths) + 0.5 * _above_others(loud)
         for i, factor in zip(vowels, np.clip(1 + more, 0.8, 1.25).tolist(), strict=True):
