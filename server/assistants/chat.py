@@ -77,7 +77,7 @@ class ChatReplier:
                         collect(calls, delta.get("tool_calls") or ())
                     except (KeyError, TypeError, AttributeError):
                         raise self._service.garbage("a tool call has no index or function") from None
-                    if isinstance(content := delta.get("content"), str):
+                    if isinstance(content := delta.get("content"), str) and content:
                         yield content
 
     async def _deltas(self, response: httpx.Response) -> AsyncGenerator[Mapping[str, Any], None]:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from server.assistants.phrases import grammar, words_in
+from server.assistants.phrases import grammar, pattern, words_in
 from server.assistants.replier import RULES
 from server.assistants.slots import HEARING_RATE, Listening, SlotFailure
 
-FITS, WORST = -3.3, -6.0  # mean log score of a frame over all words of a phrase that was said, and over any one
+FITS, WORST = -3.65, -6.0  # mean log score of a frame over all words of a phrase that was said, and over any one
 SCORE_FLOOR = -740.0  # log of the least double: what underflowed is at most that
 LEAST_FRAMES = 15  # of 10 ms: no word is shorter
 LEAST_S = 0.2  # of sound that is looked at
@@ -54,6 +54,7 @@ class Recogniser:
             raise ValueError(f"PocketSphinx's dictionary lacks {', '.join(missing)}")
         self._known.add_jsgf_string("phrases", grammar(known))
         self._known.activate_search("phrases")
+        self._patterns = [pattern(phrase) for phrase in known]
         self._free = Decoder(loglevel="FATAL", samprate=HEARING_RATE, fwdflat=False, bestpath=False)
 
     def transcribe(self, pcm: bytes) -> str:
@@ -61,7 +62,8 @@ class Recogniser:
         if len(pcm) < 2 * HEARING_RATE * LEAST_S:
             return ""
         known = self.known(pcm)
-        return known.words if known.fits else self.free(pcm).words
+        whole = any(phrase.fullmatch(f"{known.words} ") for phrase in self._patterns)  # not only its beginning
+        return known.words if whole and known.fits else self.free(pcm).words
 
     def known(self, pcm: bytes) -> Heard:
         return decode(self._known, pcm)
@@ -75,7 +77,7 @@ def decode(decoder: Any, pcm: bytes) -> Heard:
     decoder.start_utt()
     decoder.process_raw(PAD + pcm + PAD, False, False)
     decoder.end_utt()
-    found = decoder.hyp()  # None where nothing was said, and where the end of no phrase was reached
+    found = decoder.hyp()
     segments = [(log_of(s.ascore), s.end_frame - s.start_frame + 1) for s in decoder.seg() or () if s.word[0].isalpha()]
     frames = sum(length for _, length in segments)
     if found is None or not segments:
