@@ -305,6 +305,17 @@ class TestStopping:
             assert (await place.spoken(2)).pcm == pcm(200, 2)
             assert len(place.conversation.utterances) == 2
 
+    async def test_what_is_sent_after_a_stop_of_its_own_is_new(self) -> None:
+        async with connected() as (client, place):
+            await client.connection.response.create()
+            await client.append(pcm(500))
+            await place.has(pcm(500))
+            await client.connection.response.cancel()
+            await client.connection.response.create()
+            await client.append(pcm(200, 1))
+            await client.connection.input_audio_buffer.commit()
+            assert (await place.spoken(2)).pcm == pcm(200, 1)
+
     async def test_one_of_several_responses(self) -> None:
         async with connected() as (client, place):
             await self.start(client, place)

@@ -8,14 +8,15 @@ It speaks either what was committed before, or, if nothing was, what is appended
 import itertools
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from engine.les import Les, LesError, parse
 from server.assistants.emotion import TagReader, read_tag
-from server.backlog import MAX_BYTES, Backlog
+from server.backlog import Backlog
 from server.bridges import openai_events as events
 from server.bridges.openai_events import EventError, Object
+from server.bridges.openai_items import Items, Part, sizes
 from server.conversation import (
     Conversation,
     ConversationEvent,
@@ -27,11 +28,7 @@ from server.conversation import (
     UserSpoke,
 )
 
-REMEMBERED = 256  # items that can still be asked for
 LEAST_MS = 20  # of sound that can be committed; the API itself wants 100
-
-Part = bytes | Les
-"""PCM16, or the emotion of what follows it."""
 
 
 @dataclass
@@ -58,16 +55,6 @@ class Response:
         return {"response_id": self.id, "item_id": self.item, "output_index": 0, "content_index": 0}
 
 
-@dataclass
-class Known:
-    """An item of the conversation, as its creator or we describe it."""
-
-    object: Object
-    parts: list[Part] = field(default_factory=list)
-    """What it will say; empty once a response has it."""
-    length_ms: int = 0
-
-
 class Speaker:
     def __init__(self, id: str, conversation: Conversation, backlog: Backlog, send: Callable[[Object], None]) -> None:
         """`id`: the session's. `send`: takes server events in their order."""
@@ -78,9 +65,7 @@ class Speaker:
         """The response that speaks what is appended now."""
         self._stale = False
         """What is appended until the commit belongs to a response that was stopped."""
-        self._items: dict[str, Known] = {}
-        self._waiting: list[str] = []
-        """Items that no response has spoken yet."""
+        self._items = Items()
         self._responses: dict[str, Response] = {}
         """In progress, by utterance."""
         self._user_item = ""
@@ -136,7 +121,7 @@ class Speaker:
             case events.DeleteItem(item_id=id):
                 self._delete_item(id)
             case events.RetrieveItem(item_id=id):
-                self._tell("conversation.item.retrieved", item=self._known(id).object)
+                self._tell("conversation.item.retrieved", item=self._items[id].object)
             case events.TruncateItem():
                 self._truncate(event)
             case events.CreateResponse(response=fields):
@@ -148,7 +133,7 @@ class Speaker:
 
     def _configure(self, session: events.Configuration) -> None:
         if wanted := session.audio.input.format:
-            if (self._buffer or self._live or self._waiting) and wanted.type != self._format:
+            if (self._buffer or self._live or self._items.waiting) and wanted.type != self._format:
                 problem = "sound of the old format is not spoken yet"
                 raise EventError("invalid_value", problem, "session.audio.input.format")
             self._format = wanted.type
@@ -158,7 +143,7 @@ class Speaker:
         if self._live:
             self._backlog.append(self._live.utterance, pcm)
         elif not self._stale:
-            self._check_room(len(pcm))
+            self._items.check_room(len(self._buffer) + len(pcm))
             self._buffer += pcm
 
     def _commit(self) -> None:
@@ -169,7 +154,7 @@ class Speaker:
             self._backlog.end(self._live.utterance)
         speakable = not (self._live or self._stale)
         self._live, self._stale = None, False
-        id, previous = self._new("item"), self._last_item
+        id, previous = self._new("item"), self._items.last
         self._tell("input_audio_buffer.committed", item_id=id, previous_item_id=previous)
         self._add_item(events.sound_item(id, "user", "completed"), [bytes(self._buffer)] if speakable else [])
         self._buffer.clear()
@@ -194,14 +179,13 @@ class Speaker:
         self._add_item(events.given_item(id, item), parts)
 
     def _delete_item(self, id: str) -> None:
-        self._known(id)
+        self._items.forget(id)
         self._stop(response for response in self._responses.values() if response.item == id)
-        self._forget(id)
         self._tell("conversation.item.deleted", item_id=id)
 
     def _truncate(self, event: events.TruncateItem) -> None:
         """While it is heard, it stops, and the answer tells the true position; afterwards it is only noted."""
-        known = self._known(event.item_id)
+        known = self._items[event.item_id]
         speaking = [response for response in self._responses.values() if response.item == event.item_id]
         if speaking:
             self._stop(speaking)
@@ -225,11 +209,11 @@ class Speaker:
             self._live, self._stale = response, False
             self._buffer.clear()
         if fields.input is None:
-            self._spoken()
+            self._items.spoken()
 
     def _asked_for(self, fields: events.ResponseFields) -> list[Part]:
         if fields.input is None:
-            return [part for id in self._waiting for part in self._items[id].parts]
+            return self._items.waiting
         parts = [part for item in fields.input for part in self._parts(item)]
         if not any(isinstance(part, bytes) for part in parts):
             raise EventError("invalid_value", "none of these items has sound", "response.input")
@@ -268,14 +252,12 @@ class Speaker:
             self._stop([response])
             raise
 
-    def _spoken(self) -> None:
-        for id in self._waiting:
-            self._items[id].parts.clear()
-        self._waiting.clear()
-
     def _stop(self, responses: Iterable[Response]) -> None:
+        """What the client sends from now on is new."""
         for response in list(responses):
             response.asked = True
+            if response is self._live:
+                self._live = None
             self._conversation.interrupt(response.utterance)
 
     def _heard(self, response: Response, playback_ms: int) -> None:
@@ -298,7 +280,8 @@ class Speaker:
 
     def _finish(self, response: Response, status: str, playback_ms: int) -> None:
         item = events.sound_item(response.item, "assistant", "completed" if status == "completed" else "incomplete")
-        if known := self._items.get(response.item):
+        if response.item in self._items:
+            known = self._items[response.item]
             known.object, known.length_ms = item, playback_ms
         details: Object = {"type": status}
         if status == "cancelled":
@@ -320,37 +303,15 @@ class Speaker:
             parts += [found for found in TagReader().feed(content.text or "") if isinstance(found, Les)]
             if content.audio:
                 parts.append(events.FORMATS[self._format].decode(content.audio))
-        self._check_room(sum(len(part) for part in parts if isinstance(part, bytes)))
+        self._items.check_room(sum(sizes(parts)))
         return parts
 
     def _add_item(self, item: Object, parts: list[Part]) -> None:
-        previous = self._last_item
-        self._items[item["id"]] = Known(item, parts)
-        if parts:
-            self._waiting.append(item["id"])
-        while len(self._items) > REMEMBERED:
-            self._forget(next(iter(self._items)))
+        previous = self._items.last
+        self._items.add(item, parts)
         self._tell("conversation.item.added", item=item, previous_item_id=previous)
         if item["status"] == "completed":
             self._tell("conversation.item.done", item=item, previous_item_id=previous)
-
-    def _known(self, id: str) -> Known:
-        if id not in self._items:
-            raise EventError("item_not_found", f"there is no item {id[:40]!r}", "item_id")
-        return self._items[id]
-
-    def _check_room(self, more: int) -> None:
-        held = sum(len(part) for id in self._waiting for part in self._items[id].parts if isinstance(part, bytes))
-        if len(self._buffer) + held + more > MAX_BYTES:
-            raise EventError("buffer_full", "too much sound waits; create a response that speaks it")
-
-    def _forget(self, id: str) -> None:
-        del self._items[id]
-        self._waiting = [other for other in self._waiting if other != id]
-
-    @property
-    def _last_item(self) -> str | None:
-        return next(reversed(self._items), None)
 
     def _truncated(self, item: str, audio_end_ms: int) -> None:
         self._tell("conversation.item.truncated", item_id=item, content_index=0, audio_end_ms=audio_end_ms)
