@@ -298,6 +298,10 @@ class Floor:
     def arrived(self, now: float) -> None:
         self._ends = now + LISTENING_S
 
+    def left(self) -> None:
+        """Nobody is there whose voice might end."""
+        self._user = False
+
     def user(self, active: bool, now: float) -> None:
         self._user, self._ends = active, now + LISTENING_S
         if active:
@@ -317,7 +321,7 @@ class Floor:
         return self.activity != before
 
     def _now(self) -> Activity:
-        if self.sounding and not self.waits and not self.held:
+        if self.sounding and not self.waits:
             return "speaking"
         if self._set:
             return self._set
@@ -365,7 +369,11 @@ class Session:
             case Connected():
                 return [*self._become("live", None), *self._greet(now)]
             case Lost():
-                return self._become("lost", (now + (LOST_S if self._control else GRACE_S), "gone"))
+                self._floor.left()
+                return [
+                    *self._hold(False),
+                    *self._become("lost", (now + (LOST_S if self._control else GRACE_S), "gone")),
+                ]
             case ControlOpened():
                 return self._control_opened(now)
             case ControlClosed():

@@ -129,6 +129,69 @@ class TestVoice:
             Avatar(look_ahead=3)
 
 
+def mouth(pictures: list[Picture]) -> np.ndarray:
+    """[frames] how far each mouth is from rest; all are neutral."""
+    return np.array([np.abs(picture.coefficients[:68]).max() for picture in pictures])
+
+
+def voiced(avatar: Avatar, voice: np.ndarray, **options: int) -> tuple[Stream, float]:
+    """A stream in mid-word, and how far its mouth is open."""
+    stream = still(avatar, **options)
+    return stream, mouth(run(avatar, stream, voice[:22]))[-1]
+
+
+class TestHush:
+    def test_shuts_the_mouth_within_three_frames_and_no_cut(self, avatar: Avatar, voice: np.ndarray) -> None:
+        stream, before = voiced(avatar, voice)
+        stream.hush()
+        after = mouth(run(avatar, stream, np.tile(SILENCE, (6, 1))))
+        assert before > after[0] > after[1] > after[2] == 0 and not after[3:].any()
+        steps = -np.diff([before, *after[:3]])
+        assert steps.max() < 0.6 * before
+
+    def test_new_sound_opens_it_as_after_any_pause(self, avatar: Avatar, voice: np.ndarray) -> None:
+        stream, _ = voiced(avatar, voice)
+        stream.hush()
+        again = mouth(run(avatar, stream, voice))
+        fresh = mouth(run(avatar, still(avatar), voice))
+        np.testing.assert_allclose(again[3:], fresh[3:], atol=1e-5)
+
+    def test_keeps_the_emotion(self, avatar: Avatar, voice: np.ndarray) -> None:
+        stream, _ = voiced(avatar, voice)
+        stream.set_emotion(Les.of(emotion={"happiness": 1}), transition_s=0)
+        run(avatar, stream, voice[22:24])
+        stream.hush()
+        last = run(avatar, stream, np.tile(SILENCE, (4, 1)))[-1]
+        assert last.coefficients[INDEX["mouthSmileLeft"]] == pytest.approx(0.8, abs=0.01)
+
+    def test_in_silence_nothing_moves(self, avatar: Avatar) -> None:
+        stream = still(avatar)
+        run(avatar, stream, np.tile(SILENCE, (3, 1)))
+        stream.hush()
+        assert not mouth(run(avatar, stream, np.tile(SILENCE, (3, 1)))).any()
+
+
+class TestHearingAhead:
+    @pytest.mark.parametrize("look_ahead", range(MAX_LOOK_AHEAD + 1))
+    def test_a_window_at_once_equals_chunk_by_chunk(self, avatar: Avatar, voice: np.ndarray, look_ahead: int) -> None:
+        early, late = still(avatar, look_ahead=look_ahead), still(avatar, look_ahead=look_ahead)
+        pictures = run(avatar, late, voice[:20])[look_ahead:]
+        window = [avatar.step([(early, voice[: look_ahead + 1])])[0]]
+        window += run(avatar, early, voice[look_ahead + 1 : 20])
+        for one, other in zip(window, pictures, strict=True):
+            np.testing.assert_array_equal(one.coefficients[:68], other.coefficients[:68])
+
+    def test_wrong_guesses_leave_no_trace(self, avatar: Avatar, voice: np.ndarray) -> None:
+        straight, guessing = still(avatar, look_ahead=2), still(avatar, look_ahead=2)
+        expected = run(avatar, straight, voice[:20])[2:]
+        window = np.stack([voice[0], voice[5], voice[9]])
+        found = [avatar.step([(guessing, window)])[0]]
+        guessing.unhear(2)
+        found += [avatar.step([(guessing, voice[1:4])])[0], *run(avatar, guessing, voice[4:20])]
+        for one, other in zip(found[1:], expected[1:], strict=True):
+            np.testing.assert_array_equal(one.coefficients[:68], other.coefficients[:68])
+
+
 class TestFaultySound:
     @pytest.mark.parametrize("value", [np.nan, np.inf, 50.0])
     def test_gives_a_finite_face(self, avatar: Avatar, value: float) -> None:

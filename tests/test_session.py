@@ -7,31 +7,51 @@ import pytest
 
 from engine.les import Les
 from server.bargein import Verdict
-from server.conversation import SessionEnded, UserSpoke
+from server.conversation import (
+    Activity,
+    Attended,
+    SessionEnded,
+    SpeechEnded,
+    SpeechStarted,
+    Troubled,
+    UserSpoke,
+)
 from server.protocol import Applied, Error, Message, Pong, State, to_json
 from server.session import (
     CONNECT_S,
     FIRST_OFFER_S,
     GRACE_S,
+    LISTENING_S,
     LOST_S,
     MAX_PENDING,
+    THINKING_S,
     Action,
     Announce,
+    Assist,
+    AttendTo,
+    Behave,
     Close,
     Connected,
     ControlClosed,
     ControlOpened,
+    CueReached,
     Ease,
     Ended,
     Heard,
+    Interrupt,
     Lost,
     Move,
     Offered,
+    Pause,
     PictureLeft,
     Received,
+    Reported,
+    Resume,
+    Said,
     Scheduled,
     Send,
     Session,
+    Stuck,
     TimePassed,
     UserHeard,
 )
@@ -258,3 +278,116 @@ class TestGivingUp:
         session = live()
         session.handle(Ended("deleted"), 103.0)
         assert say(session, type="ping") == [] and session.handle(TimePassed(), 999.0) == []
+
+
+def pushed(barge_in: bool = True) -> Session:
+    """A push session that is connected, from 101.0 s on."""
+    session = Session("anna", 512, created=100.0, source="push", barge_in=barge_in)
+    session.handle(Connected(), 101.0)
+    return session
+
+
+def speaking(barge_in: bool = True) -> Session:
+    session = pushed(barge_in)
+    session.handle(Said(SpeechStarted("a", 0)), 102.0)
+    return session
+
+
+def attended(actions: list[Action]) -> list[Activity]:
+    return [a.event.activity for a in actions if isinstance(a, Announce) and isinstance(a.event, Attended)]
+
+
+class TestTheUsersVoice:
+    def heard(self, session: Session, verdict: Verdict, now: float = 103.0) -> list[Action]:
+        return session.handle(UserHeard(verdict, 40), now)
+
+    def test_that_may_be_one_pauses_and_that_is_one_interrupts(self) -> None:
+        session = speaking()
+        assert self.heard(session, Verdict.STARTED) == [Pause()]
+        actions = self.heard(session, Verdict.CONFIRMED)
+        assert actions[:2] == [Interrupt(None), Announce(UserSpoke(True, 40))]
+
+    def test_that_was_none_lets_the_speech_go_on(self) -> None:
+        session = speaking()
+        self.heard(session, Verdict.STARTED)
+        assert self.heard(session, Verdict.DISMISSED) == [Resume()]
+        assert self.heard(session, Verdict.DISMISSED) == []
+
+    def test_interrupts_nothing_where_nothing_is_said(self) -> None:
+        session = pushed()
+        assert self.heard(session, Verdict.STARTED) == []
+        assert self.heard(session, Verdict.CONFIRMED) == [Announce(UserSpoke(True, 40))]
+
+    def test_interrupts_nothing_where_it_may_not(self) -> None:
+        session = speaking(barge_in=False)
+        assert self.heard(session, Verdict.STARTED) == []
+        assert self.heard(session, Verdict.CONFIRMED)[0] == Announce(UserSpoke(True, 40))
+
+    def test_that_hangs_up_in_a_pause_leaves_no_pause(self) -> None:
+        session = speaking()
+        self.heard(session, Verdict.STARTED)
+        assert session.handle(Lost(), 104.0)[0] == Resume()
+
+    def test_that_drives_the_portrait_only_tells(self) -> None:
+        assert self.heard(live(), Verdict.STARTED) == []
+        assert self.heard(live(), Verdict.CONFIRMED) == [Announce(UserSpoke(True, 40))]
+
+
+class TestActivity:
+    def test_speaks_then_listens_then_is_idle(self) -> None:
+        session = pushed()
+        assert attended(session.handle(Said(SpeechStarted("a", 0)), 110.0)) == ["speaking"]
+        assert attended(session.handle(Said(SpeechEnded("a", 1000, 1000)), 111.0)) == ["listening"]
+        assert session.deadline == 111.0 + LISTENING_S
+        assert attended(session.handle(TimePassed(), 111.0 + LISTENING_S)) == ["idle"]
+        assert session.deadline is None
+
+    def test_turns_to_whoever_comes(self) -> None:
+        session = Session("anna", 512, created=100.0, source="push")
+        actions = session.handle(Connected(), 101.0)
+        assert attended(actions) == ["listening"] and Behave("listening") in actions
+
+    def test_thinks_until_it_speaks(self) -> None:
+        session = pushed()
+        assert attended(session.handle(AttendTo("thinking"), 102.0)) == ["thinking"]
+        assert attended(session.handle(Said(SpeechStarted("a", 0)), 103.0)) == ["speaking"]
+        assert attended(session.handle(Said(SpeechEnded("a", 9, 9)), 104.0)) == ["listening"]
+
+    def test_thinks_no_longer_than_a_backend_that_hangs(self) -> None:
+        session = pushed()
+        session.handle(AttendTo("thinking"), 102.0)
+        assert attended(session.handle(TimePassed(), 102.0 + THINKING_S)) == ["idle"]
+
+    def test_listens_to_the_user_whatever_was_set(self) -> None:
+        session = pushed()
+        session.handle(AttendTo("thinking"), 102.0)
+        assert attended(session.handle(UserHeard(Verdict.CONFIRMED, 40), 103.0)) == ["listening"]
+
+    def test_does_not_speak_while_sound_is_late(self) -> None:
+        session = speaking()
+        assert attended(session.handle(Stuck(True), 103.0)) == ["listening"]
+        assert attended(session.handle(Stuck(False), 104.0)) == ["speaking"]
+
+    def test_by_message(self) -> None:
+        assert attended(say(pushed(), type="activity.set", activity="thinking")) == ["thinking"]
+        assert say(pushed(), type="speech.interrupt", utterance="a") == [Interrupt("a")]
+
+    def test_of_one_with_a_voice_of_its_own_is_nobodys_to_set(self) -> None:
+        assert only_error(say(live(), type="activity.set", activity="idle")).code == "wrong_source"
+
+
+class TestAssistant:
+    def test_comes_once_when_somebody_is_there(self) -> None:
+        session = Session("anna", 512, created=100.0, source="assistant")
+        assert Assist() in session.handle(Connected(), 101.0)
+        session.handle(Lost(), 102.0)
+        assert Assist() not in session.handle(Connected(), 103.0)
+
+    def test_its_troubles_are_everybodys_to_know(self) -> None:
+        assert pushed().handle(Reported("x", "y"), 102.0) == [Announce(Troubled("x", "y"))]
+
+    def test_its_cues_move_the_face(self) -> None:
+        session = pushed()
+        ease, state = session.handle(CueReached(Les.of({"AU4": 1}), 0.2), 102.0)
+        assert isinstance(ease, Ease) and ease.key is None and session.target == Les.of({"AU4": 1})
+        assert isinstance(state, Send)
