@@ -54,6 +54,7 @@ export class Conversation extends EventTarget {
   /** @param {Caption} caption takes the place of an earlier one with its id */
   caption({ speaker, id, text, final }) {
     const line = this.#line(speaker, id);
+    if (!text) return line.remove(); // not one word of it was heard after all
     line.querySelector("span").textContent = text;
     line.classList.toggle("is-open", !final);
     this.#transcript.scrollTop = this.#transcript.scrollHeight;

@@ -31,8 +31,10 @@ class Answer:
         self.utterance: str | None = None
         self.spoken = Spoken()
         self.mood = mood
+        """What is on the face; known once the utterance is over."""
         self.heard = ""
-        """By the user; all of it once the utterance is over."""
+        """By the user so far."""
+        self._cues: list[tuple[float, Les]] = []
         self._conversation, self._speak = conversation, speak
 
     async def say(self, parts: AsyncGenerator[str | Les, None]) -> None:
@@ -60,12 +62,13 @@ class Answer:
                 self._tell(self.spoken.begun(int(name) + 1))
             case SpeechEnded(playback_ms=heard_ms) | SpeechInterrupted(playback_ms=heard_ms):
                 self._tell(self.spoken.heard(heard_ms), final=True)
+                self.mood = next((mood for at, mood in reversed(self._cues) if at < heard_ms), self.mood)
         return True
 
     def _tell(self, heard: str, final: bool = False) -> None:
         assert self.utterance is not None
-        self.heard = heard
-        if heard:
+        before, self.heard = self.heard, heard
+        if heard or before:
             self._conversation.caption("assistant", self.utterance, heard, final=final)
 
     async def _say_all(self, sentences: list[Sentence]) -> None:
@@ -74,8 +77,7 @@ class Answer:
 
     async def _say(self, sentence: Sentence) -> None:
         if not sentence.text:
-            self.mood = sentence.cues[-1][1]
-            return
+            return  # a feeling after the last word
         utterance = self._begin()
         self.spoken.begin(sentence.text)
         for at, emotion in sentence.cues:
@@ -119,11 +121,11 @@ class Answer:
             self._conversation.append(utterance, piece)
 
     def _cue(self, utterance: str, emotion: Les, transition_s: float = EASE_S) -> None:
-        self.mood = emotion
+        self._cues.append((self.spoken.length_ms, emotion))
         self._conversation.cue(utterance, emotion, transition_s=transition_s)
 
     async def _rest(self) -> None:
         """Feelings fade when all is said."""
-        if self.utterance is not None and self.mood != Les():
+        if self.utterance is not None and self._cues and self._cues[-1][1] != Les():
             self._cue(self.utterance, Les(), RELAX_S)
             await self._append(self.utterance, bytes(2 * round(REST_S * self._speak.rate)))

@@ -144,7 +144,6 @@ class Talk:
         asked = [*self._history, *([Message("user", turn.text)] if turn else [])]
         answer = self._answer = Answer(self._conversation, self._slots.speak, self._mood)
         await answer.say(self._slots.reply.reply(asked))
-        self._mood = answer.mood
         if answer.utterance is None and turn:
             self._note(turn)
             self._let_go()
