@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Page
 
 from engine.cdan.training.phones import BILABIAL, PAUSE
 from engine.evaluation.axes import SEEN_LEVELS, AxisReport
-from engine.evaluation.speaking import SHUT, STOPS, Spoken, by_class
+from engine.evaluation.speaking import SHUT, Spoken, by_class
 from engine.evaluation.subject import Subject
 from engine.evaluation.tables import CLEAN, closed, false
 
@@ -68,7 +68,7 @@ def closures(subjects: Sequence[Subject], conditions: Sequence[str], path: Path)
     page, panels = plt.subplots(1, 2, figsize=(11, 3.4), width_ratios=(3, 1))
     for axes, of, names, title in (
         (panels[0], closed, conditions, "p b m closed"),
-        (panels[1], false, [c for c in conditions if "0.8" not in c], f"{' '.join(sorted(STOPS))} shut"),
+        (panels[1], false, [c for c in conditions if "0.8" not in c], "k g n t d shut"),
     ):
         for i, subject in enumerate(subjects):
             at = [k for k, c in enumerate(names) if c not in subject.skipped]
@@ -85,7 +85,7 @@ def closures(subjects: Sequence[Subject], conditions: Sequence[str], path: Path)
 
 def levels(found: Sequence[AxisReport], path: Path) -> None:
     """What the picture shows of each axis, over its level."""
-    page, panels = plt.subplots(6, 7, figsize=(11, 8), sharex=True)
+    page, panels = plt.subplots(6, 7, figsize=(12, 9), sharex=True, gridspec_kw={"hspace": 0.4, "wspace": 0.4})
     for axes, one in zip(panels.flat, found, strict=False):
         axes.plot(SEEN_LEVELS, one.rise.by_level, "o-", color=OURS if one.rise.seen else RIVAL, ms=3)
         axes.set_title(one.axis, fontsize=8, pad=2)

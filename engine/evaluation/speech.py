@@ -77,11 +77,12 @@ def subjects(graph: Path, rivals: Mapping[str, Path], judge: Judge, asked: Mappi
 
 
 def sections(compared: Sequence[Subject], axes: Sequence[AxisReport], graph: Path) -> Iterator[tuple[str, str]]:
-    """Titles and tables. What needs the shipped weights or the avatar itself is left out for other graphs."""
+    """Titles and tables. Some need the shipped weights or the avatar itself, and are left out where another graph or
+    the face model's own landmarks are asked for."""
     ours = compared[0]
     yield "Speech", speech_table(compared, speech_rows(map(_under, (*TESTED, *OTHERS))))
     yield "Phones", class_table(ours, (CLEAN, NOISE, RECORDED))
-    if graph == CDAN_GRAPH:
+    if graph == CDAN_GRAPH and isinstance(ours.judge, PictureJudge):
         yield "With the head's own motion", moving_table(ours)
         yield "Causal and offline", look_aheads(graph, ours.conditions)
     backgrounds = material.backgrounds().items()
