@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from server.call import Call
+from server.dialogue import Dialogue
 from server.live import LiveSession
 from server.peer import Peer
+from server.playout import Utterance
 from tests.server_fakes import Caller, FakeStream, Tone
 from tests.server_running import Running, running, until
+from tests.test_speech_socket import pushing, tone
 
-OURS = (LiveSession, Peer, Call, FakeStream)
+OURS = (LiveSession, Peer, Call, Dialogue, Utterance, FakeStream)
 
 
 def alive() -> list[object]:
@@ -69,6 +72,57 @@ class TestAfterACall:
         async with running(tmp_path) as server, Caller(server.url) as caller:
             await caller.create()
             await until(lambda: len(server.place.sessions) == 0)
+
+
+async def speak_once(server: Running) -> None:
+    """A push session with a listener, in which one utterance is heard, one is interrupted and one is in the middle."""
+    async with Caller(server.url, None, fields={"source": "push"}) as caller:
+        await caller.call()
+        live = server.place.sessions.get(caller.session["id"])
+        assert live
+        with live.conversation.listen() as user:
+            async with pushing(caller) as client:
+                await client.sound(tone(0.2))
+                await client.send("speech.end")
+                await client.hear("speech.ended")
+                await client.sound(tone(3))
+                await client.hear("speech.started", 2)
+                await client.send("speech.interrupt")
+                await client.hear("speech.interrupted")
+                await client.sound(tone(3))
+                await client.hear("speech.started", 3)
+            assert len(await anext(user)) == 2 * 640
+
+
+class TestAfterSpeech:
+    async def test_everything_is_released(self, tmp_path: Path) -> None:
+        before = len(alive())
+        async with running(tmp_path) as server:
+            await speak_once(server)
+            server.engine.streams.clear()
+            await until(lambda: len(alive()) <= before)
+            tasks = len(asyncio.all_tasks())
+            for _ in range(3):
+                await speak_once(server)
+            server.engine.streams.clear()
+            await until(lambda: len(alive()) <= before and len(asyncio.all_tasks()) <= tasks)
+            assert len(server.place.sessions) == 0
+
+    async def test_a_sender_that_waits_for_room_is_let_go(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("server.playout.FULL", 48_000)
+        async with running(tmp_path) as server:
+            async with Caller(server.url, None, fields={"source": "push"}) as caller:
+                await caller.call()
+                async with pushing(caller) as client:
+                    await client.sound(tone(5))
+                    await client.send("ping")
+                    await client.hear("speech.started")
+                    await server.place.sessions.end_all("deleted")
+                    await client.hear("closed")
+            server.engine.streams.clear()
+            await until(lambda: not alive())
 
 
 def vanish(caller: Caller) -> None:
