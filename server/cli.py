@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.units import DEFAULT_LOOK_AHEAD, FRAME_SIZE, MAX_LOOK_AHEAD, MAX_SIZE, MIN_SIZE, SIZE_STEP
 from server.commands import Refusal, bench, doctor, prepare, render, serve
 
-ASSISTANTS = ("builtin", "endpoints", "realtime")
+ASSISTANTS = ("builtin", "endpoints", "realtime", "twilio")
 ASSISTANTS_HELP = (
     "Without any of these the built-in assistant hears, replies and speaks offline. Keys come from the environment:"
     " LES_CHAT_KEY, LES_TTS_KEY, LES_STT_KEY, LES_ASSISTANT_KEY."
@@ -78,6 +78,7 @@ def _add_assistants(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--assistant-model", metavar="NAME", default="")
     group.add_argument("--assistant-voice", metavar="NAME", default="")
+    group.add_argument("--assistant-twilio", metavar="URL", help="an application made for Twilio Media Streams, wss://")
     group.add_argument("--instructions", metavar="TEXT", default="", help="who the language model is")
 
 

@@ -51,6 +51,8 @@ class AssistantSettings:
     transcription: Endpoint | None = None
     realtime: Endpoint | None = None
     """OpenAI's Realtime protocol: hears, thinks and speaks in one."""
+    twilio_url: str = ""
+    """An application made for Twilio's Media Streams, which is called as if by phone."""
     instructions: str = ""
     """What the language model is told to be; empty: a short text of our own."""
     emotion_tool: bool = False

@@ -11,6 +11,7 @@ from server.assistants.replier import RuleReplier
 from server.assistants.slots import Slots
 from server.assistants.sphinx import Sphinx
 from server.assistants.turns import TurnTaker
+from server.assistants.twilio import TwilioAssistant
 from server.conversation import Assistant
 from server.settings import AssistantSettings, Endpoint
 
@@ -42,6 +43,8 @@ def offers(settings: AssistantSettings) -> Mapping[str, Offer]:
         )
     if realtime := settings.realtime:
         found["realtime"] = Offer(realtime.model, TALK, lambda: realtime_of(realtime, settings))
+    if url := settings.twilio_url:
+        found["twilio"] = Offer("By phone", TALK, lambda: TwilioAssistant(url))
     default = settings.default or list(found)[-1]
     return {default: found[default]} | found
 

@@ -12,6 +12,12 @@ from server.assistants.registry import offers
 from server.commands import Refusal
 from server.settings import AssistantSettings, Endpoint, IceSettings, Settings, data_home
 
+NEEDS = {
+    "endpoints": "--chat-url, --tts-url or --stt-url",
+    "realtime": "--assistant-url",
+    "twilio": "--assistant-twilio",
+}
+
 
 def run(options: argparse.Namespace) -> int:
     try:
@@ -47,13 +53,21 @@ def assistant(options: argparse.Namespace) -> AssistantSettings:
         speech=endpoint(options, "tts", options.tts_voice),
         transcription=endpoint(options, "stt"),
         realtime=endpoint(options, "assistant", options.assistant_voice),
+        twilio_url=address("--assistant-twilio", options.assistant_twilio) if options.assistant_twilio else "",
         instructions=options.instructions,
         emotion_tool=options.chat_emotion == "tool",
     )
     if options.assistant and options.assistant not in offers(chosen):
-        needed = "--assistant-url" if options.assistant == "realtime" else "--chat-url, --tts-url or --stt-url"
-        raise Refusal(f"--assistant {options.assistant} needs {needed}")
+        raise Refusal(f"--assistant {options.assistant} needs {NEEDS[options.assistant]}")
     return replace(chosen, default=options.assistant)
+
+
+def address(flag: str, url: str) -> str:
+    """As it is, if it can be one."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
+        raise Refusal(f"{flag} {url}: give an address such as https://host/v1")
+    return url
 
 
 def endpoint(options: argparse.Namespace, slot: str, voice: str = "") -> Endpoint | None:
@@ -61,8 +75,6 @@ def endpoint(options: argparse.Namespace, slot: str, voice: str = "") -> Endpoin
     url, model = getattr(options, f"{slot}_url"), getattr(options, f"{slot}_model")
     if not url:
         return None
-    if urlsplit(url).scheme not in ("http", "https", "ws", "wss") or not urlsplit(url).netloc:
-        raise Refusal(f"--{slot}-url {url}: give an address such as https://host/v1")
     if not model:
         raise Refusal(f"--{slot}-url needs --{slot}-model too")
-    return Endpoint(url, model, os.environ.get(f"LES_{slot.upper()}_KEY", ""), voice)
+    return Endpoint(address(f"--{slot}-url", url), model, os.environ.get(f"LES_{slot.upper()}_KEY", ""), voice)
