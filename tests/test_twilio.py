@@ -163,6 +163,15 @@ class TestSpeaking:
             assert (first.heard, len(call.conversation.utterances)) == (MULAW.decode(sound(100, 1) + sound(100, 2)), 2)
             assert second.pcm == MULAW.decode(sound(100, 3))
 
+    async def test_an_app_that_sends_all_the_time_is_silent_after_a_while(self) -> None:
+        async with calling() as call:
+            silence = MULAW.encode(bytes(2 * 8 * 3000))
+            await call.app.say(silence + sound(100, 1) + silence + sound(100, 2))
+            await call.spoken(800, 2)
+            first, second = call.conversation.utterances.values()
+            assert first.pcm == MULAW.decode(sound(100, 1)) + bytes(2 * 8 * 2000) and first.ended
+            assert second.pcm == MULAW.decode(sound(100, 2))
+
     async def test_a_mark_in_silence_comes_back_at_once(self) -> None:
         async with calling() as call:
             await call.app.send("mark", mark={"name": "here"})

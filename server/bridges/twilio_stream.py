@@ -1,9 +1,10 @@
 """The caller's end of a Twilio media stream (the WebSocket protocol of Twilio's Voice API, `<Connect><Stream>`).
 
 An app made for telephone calls is given a face instead of a telephone: it hears the user and what it sends is spoken.
-Sound has no end in this protocol, so an utterance ends when all of it was heard and no more came for a moment. When
-the user interrupts, the rest of what the app is sending is dropped until it clears or falls silent; marks come back
-at once then, as they do after a `clear`. A mark whose name is an emotion's tag (`[happy 0.6]`) shows it, too.
+Sound has no end in this protocol, so an utterance ends when all of it was heard and no more came for a moment, or when
+nothing but silence comes, as from apps that send all the time. When the user interrupts, the rest of what the app is
+sending is dropped until it clears or falls silent; marks come back at once then, as they do after a `clear`. A mark
+whose name is an emotion's tag (`[happy 0.6]`) shows it, too.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from engine.les import Les
 from server.assistants.emotion import TagReader
 from server.backlog import Backlog
@@ -21,7 +24,9 @@ from server.conversation import Conversation, ConversationEvent, MarkHeard, Spee
 from server.side_by_side import until_first
 from server.sound_format import Encoding, SoundFormat
 
-LINGER_S = 0.3  # without sound, after all was heard: the utterance is over
+LINGER_S = 0.3  # without messages, after all was heard: the utterance is over
+PAUSE_S = 2.0  # of silence that an app sends: likewise, and more of it is left out
+QUIET = 64  # of 32768: the largest sample of silence
 MESSAGE_MS = 20  # of the user's sound in a message, as Twilio has it
 MAX_OUTBOX = 1000  # messages not yet sent; an app that reads no more is left
 MULAW = SoundFormat("mulaw", 8_000)
@@ -60,6 +65,8 @@ class MediaStream:
         """The name of our own mark, which tells that all was heard."""
         self._tailed, self._more = False, False
         """Whether it waits to be heard, and whether sound has come after it."""
+        self._quiet_s = 0.0
+        """How long it has sent silence."""
         self._deaf = False
         """The user has interrupted, and the app may not know yet."""
         self._pause: asyncio.TimerHandle | None = None
@@ -132,12 +139,22 @@ class MediaStream:
             self._wait(self._listen_again)
             return
         self._wait(None)
+        pcm = self._theirs.decode(sound)
+        quiet = bool((np.abs(np.frombuffer(pcm[: len(pcm) & ~1], "<i2").astype(np.int32)) <= QUIET).all())
+        self._quiet_s = self._quiet_s + len(pcm) / 2 / self._theirs.rate if quiet else 0.0
+        if self._utterance is None and quiet:
+            return
+        self._say(pcm)
+        if self._quiet_s >= PAUSE_S:
+            self._end()
+
+    def _say(self, pcm: bytes) -> None:
         if self._utterance is None:
             self._utterance = self._conversation.begin(rate=self._theirs.rate)
         for cue in self._cues:
             self._backlog.cue(self._utterance, cue)
         self._cues.clear()
-        self._backlog.append(self._utterance, self._theirs.decode(sound))
+        self._backlog.append(self._utterance, pcm)
         self._more = True
         if not self._tailed:
             self._add_tail(self._utterance)
