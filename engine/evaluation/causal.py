@@ -7,7 +7,18 @@ import numpy as np
 from engine.evaluation.drivers import Driver
 from engine.evaluation.judges import ModelJudge
 from engine.evaluation.subject import Condition, Subject
-from engine.evaluation.tables import CLEAN, NOISE, RECORDED, closed, consonants, false, lag, markdown, rounding, vowels
+from engine.evaluation.tables import (
+    CLEAN,
+    NOISE,
+    RECORDED,
+    closed,
+    consonants,
+    lag,
+    markdown,
+    rounding,
+    stops_shut,
+    vowels,
+)
 
 
 def causal_table(drivers: Mapping[str, Driver], offline: Driver, conditions: Mapping[str, Condition]) -> str:
@@ -22,7 +33,7 @@ def causal_table(drivers: Mapping[str, Driver], offline: Driver, conditions: Map
 
 
 def _cells(subject: Subject, whole: Subject, condition: str) -> list[str]:
-    figures = (of(subject, condition).value for of in (consonants, vowels, rounding, closed, false))
+    figures = (of(subject, condition).value for of in (consonants, vowels, rounding, closed, stops_shut))
     pairs = zip(subject.spoken(condition), whole.spoken(condition), strict=True)
     off = np.concatenate([a.aperture - b.aperture for a, b in pairs])
     return [*(f"{v:.3f}" for v in figures), f"{lag(subject, condition).value:.0f}", f"{np.sqrt(np.mean(off**2)):.4f}"]

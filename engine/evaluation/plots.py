@@ -16,7 +16,7 @@ from engine.cdan.training.phones import BILABIAL, PAUSE
 from engine.evaluation.axes import SEEN_LEVELS, AxisReport
 from engine.evaluation.speaking import SHUT, Spoken, by_class
 from engine.evaluation.subject import Subject
-from engine.evaluation.tables import CLEAN, closed, false
+from engine.evaluation.tables import CLEAN, closed, stops_shut
 
 INK, OURS, RIVAL, SOFT = "#222222", "#1f6feb", "#d9822b", "#9aa4b1"
 
@@ -68,7 +68,7 @@ def closures(subjects: Sequence[Subject], conditions: Sequence[str], path: Path)
     page, panels = plt.subplots(1, 2, figsize=(11, 3.4), width_ratios=(3, 1))
     for axes, of, names, title in (
         (panels[0], closed, conditions, "p b m closed"),
-        (panels[1], false, [c for c in conditions if "0.8" not in c], "k g n t d shut"),
+        (panels[1], stops_shut, [c for c in conditions if "0.8" not in c], "k g n t d shut"),
     ):
         for i, subject in enumerate(subjects):
             at = [k for k, c in enumerate(names) if c not in subject.skipped]

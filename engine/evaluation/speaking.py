@@ -187,15 +187,18 @@ def _calm(spoken: Spoken) -> npt.NDArray[np.bool_]:
     return calm
 
 
-def rest_ms(spoken: Sequence[Spoken], within: float = 0.01) -> Figure:
-    """From the end of the last phone until the lips are back within 0.01 of rest for good; median over sentences."""
-    times = [(i, _settled(one, within)) for i, one in enumerate(spoken)]
-    return bootstrapped(times, lambda some: float(np.median(some)))
+REST = 0.01  # of the aperture at rest
 
 
-def _settled(spoken: Spoken, within: float) -> float:
+def rest_ms(spoken: Sequence[Spoken], percent: float) -> Figure:
+    """From the end of the last phone until the lips are at rest for good; a percentile over sentences."""
+    times = [(i, _settled(one)) for i, one in enumerate(spoken)]
+    return bootstrapped(times, lambda some: float(np.percentile(some, percent)))
+
+
+def _settled(spoken: Spoken) -> float:
     end = max(phone.end_s for phone in spoken.said.phones if phone.name != PAUSE)
-    away = np.flatnonzero(np.abs(spoken.aperture - spoken.rest_aperture) > within)
+    away = np.flatnonzero(np.abs(spoken.aperture - spoken.rest_aperture) > REST)
     return 1000 * max(0.0, (int(away[-1]) + 1) / FPS - end) if len(away) else 0.0
 
 

@@ -75,7 +75,7 @@ def closed_at_centre(subject: Subject, condition: str) -> Figure:
     return shut(subject.found(condition), BILABIAL, "aperture")
 
 
-def false(subject: Subject, condition: str) -> Figure:
+def stops_shut(subject: Subject, condition: str) -> Figure:
     return shut(subject.found(condition), STOPS, "aperture")
 
 
@@ -88,7 +88,11 @@ def spiking(subject: Subject, condition: str) -> Figure:
 
 
 def resting(subject: Subject, condition: str) -> Figure:
-    return rest_ms(subject.spoken(condition))
+    return rest_ms(subject.spoken(condition), 50)
+
+
+def resting_worst(subject: Subject, condition: str) -> Figure:
+    return rest_ms(subject.spoken(condition), 100)
 
 
 def opened(subject: Subject, condition: str) -> Figure:
@@ -112,10 +116,11 @@ def speech_rows(emotions: Iterable[str]) -> list[Row]:
         ]
     rows += [Row("p b m closed", emotion, closed, 0.85) for emotion in emotions]
     rows += [Row("p b m closed at the phone's middle", c, closed_at_centre) for c in (CLEAN, NOISE, RECORDED)]
-    rows += [Row("k g n t d shut", c, false, most=0.10) for c in (CLEAN, NOISE, RECORDED, RECORDED_NOISE)]
+    rows += [Row("k g n t d shut", c, stops_shut, most=0.10) for c in (CLEAN, NOISE, RECORDED, RECORDED_NOISE)]
     rows += [Row("lag, ms", c, lag, -60, 20, "{:.0f}") for c in (CLEAN, NOISE, RECORDED)]
     rows += [Row("jitter", c, spiking, format="{:.4f}") for c in (CLEAN, NOISE, RECORDED)]
     rows += [Row("back at rest after, ms", CLEAN, resting, most=300, format="{:.0f}")]
+    rows += [Row("the slowest of them, ms", CLEAN, resting_worst, most=300, format="{:.0f}")]
     return rows + [Row("mean opening in speech", c, opened) for c in (CLEAN, NOISE, RECORDED)]
 
 
@@ -126,7 +131,7 @@ def moving_rows() -> list[Row]:
         Row("p b m / open vowels, AUC", CLEAN, vowels, 0.98),
         Row("rounded / spread, AUC of width", CLEAN, rounding, 0.90),
         Row("p b m closed", CLEAN, closed, 0.90),
-        Row("k g n t d shut", CLEAN, false, most=0.10),
+        Row("k g n t d shut", CLEAN, stops_shut, most=0.10),
         Row("lag, ms", CLEAN, lag, -60, 20, "{:.0f}"),
         Row("jitter", CLEAN, spiking, format="{:.4f}"),
     ]
