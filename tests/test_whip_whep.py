@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -128,6 +129,18 @@ class TestSpeaking:
                 await asyncio.sleep(0.2)
                 assert share_in_step(player) >= 0.75
                 assert max(seen.loudness for seen in player.pictures) > LOUD / 2
+
+    async def test_ffmpeg_s_own_client(self, tmp_path: Path) -> None:
+        async with running(tmp_path) as server, Player(server.url, headers={"Authorization": "Bearer key"}) as player:
+            url = f"{server.url}/whip/anna/studio?size=256"
+            encoder = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.whip_publisher", url, "key")
+            try:
+                await until(lambda: len(server.place.sessions) == 1)
+                await player.watch("/whep/anna/studio")
+                await until(lambda: player.pictures[-1].loudness > LOUD / 2)
+            finally:
+                encoder.terminate()
+                await encoder.wait()
 
     async def test_the_newest_voice_is_heard_and_then_the_one_before(self, tmp_path: Path) -> None:
         async with running(tmp_path) as server, Caller(server.url, Tone(lambda second: False)) as caller:
