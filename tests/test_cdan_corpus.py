@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from engine.cdan.training import augment, corpus, espeak, noises, phones, speaker, texts
-from engine.cdan.training.corpus import SAMPLES, SHARES, VOICES, Segment, Truth, prosody
+from engine.cdan.training import augment, corpus, espeak, noises, phones, speaker, studio, texts
 from engine.cdan.training.festival import festival_phones
 from engine.cdan.training.opus import FRAME, losses, through_opus
 from engine.cdan.training.phones import Phone
+from engine.cdan.training.prosody import prosody
+from engine.cdan.training.shard import SAMPLES, Segment, Truth, read, statistics, write
+from engine.cdan.training.studio import SHARES, VOICES
 from engine.cdan.training.voices import Utterance, flite_phones, quiet_pauses_only
 from engine.units import HOP, SAMPLE_RATE
 
@@ -99,8 +101,7 @@ class TestPhoneTimes:
 class TestVoices:
     def test_the_reserved_ones_are_not_among_them(self) -> None:
         assert not {"awb", "rms"} & VOICES.keys()
-        source = (Path(corpus.__file__).parent / "voices.py").read_text() + Path(corpus.__file__).read_text()
-        assert not re.search(r'Flite\("(awb|rms)"\)', source)
+        assert not re.search(r'Flite\("(awb|rms)"\)', Path(studio.__file__).read_text())
 
     def test_the_held_out_one_is_not_in_the_mixture(self) -> None:
         assert "held" not in SHARES and not set(espeak.HELD) & set(espeak.VARIANTS)
@@ -228,7 +229,7 @@ class TestShards:
     def small(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         """One segment a file, and texts of our own."""
         for name in ("PER_SHARD", "TALKERS"):
-            monkeypatch.setattr(corpus, name, 1)
+            monkeypatch.setattr(studio, name, 1)
         books = tmp_path / "books"
         books.mkdir()
         (books / "fortunes").write_text("Bob moved the map.\n%\nMy boat came by the pier. Who put it there?\n")
@@ -242,8 +243,8 @@ class TestShards:
 
     @staticmethod
     def forget() -> None:
-        for read in (texts._fortunes, texts._words, texts._foreign_words):
-            read.cache_clear()
+        for cached in (texts._fortunes, texts._words, texts._foreign_words):
+            cached.cache_clear()
 
     def test_texts_that_are_not_installed_are_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(texts, "FORTUNES", tmp_path / "nowhere")
@@ -265,9 +266,9 @@ class TestShards:
                 assert all(np.array_equal(one[key], other[key]) for key in one)
 
     def test_phones_stand_where_the_sound_is(self, tmp_path: Path) -> None:
-        pcm, segments = corpus.Studio(self.SHARES, 4, 0).shard(2)
-        corpus.write(tmp_path / "shard0000.npz", pcm, segments)
-        heard, truths = corpus.read(tmp_path / "shard0000.npz")
+        pcm, segments = studio.Studio(self.SHARES, 4, 0).shard(2)
+        write(tmp_path / "shard0000.npz", pcm, segments)
+        heard, truths = read(tmp_path / "shard0000.npz")
         assert heard.shape == (1, 2, SAMPLES)
         for segment, truth in zip(segments, truths, strict=True):
             spoken = np.zeros(SAMPLES, np.bool_)
@@ -281,8 +282,8 @@ class TestShards:
     def test_statistics_count_phones_and_speakers(self, tmp_path: Path) -> None:
         truth = Truth((Phone("b", 0.0, 0.1), Phone("aa", 0.1, 0.4)), np.zeros(1024, "f4"), np.zeros(1024, "f4"))
         row = [Segment(np.zeros(SAMPLES, "f4"), truth, ("espeak de m1", "flite slt"))]
-        corpus.write(tmp_path / "shard0000.npz", np.zeros((1, 1, SAMPLES), np.int16), row)
-        told = corpus.statistics(tmp_path)
+        write(tmp_path / "shard0000.npz", np.zeros((1, 1, SAMPLES), np.int16), row)
+        told = statistics(tmp_path)
         assert "2 utterances of 2 speakers: espeak de 1, flite slt 1" in told
         assert "b 1 (100)" in told and "aa 1 (300)" in told and "2 phones" in told
 

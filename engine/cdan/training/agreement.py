@@ -8,8 +8,8 @@ from pocketsphinx import Decoder
 
 from engine.cdan.training import augment, phones, texts
 from engine.cdan.training.align import Unaligned, align, spoken_words
-from engine.cdan.training.corpus import VOICES
 from engine.cdan.training.phones import PAUSE, Phone
+from engine.cdan.training.studio import VOICES
 
 ALIGNABLE = ("slt", "kal", "kal16", "ked", "hts", "hibari", "espeak")
 """English voices with times of their own."""
