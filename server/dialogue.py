@@ -139,7 +139,7 @@ class Dialogue:
         self._stage.feed(core.AttendTo(activity))
 
     async def room(self, utterance: str) -> None:
-        while self._playout.full and not self._ended:
+        while self._playout.full and utterance in self._playout.ids() and not self._ended:
             self._moved.clear()
             await self._moved.wait()
 

@@ -33,6 +33,7 @@ from server.timeline import AUDIO_RATE, SLOT
 LEAST_RATE, MOST_RATE = 8_000, AUDIO_RATE
 FULL = 60 * AUDIO_RATE  # samples waiting, from which on `Playout.full` asks the sender to wait
 OVERFULL = 4 * FULL  # a sender that does not is refused
+MOST_UTTERANCES, MOST_NOTES = 256, 4096  # waiting at once; marks and cues of one utterance
 MOST_GATHERED = 5 * SLOT  # before an utterance goes on that has come late again and again
 REMEMBERED = 256  # utterances that are over, of which late sound is no error
 HELD_BACK = 16  # samples of its input that FFmpeg's resampler needs beyond the present one
@@ -215,6 +216,8 @@ class Playout:
     def begin(self, id: str | None, rate: int) -> str:
         if not LEAST_RATE <= rate <= MOST_RATE:
             raise SpeechRefused("unsupported_rate", f"the rate must be {LEAST_RATE} to {MOST_RATE} Hz, not {rate}")
+        if len(self._queue) >= MOST_UTTERANCES:
+            raise SpeechRefused("buffer_full", f"{MOST_UTTERANCES} utterances wait already; wait until some are over")
         id = id or secrets.token_hex(6)
         if any(u.id == id for u in self._queue):
             raise SpeechRefused("utterance_in_use", f"utterance {id[:64]!r} has not ended yet; choose another id")
@@ -230,11 +233,13 @@ class Playout:
 
     def mark(self, id: str, name: str) -> None:
         if utterance := self._find(id):
+            self._check_notes(utterance)
             utterance.marks.append((utterance.total, name))
             self._settle()
 
     def cue(self, id: str, emotion: Les, transition_s: float) -> None:
         if utterance := self._open(id):
+            self._check_notes(utterance)
             utterance.cues.append(Cue(utterance.total, emotion, transition_s))
 
     def end(self, id: str) -> bool:
@@ -242,6 +247,11 @@ class Playout:
         whole = (utterance := self._open(id)) is None or utterance.end()
         self._settle()
         return whole
+
+    @staticmethod
+    def _check_notes(utterance: Utterance) -> None:
+        if len(utterance.marks) + len(utterance.cues) >= MOST_NOTES:
+            raise SpeechRefused("too_many", f"an utterance has at most {MOST_NOTES} marks and cues at a time")
 
     def _open(self, id: str) -> Utterance | None:
         utterance = self._find(id)

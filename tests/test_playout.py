@@ -7,7 +7,7 @@ from engine.les import Les
 from server.conversation import MarkHeard, SpeechEnded, SpeechInterrupted, SpeechRefused, SpeechStarted
 from server.line import FADE_OUT, SoundLine
 from server.microphone import Samples
-from server.playout import FULL, MOST_GATHERED, OVERFULL, Playout, Slot
+from server.playout import FULL, MOST_GATHERED, MOST_NOTES, MOST_UTTERANCES, OVERFULL, Playout, Slot
 from server.timeline import AUDIO_RATE, PACKET, SLOT
 
 RATE = AUDIO_RATE
@@ -331,6 +331,18 @@ class TestLimits:
         with pytest.raises(SpeechRefused) as refused:
             act(playout)
         assert refused.value.code == code
+
+    def test_floods_are_refused(self) -> None:
+        playout = Playout()
+        for i in range(MOST_UTTERANCES):
+            playout.begin(f"u{i}", RATE)
+        with pytest.raises(SpeechRefused, match="utterances wait"):
+            playout.begin("more", RATE)
+        playout.append("u5", pcm(10))
+        for _ in range(MOST_NOTES):
+            playout.mark("u5", "m")
+        with pytest.raises(SpeechRefused, match="marks and cues"):
+            playout.cue("u5", Les(), 0)
 
     @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 24_000, 44_100])
     def test_every_rate_comes_out_at_its_pitch_and_length(self, rate: int) -> None:

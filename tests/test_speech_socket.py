@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from server.microphone import Samples
 from server.timeline import AUDIO_RATE
 from tests.server_fakes import LOUD, Caller
 from tests.server_running import Running, running, until
+from tests.test_server_call import picture_onsets, sound_onsets
 
 
 def tone(seconds: float, rate: int = 24_000, pitch: float = 440) -> bytes:
@@ -225,6 +227,35 @@ class TestActivity:
             await client.hear("activity", 3)
             assert [m["activity"] for m in client.all("activity")] == ["thinking", "speaking", "listening"]
             await until(lambda: server.engine.streams[-1].activities[-3:] == ["thinking", "speaking", "listening"])
+
+
+class TestMany:
+    async def test_keep_order_and_sound_and_picture_together(self, tmp_path: Path) -> None:
+        chance = random.Random(4)
+        async with push_session(tmp_path) as (server, caller, client):
+            for number in range(30):
+                await client.send("speech.begin", utterance=f"{number:02}")
+                await client.sound(tone(chance.uniform(0.1, 0.3)) + bytes(2 * 2400))  # ends in 0.1 s of silence
+                await client.send("speech.end")
+                if chance.random() < 0.3:
+                    await asyncio.sleep(chance.uniform(0, 0.2))
+                    await client.send("speech.interrupt", **({"utterance": f"{number:02}"} if number % 2 else {}))
+            await until(lambda: len(client.all("speech.ended")) + len(client.all("speech.interrupted")) == 30)
+            over = [m for m in client.told if m["type"] in ("speech.ended", "speech.interrupted")]
+            started = [m["utterance"] for m in client.all("speech.started")]
+            assert sorted(m["utterance"] for m in over) == [f"{number:02}" for number in range(30)]
+            assert started == sorted(started) and client.all("error") == []
+            at = caller.sound[-1][0]
+            await client.sound(tone(0.4))
+            await client.send("speech.end")
+            ended = await client.hear("speech.ended", len(client.all("speech.ended")) + 1)
+            await until(lambda: caller.pictures[-1].time_s > at + 1)
+            quiet = [
+                abs(packet).max() for time, packet in caller.sound if at + 0.06 < time < ended["media_ms"] / 1000 - 0.5
+            ]
+            assert all(peak < 0.01 for peak in quiet)
+            heard = next(time for time in sound_onsets(caller) if time > at)
+            assert next(time for time in picture_onsets(caller) if time > at) == pytest.approx(heard, abs=0.041)
 
 
 class TestBadInput:
