@@ -66,14 +66,17 @@ def fair_jaw(asked: Mapping[str, Condition]) -> LoudnessJaw:
 
 
 def subjects(graph: Path, rivals: Mapping[str, Path], judge: Judge, asked: Mapping[str, Condition]) -> list[Subject]:
-    """The graph that counts, then the rivals."""
+    """The graph that counts, the rivals, and the articulation model as the ceiling."""
     ours = NetworkDriver(graph)
     others: dict[str, Driver] = {"loudness jaw": fair_jaw(asked)}
     others |= {name: NetworkDriver(path) for name, path in rivals.items()}
     others["linear path alone"] = LinearDriver()
-    skipped = frozenset([RECORDED_NOISE, *map(_under, OTHERS)])
-    first = Subject("CDAN", ours, judge, asked)
-    return [first, *(Subject(name, driver, judge, asked, skipped) for name, driver in others.items())]
+    less = frozenset([RECORDED_NOISE, *map(_under, OTHERS)])
+    return [
+        Subject("CDAN", ours, judge, asked),
+        *(Subject(name, driver, judge, asked, less) for name, driver in others.items()),
+        Subject("its teacher, told the phones", Teacher(), judge, asked, less | {NOISE}),
+    ]
 
 
 def sections(compared: Sequence[Subject], axes: Sequence[AxisReport], graph: Path) -> Iterator[tuple[str, str]]:
