@@ -252,12 +252,12 @@ class TestShards:
             next(texts.sentences(0))
 
     def test_a_command_makes_them_again_alike_and_goes_on_where_it_was(self, tmp_path: Path) -> None:
-        hours = 2 * SAMPLES / SAMPLE_RATE / 3600
-        corpus.make(tmp_path / "a", hours, 0.0, 2, 7, 1, self.SHARES)
-        corpus.make(tmp_path / "b", hours, 0.0, 2, 7, 2, self.SHARES)
+        wanted = corpus.Wanted(2 * SAMPLES / SAMPLE_RATE / 3600, 0.0, seed=7, shares=self.SHARES)
+        corpus.make(tmp_path / "a", wanted, 1)
+        corpus.make(tmp_path / "b", wanted, 2)
         (tmp_path / "b" / "shard0000.npz").unlink()
         kept = (tmp_path / "b" / "shard0001.npz").stat().st_mtime_ns
-        corpus.make(tmp_path / "b", hours, 0.0, 2, 7, 1, self.SHARES)
+        corpus.make(tmp_path / "b", wanted, 1)
         assert (tmp_path / "b" / "shard0001.npz").stat().st_mtime_ns == kept
         files = sorted(path.name for path in (tmp_path / "a").iterdir())
         assert files == ["noise0000.npz", "shard0000.npz", "shard0001.npz"]
@@ -266,7 +266,7 @@ class TestShards:
                 assert all(np.array_equal(one[key], other[key]) for key in one)
 
     def test_phones_stand_where_the_sound_is(self, tmp_path: Path) -> None:
-        pcm, segments = studio.Studio(self.SHARES, 4, 0).shard(2)
+        pcm, segments = studio.Studio(self.SHARES, 0.0, 4, 0).shard(2)
         write(tmp_path / "shard0000.npz", pcm, segments)
         heard, truths = read(tmp_path / "shard0000.npz")
         assert heard.shape == (1, 2, SAMPLES)

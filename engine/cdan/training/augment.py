@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.signal import fftconvolve, resample_poly
 
 from engine.cdan.training import speaker
-from engine.cdan.training.noises import filtered, noise, tilted, unit
+from engine.cdan.training.noises import filtered, music, noise, tilted, tones, unit
 from engine.cdan.training.opus import FRAME, losses, through_opus
 from engine.units import SAMPLE_RATE
 
@@ -104,7 +104,10 @@ def without_speech(count: int, rng: Random) -> Floats:
     kind = rng.random()
     if kind < 0.1:
         return np.zeros(count, np.float32)
-    sound = unit(tilted(count, rng, -3.0)) if kind < 0.3 else noise(count, rng, [])
+    if kind < 0.3:
+        sound = unit(tilted(count, rng, -3.0))
+    else:
+        sound = unit((music if kind < 0.5 else tones)(count, rng)) if kind < 0.6 else noise(count, rng, [])
     sound = sound * np.float32(10 ** (rng.uniform(-60, -16) / 20))
     if rng.random() < 0.3:
         sound = sound * np.repeat(rng.random(count // 8000 + 1) < 0.6, 8000)[:count]

@@ -4,14 +4,16 @@ Every segment is degraded `--copies` times; the copies share one truth. The same
 """
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from engine.cdan.training import studio, texts
+from engine.cdan.training import studio as studios
+from engine.cdan.training import texts
 from engine.cdan.training.prosody import prosody
 from engine.cdan.training.shard import FRAMES, HOPS, SAMPLES, Truth, read, statistics, write
 from engine.cdan.training.studio import LEVEL, SHARES, VOICES, Studio
@@ -20,13 +22,28 @@ from engine.units import SAMPLE_RATE
 __all__ = ["FRAMES", "HOPS", "LEVEL", "Truth", "make", "prosody", "read"]
 
 
-def make(
-    out: Path, hours: float, noise_hours: float, copies: int, seed: int, workers: int, shares: dict[str, float]
-) -> None:
-    """Noises first, then shards until `hours` of segments before copying are there; existing files are kept."""
+@dataclass(frozen=True)
+class Wanted:
+    """What a corpus shall hold."""
+
+    hours: float = 20.0
+    """Of segments before copying."""
+    noise_hours: float = 1.0
+    """Of noises, in files of their own."""
+    copies: int = 2
+    """Of each segment: the first near, the others far."""
+    speechless: float = 0.07
+    """Share of segments in which nobody speaks."""
+    seed: int = 1
+    shares: Mapping[str, float] = field(default_factory=lambda: SHARES)
+    """Of voices, among utterances."""
+
+
+def make(out: Path, wanted: Wanted, workers: int) -> None:
+    """Noises first, then shards; existing files are kept."""
     out.mkdir(parents=True, exist_ok=True)
-    noises = [Job(out / f"noise{n:04d}.npz", seed + 1, n, 0, shares) for n in range(_shards(noise_hours))]
-    speech = [Job(out / f"shard{n:04d}.npz", seed, n, copies, shares) for n in range(_shards(hours))]
+    noises = [Job(out / f"noise{n:04d}.npz", wanted, n, _noise) for n in range(_files(wanted.noise_hours))]
+    speech = [Job(out / f"shard{n:04d}.npz", wanted, n, _speech) for n in range(_files(wanted.hours))]
     jobs = [job for job in noises + speech if not job.path.exists()]
     texts.load()
     # a fresh process for each shard: what a synthesizer keeps from one utterance to the next must not reach another
@@ -40,25 +57,29 @@ class Job:
     """One file to write."""
 
     path: Path
-    seed: int
+    wanted: Wanted
     number: int
-    copies: int
-    """Of speech; 0 for a file of noises."""
-    shares: dict[str, float]
+    write: Callable[["Job"], None]
 
 
 def _do(job: Job) -> None:
-    recordings = Studio(job.shares, job.seed, job.number)
-    if job.copies:
-        write(job.path, *recordings.shard(job.copies))
-    else:
-        part = job.path.with_suffix(".part.npz")
-        np.savez(part, pcm=recordings.noises())
-        part.rename(job.path)
+    job.write(job)
 
 
-def _shards(hours: float) -> int:
-    return max(1, round(hours * 3600 / (SAMPLES / SAMPLE_RATE) / studio.PER_SHARD))
+def _noise(job: Job) -> None:
+    studio = Studio(job.wanted.shares, 0.0, job.wanted.seed + 1, job.number)
+    part = job.path.with_suffix(".part.npz")
+    np.savez(part, pcm=studio.noises())
+    part.rename(job.path)
+
+
+def _speech(job: Job) -> None:
+    wanted = job.wanted
+    write(job.path, *Studio(wanted.shares, wanted.speechless, wanted.seed, job.number).shard(wanted.copies))
+
+
+def _files(hours: float) -> int:
+    return max(1, round(hours * 3600 / (SAMPLES / SAMPLE_RATE) / studios.PER_SHARD))
 
 
 def main() -> None:
@@ -67,6 +88,7 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=20.0, help="of speech before copying")
     parser.add_argument("--noise-hours", type=float, default=1.0, help="of noises, in files of their own")
     parser.add_argument("--copies", type=int, default=2, help="of each segment: the first near, the others far")
+    parser.add_argument("--speechless", type=float, default=0.07, help="share of segments in which nobody speaks")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--voices", default=",".join(SHARES), help=f"comma-separated, of {', '.join(VOICES)}")
@@ -74,7 +96,8 @@ def main() -> None:
     shares = {name: SHARES.get(name, 1.0) for name in options.voices.split(",")}
     if not shares.keys() <= VOICES.keys():
         parser.error(f"unknown voices: {', '.join(sorted(shares.keys() - VOICES.keys()))}")
-    make(options.out, options.hours, options.noise_hours, options.copies, options.seed, options.workers, shares)
+    wanted = Wanted(options.hours, options.noise_hours, options.copies, options.speechless, options.seed, shares)
+    make(options.out, wanted, options.workers)
     print(statistics(options.out))
 
 

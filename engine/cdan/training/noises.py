@@ -56,19 +56,21 @@ def street(count: int, rng: Random) -> Floats:
 
 
 def music(count: int, rng: Random) -> Floats:
-    """Chords of decaying notes over a bass, on a beat, with drums or without."""
+    """Chords of decaying notes over a bass, on a beat; with drums or without, with a solo or without."""
     beat = int(rng.uniform(0.25, 0.6) * SAMPLE_RATE)
     out = np.zeros(count + 4 * SAMPLE_RATE)
     key = rng.uniform(80, 160)
-    drums = rng.random() < 0.6
     for start in range(0, count, beat):
         degrees = [int(rng.choice([0, 5, 7, 9])) - 12, *rng.choice([0, 4, 7, 9, 12, 16, 19], rng.integers(1, 4))]
         for degree in degrees:
             if rng.random() < 0.75:
                 _add(out, start, _note(key * 2 ** (degree / 12 + 1), rng))
-        if drums:
-            _add(out, start, _hit(rng, rng.choice([90.0, 2500.0]), rng.uniform(0.02, 0.12)) * rng.uniform(0.3, 1.5))
-    return np.asarray(out[:count], np.float32)
+    sound = unit(out[:count])
+    if rng.random() < 0.6:
+        sound = sound + rng.uniform(0.3, 1.5) * unit(_drums(count, beat, rng))
+    if rng.random() < 0.4:
+        sound = sound + rng.uniform(0.3, 1.5) * unit(_solo(count, beat, 2 * key, rng))
+    return np.asarray(sound, np.float32)
 
 
 def keyboard(count: int, rng: Random) -> Floats:
@@ -86,9 +88,14 @@ def keyboard(count: int, rng: Random) -> Floats:
 
 
 def tones(count: int, rng: Random) -> Floats:
-    """Mains hum, or one to three held notes with vibrato."""
+    """Mains hum, a sweep, or one to three held notes with vibrato."""
     t = np.arange(count) / SAMPLE_RATE
-    if rng.random() < 0.5:
+    kind = rng.random()
+    if kind < 0.25:
+        octaves = rng.uniform(1, 6) * t / t[-1] * rng.uniform(0.3, 1)
+        pitch = rng.uniform(60, 250) * 2 ** (octaves if rng.random() < 0.7 else octaves[::-1])
+        return np.asarray(np.sin(2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE), np.float32)
+    if kind < 0.55:
         mains = rng.choice([50.0, 60.0])
         return np.asarray(sum(rng.normal() / k * np.sin(2 * np.pi * mains * k * t) for k in range(1, 12)), np.float32)
     out = np.zeros(count)
@@ -146,6 +153,37 @@ def _note(pitch: float, rng: Random) -> npt.NDArray[np.float64]:
     return np.asarray(
         envelope * sum(np.sin(2 * np.pi * pitch * k * t) / k**steep for k in range(1, rng.integers(3, 10)))
     )
+
+
+def _drums(count: int, beat: int, rng: Random) -> npt.NDArray[np.float64]:
+    """A bar of sixteen places, over and over: kick, snare and hat, each with its own sound."""
+    out = np.zeros(count + SAMPLE_RATE)
+    t = np.arange(int(0.4 * SAMPLE_RATE)) / SAMPLE_RATE
+    low, drop = rng.uniform(40, 70), rng.uniform(0.01, 0.04)
+    kick = np.sin(2 * np.pi * low * (t - 3 * drop * np.exp(-t / drop))) * np.exp(-t / rng.uniform(0.05, 0.2))
+    snare = (rng.normal(size=len(t)) + np.sin(2 * np.pi * 190 * t)) * np.exp(-t / rng.uniform(0.03, 0.12))
+    hat = np.diff(rng.normal(size=len(t) + 1)) * np.exp(-t / rng.uniform(0.01, 0.06))
+    bar = rng.random((3, 16)) < np.where(np.arange(16) % 4 == 0, 0.6, 0.2)
+    levels = rng.uniform(0.2, 1, 3)
+    for place, start in enumerate(range(0, count, max(1, beat // 4))):
+        for drum, level, strikes in zip((kick, snare, hat), levels, bar[:, place % 16], strict=True):
+            if strikes:
+                _add(out, start, level * rng.uniform(0.6, 1) * drum)
+    return out[:count]
+
+
+def _solo(count: int, beat: int, key: float, rng: Random) -> npt.NDArray[np.float64]:
+    """A held, rich tone that steps through a scale, with vibrato: a horn, a string, an organ."""
+    steps = count // beat + 1
+    degrees = np.cumsum(rng.choice([-2, 0, 2, 3], steps)) % 24
+    pitch = key * 2 ** (np.repeat(degrees, beat)[:count] / 12)
+    t = np.arange(count) / SAMPLE_RATE
+    pitch = gaussian_filter1d(pitch, 0.01 * SAMPLE_RATE) * (1 + rng.uniform(0, 0.015) * np.sin(2 * np.pi * 5.5 * t))
+    phase = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE
+    steep = rng.uniform(0.6, 2)
+    tone = np.sum([np.sin(k * phase) / k**steep for k in range(1, rng.integers(3, 14))], axis=0)
+    breaks = np.repeat(rng.random(steps) < 0.85, beat)[:count].astype(float)
+    return np.asarray(tone * gaussian_filter1d(breaks, 0.02 * SAMPLE_RATE))
 
 
 def _hit(rng: Random, hz: float, decay_s: float) -> npt.NDArray[np.float64]:

@@ -3,7 +3,7 @@
 A segment is 10.24 s (256 frames): utterances of changing voices with pauses between, or no speech at all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 import numpy as np
@@ -21,7 +21,6 @@ from engine.cdan.training.voices import Flite, HibariVoice, Utterance, Voice
 from engine.units import HOP, SAMPLE_RATE
 
 PER_SHARD = 64  # segments before copying
-SPEECHLESS = 0.07  # share of segments
 TALKERS = 16  # segments of speech that babble is mixed from
 LEVEL = 0.1  # of clean speech
 VOICES: dict[str, Callable[[], Voice]] = {
@@ -47,7 +46,9 @@ SHARES = {
 class Studio:
     """All voices at one microphone, for one shard."""
 
-    def __init__(self, shares: dict[str, float], seed: int, number: int) -> None:
+    def __init__(self, shares: Mapping[str, float], speechless: float, seed: int, number: int) -> None:
+        """`speechless` is the share of segments in which nobody speaks."""
+        self._speechless = speechless
         self._rng = np.random.default_rng([seed, number])
         self._texts = texts.sentences(seed + 1000 * number)
         self._names, weights = list(shares), np.array(list(shares.values()))
@@ -77,7 +78,7 @@ class Studio:
         spoken: list[Phone] = []
         voices: list[str] = []
         at = self._pause()
-        silent = self._rng.random() < SPEECHLESS
+        silent = self._rng.random() < self._speechless
         while not silent and SAMPLES - at >= SAMPLE_RATE:
             said = self._utterance()
             if said is None:
