@@ -1,0 +1,53 @@
+"""The programs of docs/examples, run as they stand against a running server with the fake engine."""
+
+import asyncio
+import json
+import sys
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+
+from tests.server_running import Running, running
+
+EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
+
+
+async def run(name: str, server: Running, *arguments: str | Path) -> str:
+    """What it prints; it must end well."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, EXAMPLES / name, *arguments, "--server", server.url,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    async with asyncio.timeout(90):
+        printed, _ = await process.communicate()
+    assert process.returncode == 0, printed.decode()
+    return printed.decode()
+
+
+def film_holds_sound_and_pictures(path: Path) -> bool:
+    with av.open(path) as film:
+        pictures = sum(1 for _ in film.decode(video=0))
+    with av.open(path) as film:
+        loudest = max(float(np.abs(frame.to_ndarray()).max()) for frame in film.decode(audio=0))
+    return pictures > 5 and loudest > 0.1
+
+
+async def test_push_wav(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "tone.wav"), "wb") as sound:
+        sound.setparams((1, 2, 16_000, 0, "NONE", ""))
+        times = np.arange(16_000) / 16_000
+        sound.writeframes((np.sin(2 * np.pi * 440 * times) * 12_000).astype("<i2").tobytes())
+    async with running(tmp_path / "portraits") as server:
+        printed = await run("push_wav.py", server, tmp_path / "tone.wav", tmp_path / "talk.mp4")
+    ended = json.loads(printed.splitlines()[-1])
+    assert ended["type"] == "speech.ended" and abs(ended["playback_ms"] - 1000) <= 40
+    assert film_holds_sound_and_pictures(tmp_path / "talk.mp4")
+
+
+async def test_openai_realtime(tmp_path: Path) -> None:
+    async with running(tmp_path / "portraits") as server:
+        printed = await run("openai_realtime.py", server, "Hello there.", tmp_path / "talk.mp4")
+    assert "completed" in printed and "'emotion': 'happiness=0.5'" in printed
+    assert film_holds_sound_and_pictures(tmp_path / "talk.mp4")
