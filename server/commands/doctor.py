@@ -18,6 +18,8 @@ import numpy as np
 
 from engine.avatar import Avatar
 from engine.units import FRAME_MS
+from server.assistants import hibari_voice, sphinx
+from server.assistants.slots import HEARING_RATE
 from server.commands.bench import babble
 from server.commands.sources import open_portrait
 
@@ -68,6 +70,7 @@ def examine() -> Iterator[Finding]:
     yield _memory()
     yield _gpu()
     yield _engine()
+    yield _assistant()
 
 
 def _python() -> Finding:
@@ -122,6 +125,20 @@ def _gpu() -> Finding:
     except OSError:
         return Finding("NVIDIA GPU", "no driver found: the CPU renders", needed=False, fine=False)
     return Finding("NVIDIA GPU", "driver found", needed=False)
+
+
+def _assistant() -> Finding:
+    """The built-in one says something to itself."""
+    question = "what time is it"
+    try:
+        samples = hibari_voice.voice()(question)
+        at = np.arange(0, len(samples), hibari_voice.RATE / HEARING_RATE)
+        heard = sphinx.recogniser().transcribe(hibari_voice.pcm16(np.interp(at, np.arange(len(samples)), samples)))
+    except ImportError as missing:
+        words = f"can't talk offline: pip install hibari-tts pocketsphinx ({missing})"
+        return Finding("built-in assistant", words, needed=False, fine=False)
+    fine = heard == question
+    return Finding("built-in assistant", f"asked itself {question!r}, heard {heard!r}", needed=False, fine=fine)
 
 
 def _engine() -> Finding:

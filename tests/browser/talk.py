@@ -53,8 +53,7 @@ class Talk:
         begun = [at for at, _ in self.messages("speech.started")]
         stopped = [at for at, message in self.messages("speech") if not message["active"]]
         later = [min((at for at in begun if at > stop), default=None) for stop in stopped]
-        following = [*stopped[1:], float("inf")]
-        rows = zip(stopped, later, following, strict=True)
+        rows = zip(stopped, later, [*stopped[1:], float("inf")], strict=False)
         return [HANG_MS + at - stop for stop, at, after in rows if at is not None and at < after]
 
 
