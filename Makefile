@@ -37,7 +37,7 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 # Each sees the main environment's packages and adds what it lacks; together they can't be installed (protobuf 6 and 7).
 frameworks: $(VENV)-pipecat/.done $(VENV)-livekit/.done
 $(VENV)-pipecat/.done: FRAMEWORK := pipecat-ai==1.14.0
-$(VENV)-livekit/.done: FRAMEWORK := livekit-agents==1.8.9
+$(VENV)-livekit/.done: FRAMEWORK := livekit-agents==1.8.9 livekit-plugins-liveavatar==1.8.9
 $(VENV)-%/.done: $(VENV)/.dev
 	$(PYTHON) -m venv $(VENV)-$*
 	$(abspath $(BIN)/python) -c "import sysconfig; print(sysconfig.get_path('purelib'))" \

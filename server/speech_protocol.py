@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from server.conversation import (
+    Activity,
     Attended,
     ConversationEvent,
     SpeechEnded,
     SpeechInterrupted,
     SpeechStarted,
-    Troubled,
 )
 from server.protocol import (
     ActivitySet,
@@ -128,22 +128,36 @@ def sound_of(command: AgentSpeak) -> bytes:
         raise Refused("invalid", "audio: must be PCM16 in base64") from None
 
 
-def foreign(event: ConversationEvent, before: str) -> list[dict[str, Any]]:
-    """The event in LiveAvatar's words; `before` is the state that was told last."""
-    match event:
-        case SpeechStarted(utterance):
-            return [{"type": "agent.speak_started", "event_id": utterance}]
-        case SpeechEnded(utterance):
-            return [{"type": "agent.speak_ended", "event_id": utterance}]
-        case SpeechInterrupted(utterance, playback_ms):
-            return [{"type": "agent.speak_interrupted", "event_id": utterance, "playback_ms": playback_ms}]
-        case Attended(activity) if foreign_state(activity) != before:
-            return [{"type": "agent.state_updated", "previous_state": before, "new_state": foreign_state(activity)}]
-        case Troubled(code, message):
-            return [{"type": "error", "code": code, "message": message, "error": {"code": code, "message": message}}]
-        case _:
-            return []
+class ForeignTeller:
+    """What happens, in LiveAvatar's words."""
+
+    def __init__(self, activity: Activity) -> None:
+        self._state = STATES[activity]
+
+    def tell(self, event: ConversationEvent) -> list[dict[str, Any]]:
+        match event:
+            case SpeechStarted(utterance):
+                return [{"type": "agent.speak_started", "event_id": utterance}, *self._become("talking")]
+            case SpeechEnded(utterance):
+                return [{"type": "agent.speak_ended", "event_id": utterance}, *self._become("listening")]
+            case SpeechInterrupted(utterance, playback_ms):
+                told = {"type": "agent.speak_interrupted", "event_id": utterance, "playback_ms": playback_ms}
+                return [told, *self._become("listening")]
+            case Attended(activity) if self._state != "talking":
+                return self._become(STATES[activity])
+            case _:
+                return []
+
+    def _become(self, state: str) -> list[dict[str, Any]]:
+        """Sound that is late is still speech: only the utterances' own events begin and end `talking`."""
+        before, self._state = self._state, state
+        told = {"type": "agent.state_updated", "previous_state": before, "new_state": state}
+        return [told] if state != before else []
 
 
-def foreign_state(activity: str) -> str:
-    return {"speaking": "talking", "thinking": "listening"}.get(activity, activity)
+STATES: dict[Activity, str] = {
+    "idle": "idle",
+    "listening": "listening",
+    "thinking": "listening",
+    "speaking": "talking",
+}

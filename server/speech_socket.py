@@ -12,7 +12,7 @@ from fastapi import APIRouter, WebSocket
 
 from engine.les import Les
 from server.control import PROTOCOL, authorise, send_all
-from server.conversation import Attended, ConversationEvent, SpeechRefused
+from server.conversation import ConversationEvent, SpeechRefused
 from server.dialogue import Dialogue
 from server.live import ENDED, Control
 from server.protocol import (
@@ -34,14 +34,13 @@ from server.speech_protocol import (
     AgentStartListening,
     AgentStopListening,
     Foreign,
+    ForeignTeller,
     SessionKeepAlive,
     SpeechBegin,
     SpeechCommand,
     SpeechCue,
     SpeechEnd,
     SpeechMark,
-    foreign,
-    foreign_state,
     parse_speech,
     sound_of,
 )
@@ -98,7 +97,7 @@ class Pusher:
         """Begun here and not ended."""
         self._foreign = False
         """Whether the client speaks LiveAvatar's language."""
-        self._state = foreign_state(conversation.activity)
+        self._teller = ForeignTeller(conversation.activity)
         self._put(type="session.state_updated", state="connected")
 
     async def hear(self, sound: bytes) -> None:
@@ -121,10 +120,9 @@ class Pusher:
     async def tell(self, events: AsyncIterator[ConversationEvent]) -> None:
         async for event in events:
             self._outgoing.put(message_of(event))
-            for message in foreign(event, self._state) if self._foreign else ():
-                self._put(**message)
-            if isinstance(event, Attended):
-                self._state = foreign_state(event.activity)
+            for message in self._teller.tell(event):
+                if self._foreign:
+                    self._put(**message)
         self._outgoing.close(ENDED)
 
     def leave(self) -> None:

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize(
-    "framework, tests", [("pipecat", "pipecat"), ("pipecat", "pipecat_twilio"), ("livekit", "livekit")]
+    "framework, tests",
+    [("pipecat", "pipecat"), ("pipecat", "pipecat_twilio"), ("livekit", "livekit"), ("livekit", "liveavatar")],
 )
 def test_bridge(framework: str, tests: str) -> None:
     python = ROOT / f".venv-{framework}" / "bin" / "python"
