@@ -5,10 +5,12 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -19,6 +21,8 @@ from server.conversation import SpeechEnded, SpeechInterrupted
 from server.sound_format import Encoding, SoundFormat
 from tests.conversation_fakes import FakeConversation, FakeUtterance
 from tests.realtime_backend import port_of, soon
+from tests.server_fakes import Caller
+from tests.server_running import running
 
 MULAW = SoundFormat("mulaw", 8_000)
 
@@ -315,6 +319,64 @@ class TestFailure:
 
         await carry(conversation, incoming(), send)
         assert json.loads(sent[-1])["event"] == "stop"
+
+
+class TestEndpoint:
+    """An app that dials, and the running server with the fake engine."""
+
+    @asynccontextmanager
+    async def dialled(self, directory: Path, query: str = "") -> AsyncIterator[tuple[ClientConnection, Caller]]:
+        async with running(directory) as server, Caller(server.url, fields={"source": "push"}) as caller:
+            await caller.call()
+            session = caller.session
+            path = f"/v1/sessions/{session['id']}/twilio?token={session['token']}{query}"
+            async with connect(server.url.replace("http", "ws") + path) as socket:
+                yield socket, caller
+
+    async def until(self, socket: ClientConnection, event: str) -> Any:
+        async with asyncio.timeout(10):
+            while (message := json.loads(await socket.recv()))["event"] != event:
+                pass
+        return message
+
+    async def say(self, socket: ClientConnection, payload: bytes) -> None:
+        media = {"payload": base64.b64encode(payload).decode()}
+        await socket.send(json.dumps({"event": "media", "media": media}))
+
+    async def test_it_speaks_hears_and_gets_its_mark_back(self, tmp_path: Path) -> None:
+        async with self.dialled(tmp_path, "&encoding=audio/l16&sampleRate=16000") as (socket, caller):
+            start = await self.until(socket, "start")
+            assert start["start"]["mediaFormat"] == {"encoding": "audio/l16", "sampleRate": 16_000, "channels": 1}
+            assert len(base64.b64decode((await self.until(socket, "media"))["media"]["payload"])) == 640
+            times = np.arange(8_000) / 16_000
+            await self.say(socket, (np.sin(2 * np.pi * 440 * times) * 12_000).astype("<i2").tobytes())
+            await socket.send('{"event": "mark", "mark": {"name": "said"}}')
+            assert (await self.until(socket, "mark"))["mark"]["name"] == "said"
+            await soon(lambda: any(seen.loudness > 0.1 for seen in caller.pictures))
+
+    async def test_garbage_ends_the_stream_and_not_the_session(self, tmp_path: Path) -> None:
+        async with self.dialled(tmp_path) as (socket, caller), connect(caller.control_url) as control:
+            await socket.send("garbage")
+            with pytest.raises(ConnectionClosed):
+                await self.until(socket, "never")
+            assert socket.close_code == 1007
+            async with asyncio.timeout(10):
+                while (message := json.loads(await control.recv()))["type"] != "error":
+                    pass
+            assert message["code"] == "stream_garbage"
+            await control.send('{"type": "ping", "id": 1}')
+
+    async def test_the_end_of_the_session_stops_the_stream(self, tmp_path: Path) -> None:
+        async with self.dialled(tmp_path) as (socket, caller):
+            await caller.http.delete(f"/v1/sessions/{caller.session['id']}", headers=caller.auth)
+            assert (await self.until(socket, "stop"))["stop"]["callSid"].startswith("CA")
+
+    @pytest.mark.parametrize("query, code", [("&token=wrong", 4401), ("&encoding=audio/opus", 1007)])
+    async def test_refusals(self, tmp_path: Path, query: str, code: int) -> None:
+        async with self.dialled(tmp_path, query) as (socket, _):
+            with pytest.raises(ConnectionClosed):
+                await self.until(socket, "never")
+            assert socket.close_code == code
 
 
 class TestLaw:
