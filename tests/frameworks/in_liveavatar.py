@@ -88,7 +88,7 @@ async def speaking(tmp_path: Path) -> AsyncIterator[tuple[Agent, Caller]]:
             session._api.start_streaming_session = start
             session._api.stop_streaming_session = stop
             keys = {"livekit_url": "ws://none", "livekit_api_key": "key", "livekit_api_secret": "s" * 32}
-            await session.start(AgentSession(), Room(), **keys)  # type: ignore[arg-type]
+            await session.start(AgentSession(), Room(), **keys)
             yield Agent(session), caller
             session._msg_ch.close()
             await asyncio.wait([session._main_atask])
