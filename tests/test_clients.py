@@ -124,7 +124,7 @@ class TestEyevinnPlayer:
 
 class TestPipecat:
     def test_speaks_feels_and_leaves(self, page: Page, url: str) -> None:
-        call(page, "pipecat", {"size": 256})
+        call(page, "pipecat", {"source": "microphone", "size": 256})
         wait_for(page, "() => clients.shown()[1] > 0.1")
         wait_for(page, "() => clients.events.some(([, name]) => name === 'UserStartedSpeaking')")
         wait_for(page, "() => clients.events.some(([, name]) => name === 'UserStoppedSpeaking')")
@@ -142,6 +142,6 @@ class TestPipecat:
         wait_until_left(page, url)
 
     def test_disconnecting_the_bot_ends_the_session(self, page: Page, url: str) -> None:
-        call(page, "pipecat", {"size": 256})
+        call(page, "pipecat", {"source": "microphone", "size": 256})
         page.evaluate("clients.open.pipecat.disconnectBot()")
         wait_until_left(page, url)

@@ -38,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
 SERVER_MAY: dict[str, set[str]] = {
     "server.commands": {"engine"},
     "server.cli": {"engine"},
+    "server.bridges.studio": {"engine.avatar"},  # frameworks that start no server start the engine there
 }
 SERVER_SHARED = {"engine.units", "engine.les", "engine.portrait", "engine.face", "engine.motion"}
 

@@ -14,6 +14,8 @@ from server.bridges.rtvi import PEER_LEFT, Leave, Obey, Rtvi, Say, said
 from tests.server_fakes import LOUD, Caller, Tone
 from tests.server_running import running, until
 
+AT = "2026-01-31T12:00:00+00:00"
+VOICE = {"source": "microphone", "size": 256}
 READY = json.dumps(said("client-ready", {"version": "2.1.0", "about": {"library": "x"}}, "a1"))
 
 
@@ -27,7 +29,7 @@ def obeyed(rtvi: Rtvi, t: str, d: Any, id: str = "m1") -> dict[str, Any]:
 class TestRtvi:
     def test_a_bot_is_ready_when_asked_and_silent_before(self) -> None:
         rtvi = Rtvi()
-        assert rtvi.told({"type": "speech", "active": True}) == []
+        assert rtvi.told({"type": "speech", "active": True}, AT) == []
         [action] = rtvi.received(READY)
         assert isinstance(action, Say) and action.message["type"] == "bot-ready" and action.message["id"] == "a1"
         assert action.message["data"]["version"].startswith("2.")
@@ -38,10 +40,10 @@ class TestRtvi:
             "type": "emotion.set", "emotion": {"happiness": 0.6}, "units": {"AU4": 0.2}, "transition_ms": 0, "id": "m1",
         }  # fmt: skip
         applied = {"type": "emotion.applied", "id": "m1", "media_ms": 80, "frame": 2}
-        assert rtvi.told(applied) == [said("server-response", {"t": "emotion", "d": applied}, "m1")]
+        assert rtvi.told(applied, AT) == [said("server-response", {"t": "emotion", "d": applied}, "m1")]
         assert obeyed(rtvi, "motion.set", {"head": 0}, "m2") == {"type": "motion.set", "head": 0, "id": "m2"}
         refused = {"type": "error", "code": "invalid", "message": "no", "id": "m2"}
-        assert rtvi.told(refused) == [said("error-response", {"error": "invalid: no"}, "m2")]
+        assert rtvi.told(refused, AT) == [said("error-response", {"error": "invalid: no"}, "m2")]
 
     @pytest.mark.parametrize(
         ("message", "types"),
@@ -52,12 +54,14 @@ class TestRtvi:
             ({"type": "speech.ended"}, ["bot-stopped-speaking"]),
             ({"type": "speech.interrupted"}, ["bot-interrupted", "bot-stopped-speaking"]),
             ({"type": "error", "code": "failed", "message": ""}, ["error"]),
+            ({"type": "caption", "speaker": "user", "text": "hi", "final": True}, ["user-transcription"]),
+            ({"type": "caption", "speaker": "assistant", "text": "hi", "final": True}, ["bot-output"]),
             ({"type": "stats"}, ["server-message"]),
             ({"type": "closed", "reason": "deleted"}, [PEER_LEFT["type"]]),
         ],
     )
     def test_what_happens_in_their_words(self, message: dict[str, Any], types: list[str]) -> None:
-        assert [told["type"] for told in Rtvi(_ready=True).told(message)] == types
+        assert [told["type"] for told in Rtvi(_ready=True).told(message, AT)] == types
 
     def test_text_is_refused_and_a_goodbye_obeyed(self) -> None:
         rtvi = Rtvi(_ready=True)
@@ -111,7 +115,7 @@ class PipecatCaller(Caller):
 class TestAClientOfPipecats:
     async def test_voice_picture_and_emotion(self, tmp_path: Path) -> None:
         async with running(tmp_path) as server:
-            caller = PipecatCaller(server.url, Tone(lambda second: second % 2 > 1), {"seed": 7, "size": 256})
+            caller = PipecatCaller(server.url, Tone(lambda second: second % 2 > 1), VOICE | {"seed": 7})
             async with caller:
                 await caller.join()
                 ready = await caller.say("client-ready", {"version": "2.1.0", "about": {}}, "r")
@@ -131,7 +135,7 @@ class TestAClientOfPipecats:
                 await until(lambda: len(server.place.sessions) == 0)
 
     async def test_a_new_connection_keeps_the_session(self, tmp_path: Path) -> None:
-        async with running(tmp_path) as server, PipecatCaller(server.url, None, {"size": 256}) as caller:
+        async with running(tmp_path) as server, PipecatCaller(server.url, None, VOICE) as caller:
             await caller.join()
             before, pc_id = caller.pictures[-1].frame, caller.pc_id
             await caller.hang_up()
@@ -141,7 +145,7 @@ class TestAClientOfPipecats:
             assert caller.pc_id == pc_id and len(server.place.sessions) == 1
 
     async def test_a_further_offer_on_the_same_connection(self, tmp_path: Path) -> None:
-        async with running(tmp_path) as server, PipecatCaller(server.url, None, {"size": 256}) as caller:
+        async with running(tmp_path) as server, PipecatCaller(server.url, None, VOICE) as caller:
             await caller.join()
             assert caller.connection
             await caller.connection.setLocalDescription(await caller.connection.createOffer())
@@ -152,9 +156,10 @@ class TestAClientOfPipecats:
             await until(lambda: len(caller.pictures) > count + 20)
 
     async def test_candidates_may_trickle(self, tmp_path: Path) -> None:
-        async with running(tmp_path) as server, PipecatCaller(server.url, None, {"size": 256}) as caller:
+        async with running(tmp_path) as server, PipecatCaller(server.url, None, VOICE) as caller:
             await caller.join()
             candidate = {"candidate": "candidate:1 1 udp 1 192.0.2.7 9 typ host", "sdp_mid": "0", "sdp_mline_index": 0}
+            body: dict[str, Any]
             for candidates, status in ([candidate], 200), ([candidate | {"candidate": ""}], 200), ([{}], 422):
                 body = {"pc_id": caller.pc_id, "candidates": candidates}
                 assert (await caller.http.patch("/api/offer", json=body)).status_code == status

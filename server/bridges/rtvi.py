@@ -67,8 +67,8 @@ class Rtvi:
                 return [Say(said("error", {"error": "this bot reads no text; speak to it", "fatal": False}))]
         return []
 
-    def told(self, message: Json) -> list[Json]:
-        """What a message of the control socket is in RTVI; nothing before the client is ready."""
+    def told(self, message: Json, at: str) -> list[Json]:
+        """What a message of the control socket is in RTVI, `at` a time in ISO 8601; nothing until it is ready."""
         if not self._ready:
             return []
         asked = self._asked.pop(str(message.get("id")), None)
@@ -85,6 +85,8 @@ class Rtvi:
                 return [said("bot-stopped-speaking")]
             case "speech.interrupted":
                 return [said("bot-interrupted"), said("bot-stopped-speaking")]
+            case "caption":
+                return [caption(message, at)]
             case "error":
                 error = f"{message['code']}: {message['message']}"
                 return [said("error", {"error": error, "fatal": message["code"] == "failed"})]
@@ -105,6 +107,17 @@ def emotion(fields: Json) -> Json:
     units = {name: level for name, level in fields.items() if name in AXES}
     rest = {name: value for name, value in fields.items() if name not in feelings and name not in units}
     return {"type": "emotion.set", "emotion": feelings, "units": units} | rest
+
+
+def caption(message: Json, at: str) -> Json:
+    """The user's words as a transcription; the avatar's as output, which our captions tell of when it is heard."""
+    text, final = message["text"], message["final"]
+    if message["speaker"] == "user":
+        return said("user-transcription", {"text": text, "final": final, "timestamp": at, "user_id": "user"})
+    status = "completed" if final else "in-progress"
+    return said(
+        "bot-output", {"text": text, "aggregated_by": "sentence", "will_be_spoken": True, "spoken_status": status}
+    )
 
 
 def said(type: str, data: Json | None = None, id: str | None = None) -> Json:

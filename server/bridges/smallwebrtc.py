@@ -7,6 +7,7 @@ A client of Pipecat's connects as to a bot of its own. `requestData` may hold th
 import asyncio
 import json
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -93,9 +94,9 @@ def known(place: Place, pc_id: str) -> LiveSession | None:
 
 
 def wanted(place: Place, fields: dict[str, Any]) -> CreateSession:
-    """The first portrait, speaking with the caller's voice, unless the client says otherwise."""
+    """The first portrait and the first assistant, unless the client says otherwise: who comes here wants a bot."""
     portraits = place.portraits.list()
-    default = {"portrait": portraits[0].id if portraits else "", "source": "microphone"}
+    default = {"portrait": portraits[0].id if portraits else "", "source": "assistant"}
     try:
         return CreateSession.model_validate(default | fields)
     except ValidationError as error:
@@ -144,7 +145,7 @@ def on_message(live: LiveSession, channel: RTCDataChannel, rtvi: Rtvi, text: str
 async def tell(channel: RTCDataChannel, control: Control, rtvi: Rtvi) -> None:
     """Until another control connection takes over, or the session ends."""
     while isinstance(message := await control.next(), str):
-        for translated in rtvi.told(json.loads(message)):
+        for translated in rtvi.told(json.loads(message), datetime.now(UTC).isoformat()):
             send(channel, translated)
 
 
