@@ -78,6 +78,9 @@ def _add_assistants(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--assistant-model", metavar="NAME", default="")
     group.add_argument("--assistant-voice", metavar="NAME", default="")
+    group.add_argument(
+        "--assistant-transcription", metavar="NAME", default="", help="its model for the user's captions"
+    )
     group.add_argument("--assistant-twilio", metavar="URL", help="an application made for Twilio Media Streams, wss://")
     group.add_argument("--instructions", metavar="TEXT", default="", help="who the language model is")
 

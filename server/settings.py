@@ -51,6 +51,8 @@ class AssistantSettings:
     transcription: Endpoint | None = None
     realtime: Endpoint | None = None
     """OpenAI's Realtime protocol: hears, thinks and speaks in one."""
+    realtime_transcription: str = ""
+    """The model of that backend that writes down what the user says, for captions; empty: it does not."""
     twilio_url: str = ""
     """An application made for Twilio's Media Streams, which is called as if by phone."""
     instructions: str = ""

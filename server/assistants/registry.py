@@ -59,8 +59,12 @@ def slots(settings: AssistantSettings) -> Slots:
 
 
 def realtime_of(endpoint: Endpoint, settings: AssistantSettings) -> Assistant:
-    return RealtimeAssistant(
-        RealtimeBackend(
-            endpoint.url, endpoint.model, endpoint.key, endpoint.voice or None, settings.instructions or None
-        )
+    backend = RealtimeBackend(
+        endpoint.url,
+        endpoint.model,
+        endpoint.key,
+        endpoint.voice or None,
+        settings.instructions or None,
+        settings.realtime_transcription or None,
     )
+    return RealtimeAssistant(backend)

@@ -53,6 +53,7 @@ def assistant(options: argparse.Namespace) -> AssistantSettings:
         speech=endpoint(options, "tts", options.tts_voice),
         transcription=endpoint(options, "stt"),
         realtime=endpoint(options, "assistant", options.assistant_voice),
+        realtime_transcription=options.assistant_transcription,
         twilio_url=address("--assistant-twilio", options.assistant_twilio) if options.assistant_twilio else "",
         instructions=options.instructions,
         emotion_tool=options.chat_emotion == "tool",
