@@ -120,8 +120,9 @@ class Dialogue:
         self._tell()
 
     def interrupt(self, utterance: str | None = None) -> None:
+        chosen = self._playout.chosen(utterance)
         self._playout.paused = False
-        if chosen := self._playout.chosen(utterance):
+        if chosen:
             self._playout.drop(chosen, self._stage.cut(chosen, self._playout.sounding(chosen)))
             self._tell()
 

@@ -19,7 +19,7 @@ from server import session as core
 from server.assistance import assist
 from server.bargein import BargeIn
 from server.call import Call, CallEvents
-from server.conversation import Assistant
+from server.conversation import Assistant, SpeechRefused
 from server.dialogue import Dialogue
 from server.engine_thread import EngineThread, Run, Stream
 from server.media import Clock, Frames, Shown
@@ -217,12 +217,18 @@ class LiveSession:
             case core.Resume():
                 self.conversation.resume()
             case core.Interrupt(utterance):
-                self.conversation.interrupt(utterance)
+                self._interrupt(utterance)
             case core.Assist():
                 assert self._means.assistant
                 self._assisting = self._spawn(assist(self.conversation, self._means.assistant))
             case core.Close(reason):
                 self._spawn(self._free(reason))
+
+    def _interrupt(self, utterance: str | None) -> None:
+        try:
+            self.conversation.interrupt(utterance)
+        except SpeechRefused as refused:
+            self.conversation.report(refused.code, str(refused))
 
     def cut(self, utterances: Collection[str], sounding: bool) -> dict[str, int]:
         """See `dialogue.Stage.cut`."""

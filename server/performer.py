@@ -23,7 +23,6 @@ from server.timeline import PACKETS_PER_SLOT, SLOT, Timeline, packet_ms
 log = logging.getLogger(__name__)
 
 MAX_BEHIND = 2
-MAX_PICTURES = 4  # rendered and not yet due; the oldest goes first when there are more
 
 
 class Script(Protocol):

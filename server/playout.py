@@ -146,10 +146,11 @@ class Utterance:
         """What `take` will give."""
         start, parts = self.taken - self._kept_from, list[Pcm]()
         for block in self._blocks:
-            if count and start < len(block):
-                parts.append(block[start : start + count])
-                count -= len(parts[-1])
-            start = max(0, start - len(block))
+            if count <= 0:
+                break
+            part = block[start : start + count]
+            start, count = max(0, start - len(block)), count - len(part)
+            parts.append(part)
         return np.concatenate([np.zeros(0, np.int16), *parts]).astype(np.float32) / np.float32(32768)
 
     def leave(self, position: int) -> None:

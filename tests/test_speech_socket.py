@@ -189,6 +189,14 @@ class TestInterruption:
             assert (await client.hear("speech.ended"))["utterance"] == "next"
             assert client.all("error") == []
 
+    async def test_of_a_stranger_by_the_control_socket_is_told(self, tmp_path: Path) -> None:
+        async with push_session(tmp_path) as (_, caller, client), connect(caller.control_url) as control:
+            await client.sound(tone(0.3))
+            await control.send(json.dumps({"type": "speech.interrupt", "utterance": "nobody"}))
+            assert (await client.hear("error"))["code"] == "unknown_utterance"
+            await client.send("speech.end")
+            await client.hear("speech.ended")
+
     async def test_of_nothing_is_no_error(self, tmp_path: Path) -> None:
         async with push_session(tmp_path) as (_, _, client):
             await client.send("speech.interrupt")
