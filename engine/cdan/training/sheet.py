@@ -19,8 +19,9 @@ from engine.audio import as_chunks
 from engine.cdan.training import augment
 from engine.cdan.training.articulation import tracks
 from engine.cdan.training.composition import spoken
-from engine.cdan.training.corpus import LEVEL, prosody
 from engine.cdan.training.phones import PAUSE, Phone
+from engine.cdan.training.prosody import prosody
+from engine.cdan.training.studio import LEVEL
 from engine.cdan.training.voices import Flite, Utterance
 from engine.face.coefficients import FACE
 from engine.film import Film
