@@ -126,6 +126,7 @@ class TestServingNeedsNoTorch:
 
     LEAVES = {
         "engine.cdan.network",
+        "engine.cdan.spectra",
         "engine.cdan.training",
         "engine.evaluation.teacher",
         "engine.renderer.export",

@@ -9,19 +9,20 @@ With activity 0 (silence) the output is the linear table's and nothing else: lev
 Causal throughout: `forward` is one big `step`, and a step sees its chunks and the state only.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.audio.mel import BANDS, BINS, FLOOR, WINDOW, mel_filters
+from engine.audio.mel import BANDS
+from engine.cdan.spectra import FINE_BINS, PAST, Sound, Spectra, lag_waves, noise_floor
 from engine.face.coefficients import FACE
 from engine.face.les_map import LES_TO_FACE
 from engine.les import AXES
-from engine.units import HOP, HOPS_PER_FRAME, MAX_LOOK_AHEAD
+from engine.units import HOPS_PER_FRAME, MAX_LOOK_AHEAD
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class Config:
 
     stem: int = 128
     """Channels of the convolutions at 100 Hz."""
-    width: int = 160
+    stems: int = 2
+    """Residual convolutions at 100 Hz."""
+    width: int = 224
     """Channels of the context at 25 Hz."""
     heads: int = 4
     layers: int = 4
@@ -42,19 +45,25 @@ class Config:
     """Rounds of feature and structure attention."""
     phones: int = 41
     """Classes of the auxiliary phone head; 0 is the pause."""
+    feature: bool = True
+    """The face's regions ask the facial units."""
+    structure: bool = True
+    """Regions ask one another, and frames the frames before them."""
 
 
 class State(NamedTuple):
     """One stream's memory; B streams. The exported graph's tensors are called `<field>_in` and `<field>_out`."""
 
     samples: Tensor
-    """[B, WINDOW - HOP] the sound that the next log-mel window begins with."""
+    """[B, PAST] the sound that the next windows begin with."""
+    floor: Tensor
+    """[B, BANDS] the noise floor."""
     bands: Tensor
-    """[B, BANDS + 1, 2] the last inputs of the first convolution at 100 Hz."""
+    """[B, 2, FEATURES] the last inputs of the first convolution at 100 Hz."""
     stem: Tensor
-    """[B, 2, stem, 4] the last inputs of the others."""
+    """[B, stems, 4, stem] the last inputs of the others."""
     local: Tensor
-    """[B, layers, width, 2] the last inputs of each layer's convolution."""
+    """[B, layers, 2, width] the last inputs of each layer's convolution."""
     keys: Tensor
     """[B, layers, window - 1, width]"""
     values: Tensor
@@ -74,38 +83,17 @@ class Output(NamedTuple):
     """[B, T]"""
     seal_logit: Tensor
     """[B, T]"""
-    phone_logits: Tensor
-    """[B, T, phones]"""
 
 
-SILENCE = 0.5 * float(np.log10(FLOOR)) + 2.5  # what LogMel says of no sound; a unit is 20 dB
+FEATURES = 2 * BANDS + 1  # of a hop
+LAGS = 64  # pitches looked for
 
 
-class LogMel(nn.Module):
-    """Log-mel as convolutions: frame k is the window that ends with hop k. Beyond [-1, 1] is clipped, NaN is 0."""
-
-    basis: Tensor
-    """[2 * bins, 1, WINDOW] windowed cosines, then sines."""
-    filters: Tensor
-    """[BANDS, bins]"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        n = np.arange(WINDOW)
-        angle = 2 * np.pi * np.outer(np.arange(BINS // 2 + 1), n) / BINS
-        hann = 0.5 - 0.5 * np.cos(2 * np.pi * n / WINDOW)
-        basis = np.concatenate([np.cos(angle), np.sin(angle)]) * hann * (2 / hann.sum())
-        self.register_buffer("basis", torch.tensor(basis[:, None], dtype=torch.float32), persistent=False)
-        self.register_buffer("filters", torch.tensor(mel_filters(), dtype=torch.float32), persistent=False)
-
-    def step(self, pcm: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, T * CHUNK] samples -> [B, T * 4, BANDS] of about unit size."""
-        pcm = torch.where(torch.isnan(pcm), torch.zeros_like(pcm), pcm).clamp(-1, 1)
-        sound = torch.cat([past, pcm], dim=1)
-        spectrum = F.conv1d(sound[:, None], self.basis, stride=HOP)  # [B, 2 * bins, T * 4]
-        real, imaginary = spectrum.square().split(BINS // 2 + 1, dim=1)
-        mel = ((real + imaginary).transpose(1, 2) @ self.filters.T).clamp(min=FLOOR).log10()
-        return 0.5 * mel + 2.5, sound[:, -past.shape[1] :]
+def spectrum_features(mel: Tensor, floor: Tensor) -> Tensor:
+    """[B, T * 4, FEATURES]: the spectrum's shape, which a gain leaves as it is; its level; its height over the noise
+    floor [B, T, BANDS]."""
+    level = mel.mean(dim=2, keepdim=True)
+    return torch.cat([2 * (mel - level), level, mel - floor.repeat_interleave(HOPS_PER_FRAME, dim=1)], dim=2)
 
 
 class CausalConv(nn.Module):
@@ -116,9 +104,12 @@ class CausalConv(nn.Module):
         self.conv = nn.Conv1d(inputs, outputs, kernel)
 
     def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """`past` is [B, C, kernel - 1]."""
-        x = torch.cat([past, x.transpose(1, 2)], dim=2)
-        return self.conv(x).transpose(1, 2), x[:, :, -past.shape[2] :]
+        """`past` is [B, kernel - 1, C]."""
+        x = torch.cat([past, x], dim=1)
+        # As a picture one row high with its channels last, which is how it lies in memory: nothing is copied.
+        rows = x.transpose(1, 2).unsqueeze(2)
+        y = F.conv2d(rows, self.conv.weight.unsqueeze(2), self.conv.bias)
+        return y.squeeze(2).transpose(1, 2), x[:, -past.shape[1] :]
 
 
 class StemLayer(nn.Module):
@@ -170,7 +161,7 @@ class TimeLayer(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        d = config.width
+        d, self.structure = config.width, config.structure
         self.attention_norm, self.local_norm = nn.LayerNorm(d), nn.LayerNorm(d)
         self.attention = TimeAttention(d, config.heads, config.window)
         self.local, self.down = CausalConv(d, 2 * d, 3), nn.Linear(2 * d, d)
@@ -178,8 +169,9 @@ class TimeLayer(nn.Module):
     def step(
         self, x: Tensor, local: Tensor, keys: Tensor, values: Tensor, filled: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        y, keys, values = self.attention.step(self.attention_norm(x), keys, values, filled)
-        x = x + y
+        if self.structure:
+            y, keys, values = self.attention.step(self.attention_norm(x), keys, values, filled)
+            x = x + y
         y, local = self.local.step(self.local_norm(x), local)
         return x + self.down(F.gelu(y)), local, keys, values
 
@@ -206,32 +198,40 @@ def region_of(coefficient: str) -> int:
 class Crossing(nn.Module):
     """Regions ask the facial units (feature dimension), then one another (structure dimension). r is [B, T, R, d]."""
 
-    def __init__(self, token: int) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__()
+        token, self.feature, self.structure = config.token, config.feature, config.structure
         self.norms = nn.ModuleList(nn.LayerNorm(token) for _ in range(3))
-        self.unit_query, self.structure = nn.Linear(token, token), nn.Linear(token, 3 * token)
-        self.unit_out, self.structure_out = nn.Linear(token, token, bias=False), nn.Linear(token, token)
+        self.unit_query, self.unit_out = nn.Linear(token, token), nn.Linear(token, token, bias=False)
         self.unit_value = nn.Parameter(0.1 * torch.randn(len(AXES), token))
+        self.regions, self.regions_out = nn.Linear(token, 3 * token), nn.Linear(token, token)
         self.up, self.down = nn.Linear(token, 2 * token), nn.Linear(2 * token, token)
 
     def forward(self, r: Tensor, les: Tensor, unit_keys: Tensor) -> Tensor:
-        """`les` [B, T, 41] weighs the units' values, so that an idle unit says nothing."""
-        scale = r.shape[-1] ** -0.5
-        query = self.unit_query(self.norms[0](r))
-        scores = (query @ unit_keys.T * scale).softmax(-1)  # [B, T, R, 41]
-        r = r + self.unit_out((scores * les[:, :, None]) @ self.unit_value * len(AXES) ** 0.5)
-        q, k, v = self.structure(self.norms[1](r)).split(r.shape[-1], dim=-1)
-        r = r + self.structure_out((q @ k.transpose(2, 3) * scale).softmax(-1) @ v)
+        if self.feature:
+            r = r + self._asked(self.norms[0](r), les, unit_keys)
+        if self.structure:
+            r = r + self._discussed(self.norms[1](r))
         return r + self.down(F.gelu(self.up(self.norms[2](r))))
 
+    def _asked(self, r: Tensor, les: Tensor, unit_keys: Tensor) -> Tensor:
+        """What the units answer; `les` [B, T, 41] weighs their values, so that an idle unit says nothing."""
+        scores = (self.unit_query(r) @ unit_keys.T * r.shape[-1] ** -0.5).softmax(-1)  # [B, T, R, 41]
+        return self.unit_out((scores * les[:, :, None]) @ self.unit_value * len(AXES) ** 0.5)
 
-SEAL_LOW, SEAL_HIGH = 0.2, 0.6  # posterior of a closure: where the lips begin to shut, and are shut
-ACTIVITY_LOW, ACTIVITY_HIGH = 0.2, 0.8  # posterior of speech: below is exact rest
+    def _discussed(self, r: Tensor) -> Tensor:
+        q, k, v = self.regions(r).split(r.shape[-1], dim=-1)
+        return self.regions_out((q @ k.transpose(2, 3) * r.shape[-1] ** -0.5).softmax(-1) @ v)
+
+
+SEAL_LOW, SEAL_HIGH = 0.03, 0.22  # posterior of a closure: where the lips begin to shut, and are shut
+ACTIVITY_LOW, ACTIVITY_HIGH = 0.4, 0.85  # posterior of speech: below is exact rest
 
 
 def ramp(logit: Tensor, low: float, high: float) -> Tensor:
-    """The posterior stretched so that `low` is exactly 0 and `high` exactly 1."""
-    return ((logit.sigmoid() - low) / (high - low)).clamp(0, 1)
+    """From 0 where the posterior is `low` to 1 where it is `high`, even in its logit."""
+    zero, one = (math.log(p / (1 - p)) for p in (low, high))
+    return ((logit - zero) / (one - zero)).clamp(0, 1)
 
 
 class LipSeal(nn.Module):
@@ -245,8 +245,9 @@ class LipSeal(nn.Module):
         "mouthShrugUpper": 0.0,
         "mouthClose": 0.0,
         "mouthRollLower": 0.3,
+        "lipBite": 0.0,
     }
-    PRESSED = {"mouthPress": 0.25, "mouthRollLower": 0.1, "mouthRollUpper": 0.1}
+    PRESSED = {"mouthPress": 0.08, "mouthRollLower": 0.25, "mouthRollUpper": 0.25}
 
     keep: Tensor
     """[63, 63]"""
@@ -277,19 +278,21 @@ class Cdan(nn.Module):
     def __init__(self, config: Config | None = None) -> None:
         super().__init__()
         self.config = c = config or Config()
-        self.mel = LogMel()
-        self.ear = CausalConv(BANDS + 1, c.stem, 3)
-        self.stem = nn.ModuleList(StemLayer(c.stem) for _ in range(2))
+        self.spectra = Spectra()
+        self.ear = CausalConv(FEATURES, c.stem, 3)
+        self.stem = nn.ModuleList(StemLayer(c.stem) for _ in range(c.stems))
         self.stem_norm, self.patch = nn.LayerNorm(c.stem), nn.Linear(HOPS_PER_FRAME * c.stem, c.width)
+        self.lags, self.voice = nn.Linear(FINE_BINS, LAGS), nn.Linear(LAGS, c.width)
+        self.lags.weight.data.copy_(lag_waves(LAGS))
         self.look_ahead = nn.Embedding(MAX_LOOK_AHEAD + 1, c.width)
         self.layers = nn.ModuleList(TimeLayer(c) for _ in range(c.layers))
         self.norm = nn.LayerNorm(c.width)
         self.heads = nn.Linear(c.width, 4)  # activity, seal, loudness, pitch
-        self.phones = nn.Linear(c.width, c.phones)
+        self.phones = nn.Linear(c.width, 2 * c.phones)
         self.unit_keys = nn.Parameter(torch.randn(len(AXES), c.token))
         self.yielding, self.yielding_bias = nn.Linear(c.width, c.token), nn.Parameter(torch.full((len(AXES),), -2.0))
         self.regions = nn.Linear(c.width, len(REGIONS) * c.token)
-        self.crossings = nn.ModuleList(Crossing(c.token) for _ in range(c.crossings))
+        self.crossings = nn.ModuleList(Crossing(c) for _ in range(c.crossings))
         self.token_norm = nn.LayerNorm(c.token)
         self.read = nn.Parameter(0.02 * torch.randn(len(FACE), c.token))
         self.seal = LipSeal()
@@ -301,10 +304,11 @@ class Cdan(nn.Module):
     def init_state(self, batch: int) -> State:
         c, new = self.config, self.read.new_zeros
         return State(
-            samples=new(batch, WINDOW - HOP),
-            bands=new(batch, BANDS + 1, 2),
-            stem=new(batch, len(self.stem), c.stem, 4),
-            local=new(batch, c.layers, c.width, 2),
+            samples=new(batch, PAST),
+            floor=new(batch, BANDS),
+            bands=new(batch, 2, FEATURES),
+            stem=new(batch, len(self.stem), 4, c.stem),
+            local=new(batch, c.layers, 2, c.width),
             keys=new(batch, c.layers, c.window - 1, c.width),
             values=new(batch, c.layers, c.window - 1, c.width),
             filled=new(batch, c.window - 1),
@@ -313,48 +317,60 @@ class Cdan(nn.Module):
     def step(self, pcm: Tensor, les: Tensor, look_ahead: Tensor, state: State) -> tuple[Output, State]:
         """`pcm` [B, T * CHUNK], `les` [B, T, 41] of the OUTPUT's frames, `look_ahead` int [B] in frames: the output
         after chunk n belongs to chunk n - look_ahead."""
-        mel, samples = self.mel.step(pcm, state.samples)
-        context, state = self.listen(mel, look_ahead, state._replace(samples=samples))
+        sound, samples = self.spectra.step(pcm, state.samples)
+        context, state = self.listen(sound, look_ahead, state._replace(samples=samples))
         return self.decode(context, les), state
 
     def forward(self, pcm: Tensor, les: Tensor, look_ahead: Tensor) -> Output:
         return self.step(pcm, les, look_ahead, self.init_state(len(pcm)))[0]
 
-    def listen(self, mel: Tensor, look_ahead: Tensor, state: State) -> tuple[Tensor, State]:
-        """[B, T * 4, BANDS] -> context [B, T, width]."""
-        loudness = mel.mean(dim=2, keepdim=True)  # apart from the spectrum's shape, which a gain leaves as it is
-        x, bands = self.ear.step(torch.cat([2 * (mel - loudness), loudness], dim=2), state.bands)
+    def listen(self, sound: Sound, look_ahead: Tensor, state: State) -> tuple[Tensor, State]:
+        """Spectra -> context [B, T, width]."""
+        floor = noise_floor(sound.mel, state.floor, state.filled[:, -1])
+        features = spectrum_features(sound.mel, floor).to(state.bands.dtype)
+        x, bands = self.ear.step(features, state.bands)
         pasts = []
         for i, layer in enumerate(cast(list[StemLayer], self.stem)):
             x, past = layer.step(x, state.stem[:, i])
             pasts.append(past)
         x = self.patch(self.stem_norm(x).unflatten(1, (-1, HOPS_PER_FRAME)).flatten(2))  # [B, T, width]
-        x = x + self.look_ahead(look_ahead)[:, None]
+        tilted = (sound.fine - sound.fine.mean(dim=2, keepdim=True)).to(x.dtype)
+        x = x + self.voice(F.gelu(self.lags(tilted))) + self.look_ahead(look_ahead)[:, None].to(x.dtype)
         filled = torch.cat([state.filled, torch.ones_like(x[:, :, 0])], dim=1)
         memories: list[tuple[Tensor, Tensor, Tensor]] = []
         for i, time_layer in enumerate(cast(list[TimeLayer], self.layers)):
             x, *memory = time_layer.step(x, state.local[:, i], state.keys[:, i], state.values[:, i], filled)
             memories.append((memory[0], memory[1], memory[2]))
         local, keys, values = (torch.stack(of_layers, dim=1) for of_layers in zip(*memories, strict=True))
-        filled = filled[:, 1 - self.config.window :]
-        return self.norm(x), State(state.samples, bands, torch.stack(pasts, dim=1), local, keys, values, filled)
+        stem, filled = torch.stack(pasts, dim=1), filled[:, 1 - self.config.window :]
+        return self.norm(x), State(state.samples, floor[:, -1], bands, stem, local, keys, values, filled)
 
-    def decode(self, context: Tensor, les: Tensor) -> Output:
-        """[B, T, width] and [B, T, 41] -> what the face does."""
+    def decode(self, context: Tensor, les: Tensor, seal: Tensor | None = None) -> Output:
+        """[B, T, width] and [B, T, 41] -> what the face does. In training the true `seal` [B, T] is told: so the open
+        mouth is learned for itself, and whether it shuts is no compromise with how far it opens."""
         les = torch.where(torch.isnan(les), torch.zeros_like(les), les).clamp(0, 1)
-        activity_logit, seal_logit, loudness, pitch = self.heads(context).unbind(2)
+        activity_logit, seal_logit, loudness, pitch = self.hints(context)[0].unbind(2)
         activity = ramp(activity_logit, ACTIVITY_LOW, ACTIVITY_HIGH)[..., None]
         face = self.linear(les, context, activity) + activity * self.speech(les, context)
         # In training nothing is clamped, so that every gradient lives; the targets lie within [0, 1] anyway.
         face = face if self.training else face.clamp(0, 1)
-        face = self.seal(face, activity[..., 0] * ramp(seal_logit, SEAL_LOW, SEAL_HIGH))
-        prosody = torch.cat([activity, activity * loudness.sigmoid()[..., None], activity * pitch.tanh()[..., None]], 2)
+        face = self.seal(face, activity[..., 0] * ramp(seal_logit, SEAL_LOW, SEAL_HIGH) if seal is None else seal)
+        voice = torch.stack([loudness.sigmoid(), pitch.tanh()], dim=2)
         return Output(
-            face if self.training else face.clamp(0, 1), prosody, activity_logit, seal_logit, self.phones(context)
+            face if self.training else face.clamp(0, 1),
+            torch.cat([activity, activity * voice], dim=2),
+            activity_logit,
+            seal_logit,
         )
+
+    def hints(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, T, 4] activity, seal, loudness, pitch, and phones [B, T, 2, phones], before any squashing."""
+        return self.heads(context), self.phones(context).unflatten(2, (2, -1))
 
     def linear(self, les: Tensor, context: Tensor, activity: Tensor) -> Tensor:
         """The visible path [B, T, 63]: each unit through the table, less what it yields to speech."""
+        if not self.config.feature:
+            return les @ self.table
         scores = self.yielding(context) @ self.unit_keys.T * self.config.token**-0.5 + self.yielding_bias
         return (les * (1 - activity * scores.sigmoid())) @ self.table
 

@@ -1,40 +1,45 @@
-"""The corpus as tensors: log-mel of every copy, made once and kept beside its shard, and the tracks of its truth."""
+"""The corpus as tensors: spectra of every copy, made once and kept beside its shard, and the tracks of its truth."""
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from engine.audio.mel import BANDS
-from engine.cdan.network import SILENCE, Cdan, LogMel
-from engine.cdan.training import moods
-from engine.cdan.training.articulation import tracks
-from engine.cdan.training.composition import Mouth
-from engine.cdan.training.corpus import FRAMES, HOPS, Truth, read
-from engine.units import HOPS_PER_FRAME, MAX_LOOK_AHEAD
+from engine.cdan.network import LipSeal
+from engine.cdan.spectra import PAST, Sound, Spectra
+from engine.cdan.training import mixing, moods
+from engine.cdan.training.articulation import phone_at, tracks
+from engine.cdan.training.composition import Mouth, compose, table
+from engine.cdan.training.shard import FRAMES, SAMPLES, Truth, read
+from engine.units import FPS, HOPS_PER_FRAME, MAX_LOOK_AHEAD
 
 
-@dataclass(frozen=True)
-class Batch:
-    """B segments of T frames. Frame t of everything but `mel` is what the network shall say after hearing chunk t."""
+class Batch(NamedTuple):
+    """B segments of T frames. Frame t of everything but `sound` is what the network shall say after hearing chunk t."""
 
-    mel: Tensor
-    """[B, T * 4, BANDS]"""
+    sound: Sound
+    """[B, T * 4, BANDS], [B, T, FINE_BINS]"""
     les: Tensor
     """[B, T, 41]"""
     look_ahead: Tensor
     """int32 [B] frames"""
-    mouth: Mouth
-    """[B, T, ...]"""
+    face: Tensor
+    """[B, T, 63]"""
+    seal: Tensor
+    """[B, T] 1 where the lips are shut for p, b or m"""
+    activity: Tensor
+    """[B, T] 1 where speech owns the mouth"""
     phone: Tensor
-    """int64 [B, T] index in PHONES"""
+    """int64 [B, T, 2] index in PHONES, of the frame's first and second half"""
     prosody: Tensor
     """[B, T, 2] loudness, pitch"""
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(Sound(*(x.to(device) for x in self.sound)), *(x.to(device) for x in self[1:]))
 
 
 class Corpus:
@@ -42,43 +47,48 @@ class Corpus:
 
     def __init__(self, folder: Path) -> None:
         shards = [_tensors(path) for path in sorted(folder.glob("shard????.npz"))]
-        if not shards:
-            raise FileNotFoundError(f"no shards in {folder}: run python -m engine.cdan.training.corpus --out {folder}")
-        self._data = {name: torch.cat([shard[name] for shard in shards]) for name in shards[0]}
-        self._segments, self._copies = self._data["mel"].shape[:2]
+        noises = [_spectra(path) for path in sorted(folder.glob("noise????.npz"))]
+        if not shards or not noises:
+            raise FileNotFoundError(f"{folder} lacks shards: run python -m engine.cdan.training.corpus --out {folder}")
+        self._truth = {name: torch.cat([truth[name] for _, truth in shards]) for name in shards[0][1]}
+        self._sound = Sound(*(torch.cat(parts) for parts in zip(*(sound for sound, _ in shards), strict=True)))
+        self._noise = Sound(*(torch.cat(parts).flatten(0, 1) for parts in zip(*noises, strict=True)))
+        self._segments, self._copies = self._sound.mel.shape[:2]
+        self._seal_lips = LipSeal()
 
     def __len__(self) -> int:
         """Heard segments: every copy counts."""
         return self._segments * self._copies
 
     def epoch(self, size: int, random: torch.Generator) -> Iterator[Batch]:
-        """Every copy once, in random order, with random moods and look-aheads."""
+        """Every copy once, in random order, with random moods, look-aheads, noises and microphones."""
         for index in torch.randperm(len(self), generator=random).split(size):
-            batch = self.batch(index, random)
-            yield replace(batch, mel=recoloured(batch.mel, random))
+            yield self.batch(index, random)
 
     def batch(self, index: Tensor, random: torch.Generator, look_ahead: int | None = None) -> Batch:
-        """Copies by number, with fresh moods."""
+        """Copies by number."""
         ahead = torch.multinomial(torch.tensor([0.25, 0.5, 0.25]), len(index), replacement=True, generator=random)
         ahead = ahead if look_ahead is None else torch.full_like(ahead, look_ahead)
         segment = index // self._copies
-        truth = {name: value[segment] for name, value in self._data.items() if name != "mel"}
-        late = {name: _delayed(value, ahead) for name, value in truth.items()}
+        late = {name: _delayed(value[segment], ahead) for name, value in self._truth.items()}
+        mouth = Mouth(late["speech"].float(), late["seal"].float(), late["activity"].float())
+        les = _delayed(moods.courses(len(index), FRAMES, random), ahead)
         return Batch(
-            mel=self._data["mel"][segment, index % self._copies].float(),
-            les=_delayed(moods.courses(len(index), FRAMES, random), ahead),
+            sound=self._heard(index, random),
+            les=les,
             look_ahead=ahead.int(),
-            mouth=Mouth(late["speech"].float(), late["seal"].float(), late["activity"].float()),
+            face=compose(les, mouth, table(), self._seal_lips),
+            seal=mouth.seal,
+            activity=mouth.activity,
             phone=late["phone"].long(),
             prosody=late["prosody"].float(),
         )
 
-
-def recoloured(mel: Tensor, random: torch.Generator) -> Tensor:
-    """A fresh gain (3 dB) and microphone curve (2 dB) for each of [B, T * 4, BANDS]; digital silence stays."""
-    gain = 0.15 * torch.randn(len(mel), 1, 1, generator=random)
-    curve = F.interpolate(0.1 * torch.randn(len(mel), 1, 7, generator=random), size=BANDS, mode="linear")
-    return torch.where(mel > SILENCE, (mel + gain + curve).clamp(min=SILENCE), mel)
+    def _heard(self, index: Tensor, random: torch.Generator) -> Sound:
+        segment, copy = index // self._copies, index % self._copies
+        noise = torch.randint(len(self._noise.mel), (len(index),), generator=random)
+        speech, around = Sound(*(x[segment, copy] for x in self._sound)), Sound(*(x[noise] for x in self._noise))
+        return mixing.degraded(speech.float(), around.float(), copy > 0, random)
 
 
 def _delayed(x: Tensor, frames: Tensor) -> Tensor:
@@ -87,31 +97,39 @@ def _delayed(x: Tensor, frames: Tensor) -> Tensor:
     return torch.stack([p[MAX_LOOK_AHEAD - int(n) : len(p) - int(n)] for p, n in zip(padded, frames, strict=True)])
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
-    """mel [S, copies, HOPS, BANDS], speech [S, T, 63], seal, activity, phone [S, T], prosody [S, T, 2]."""
-    pcm, truths = read(path)
-    kept = path.with_suffix(".mel.pt")
+def _tensors(path: Path) -> tuple[Sound, dict[str, Tensor]]:
+    """Spectra [S, copies, ...]; speech [S, T, 63], seal, activity [S, T], phone, prosody [S, T, 2]."""
+    return _spectra(path), _truth(read(path)[1])
+
+
+def _spectra(path: Path) -> Sound:
+    """[S, copies, T * 4, BANDS] and [S, copies, T, FINE_BINS] of a shard's sound [S, copies, SAMPLES]."""
+    kept = path.with_suffix(".spectra.pt")
     if not kept.exists():
         logging.info("preparing %s", path)
-        torch.save(_mel(torch.from_numpy(pcm)), kept)
-    return {"mel": torch.load(kept, weights_only=True)} | _truth(truths)
+        with np.load(path) as data:
+            pcm = torch.from_numpy(data["pcm"].reshape(len(data["pcm"]), -1, SAMPLES))
+        torch.save(tuple(_heard(pcm)), kept)
+    return Sound(*torch.load(kept, weights_only=True))
 
 
 @torch.inference_mode()
-def _mel(pcm: Tensor) -> Tensor:
-    front = LogMel()
-    past = Cdan().init_state(pcm.shape[1]).samples
-    mel = [front.step(copies.float() / 32768, past)[0].half() for copies in pcm]
-    return torch.stack(mel).reshape(*pcm.shape[:2], HOPS, BANDS)
+def _heard(pcm: Tensor) -> Sound:
+    spectra = Spectra()
+    past = torch.zeros(pcm.shape[1], PAST)
+    each = [spectra.step(copies.float() / 32768, past)[0] for copies in pcm]
+    return Sound(*(torch.stack(parts).half() for parts in zip(*each, strict=True)))
 
 
 def _truth(truths: list[Truth]) -> dict[str, Tensor]:
     moves = [tracks(truth.phones, truth.loudness) for truth in truths]
     prosody = np.stack([np.stack([t.loudness, t.pitch], axis=-1) for t in truths])  # [S, HOPS, 2]
+    halves = (np.arange(2 * FRAMES) + 0.5) / (2 * FPS)
+    phone = np.stack([phone_at(truth.phones, halves) for truth in truths]).reshape(len(truths), FRAMES, 2)
     return {
         "speech": torch.from_numpy(np.stack([m.speech for m in moves])).half(),
         "seal": torch.from_numpy(np.stack([m.seal for m in moves])).half(),
         "activity": torch.from_numpy(np.stack([m.activity for m in moves])).half(),
-        "phone": torch.from_numpy(np.stack([m.phone for m in moves])),
+        "phone": torch.from_numpy(phone),
         "prosody": torch.from_numpy(prosody.reshape(len(truths), FRAMES, HOPS_PER_FRAME, 2).mean(2)).half(),
     }

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+import numpy as np
+import onnx
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -30,9 +32,9 @@ class OneFrame(nn.Module):
 
 
 def load(path: Path = CDAN_WEIGHTS) -> Cdan:
-    """The network with the shipped weights, ready to run; every key must be there and fit."""
+    """The network with the shipped weights, kept in half precision; every key must be there and fit."""
     net = Cdan()
-    net.load_state_dict(load_file(path), strict=True)
+    net.load_state_dict({name: value.float() for name, value in load_file(path).items()}, strict=True)
     return net.eval()
 
 
@@ -41,6 +43,24 @@ def write_graph(net: Cdan, path: Path) -> None:
     batch = 2  # traced with more than one, so that nothing folds the batch away
     example = (torch.zeros(batch, CHUNK), torch.zeros(batch, len(AXES)), torch.zeros(batch, dtype=torch.int32))
     export(OneFrame(net.eval()), (*example, *net.init_state(batch)), INPUTS, OUTPUTS, path)
+    halve(path)
+
+
+def halve(path: Path) -> None:
+    """Keeps in half precision, behind a cast, every constant that loses nothing by it; runtimes fold the cast away."""
+    model = onnx.load(path)
+    casts = []
+    for constant in model.graph.initializer:
+        value = onnx.numpy_helper.to_array(constant)
+        half = value.astype(np.float16) if value.dtype == np.float32 else value
+        if half.dtype == np.float16 and half.size > 1 and np.array_equal(half.astype(np.float32), value):
+            name = constant.name
+            constant.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}_half"))
+            casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, path)
 
 
 def main() -> None:
@@ -49,7 +69,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.run:
         kept = torch.load(options.run / "checkpoint.pt", weights_only=True)
-        save_file(kept["net"], CDAN_WEIGHTS)
+        save_file({name: value.half() for name, value in kept["net"].items()}, CDAN_WEIGHTS)
     write_graph(load(), CDAN_GRAPH)
 
 

@@ -1,129 +1,191 @@
-"""Trains CDAN on one core, resumably: `python -m engine.cdan.training.train --corpus DIR --run DIR --minutes M`."""
+"""Trains CDAN, resumably, on one core or a GPU: `python -m engine.cdan.training.train --corpus DIR --run DIR`."""
 
 import argparse
+import json
 import logging
 import math
 import sys
 import time
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.cdan.network import Cdan, Output
-from engine.cdan.training.composition import compose
+from engine.cdan.network import Cdan, State
+from engine.cdan.spectra import Sound
+from engine.cdan.training import curves
 from engine.cdan.training.dataset import Batch, Corpus
 from engine.cdan.training.lips import GAP
+from engine.cdan.training.shard import FRAMES
 from engine.face.coefficients import FACE
 from engine.units import HOPS_PER_FRAME
 
+SHARES = {"coefficients": 30, "speed": 15, "gap": 20, "phone": 0.6, "seal": 4, "activity": 1, "prosody": 0.2}
+"""What each term of the loss counts."""
 MOUTH_WEIGHT = 3.0  # of jaw and mouth against the rest of the face
+WEIGHTS = torch.tensor([MOUTH_WEIGHT if name.startswith(("jaw", "mouth", "lip")) else 1.0 for name in FACE])
 LIP_GAP = torch.from_numpy(GAP)
-WEIGHTS = torch.tensor([MOUTH_WEIGHT if name.startswith(("jaw", "mouth")) else 1.0 for name in FACE])
+DOUBT = 0.1  # errors below this are squared: in doubt the mean is learned; a median of open and shut would be shut
+STRIDE = 128  # frames that are attended over at once
+SEEN = 64  # frames of a segment whose face is looked at
+CHECKPOINT_STEPS = 500
 
 
-def losses(net: Cdan, batch: Batch) -> tuple[dict[str, Tensor], Output]:
-    """Every term of the loss, weighted, by name; their sum is minimized."""
-    with torch.autocast("cpu", torch.bfloat16):  # nearly twice as fast; where the CPU lacks it, as fast as without
-        out = Output(*(x.float() for x in net.decode(heard(net, batch), batch.les)))
-    target = compose(batch.les, batch.mouth, net.table, net.seal)
-    error = (out.coefficients - target).abs() * WEIGHTS
-    speed = (out.coefficients.diff(dim=1) - target.diff(dim=1)).abs() * WEIGHTS
-    shut = (batch.mouth.seal > 0.9).float()
-    gap = (out.coefficients @ LIP_GAP - 0.02).clamp(min=0) * shut
-    spoken = batch.mouth.activity
-    pitch_and_loudness = (out.prosody[..., 1:] - batch.prosody).abs().mean(-1) * spoken
+def losses(net: Cdan, batch: Batch, seen: slice = slice(None)) -> dict[str, Tensor]:
+    """The terms of the loss, named as in SHARES. The face is looked at in the `seen` frames only: it costs a third of a
+    step and teaches little, the ear is what is hard."""
+    device = batch.les.device
+    with torch.autocast(device.type, torch.bfloat16):  # as fast as without where the processor lacks it
+        context = heard(net, batch)
+        hints, phones = (x.float() for x in net.hints(context))
+        face = net.decode(context[:, seen], batch.les[:, seen], batch.seal[:, seen]).coefficients.float()
+    activity, seal, loudness, pitch = hints.unbind(2)
+    target, weights, gap = batch.face[:, seen], WEIGHTS.to(device), LIP_GAP.to(device)
+    prosody = (torch.stack([loudness.sigmoid(), pitch.tanh()], dim=2) - batch.prosody).abs().mean(2)
     return {
-        "coefficients": 10 * error.mean(),
-        "speed": 5 * speed.mean(),
-        "hinge": 0.3 * gap.sum() / (shut.sum() + 1) * 5,
-        "phone": 0.4 * F.cross_entropy(out.phone_logits.flatten(0, 1), batch.phone.flatten()),
-        "seal": 1.0 * F.binary_cross_entropy_with_logits(out.seal_logit, batch.mouth.seal),
-        "activity": 0.3 * F.binary_cross_entropy_with_logits(out.activity_logit, spoken),
-        "prosody": 0.2 * pitch_and_loudness.mean(),
-    }, out
+        "coefficients": (distance(face, target) * weights).mean(),
+        "speed": (distance(face.diff(dim=1), target.diff(dim=1)) * weights).mean(),
+        "gap": distance(face @ gap, target @ gap).mean(),
+        "phone": F.cross_entropy(phones.flatten(0, 2), batch.phone.flatten()),
+        "seal": F.binary_cross_entropy_with_logits(seal, batch.seal),
+        "activity": F.binary_cross_entropy_with_logits(activity, batch.activity),
+        "prosody": (prosody * batch.activity).mean(),
+    }
+
+
+def distance(one: Tensor, other: Tensor) -> Tensor:
+    return F.smooth_l1_loss(one, other, beta=DOUBT, reduction="none")
 
 
 def heard(net: Cdan, batch: Batch) -> Tensor:
-    """The context [B, T, width], in steps of 64 frames: the same numbers, without attention far beyond its window."""
-    state, pieces = net.init_state(len(batch.mel)), []
-    for mel in batch.mel.split(64 * HOPS_PER_FRAME, dim=1):
-        context, state = net.listen(mel, batch.look_ahead, state)
+    """The context [B, T, width], in steps of STRIDE frames: the same numbers, without attention far beyond its window.
+    What flows is half precision; the floor is not, it moves by too little."""
+    state = net.init_state(len(batch.les))
+    state = State(*(x if name in ("floor", "filled") else x.bfloat16() for name, x in state._asdict().items()))
+    mels = batch.sound.mel.split(STRIDE * HOPS_PER_FRAME, dim=1)
+    pieces = []
+    for mel, fine in zip(mels, batch.sound.fine.split(STRIDE, dim=1), strict=True):
+        context, state = net.listen(Sound(mel, fine), batch.look_ahead, state)
         pieces.append(context)
     return torch.cat(pieces, dim=1)
 
 
 class Run:
-    """One training: network, optimizer and the step it has come to, kept in `folder`."""
+    """One training: network, optimizer and the step it has come to, kept in `folder` with a log of its terms."""
 
-    def __init__(self, folder: Path, rate: float) -> None:
+    def __init__(self, folder: Path, net: Cdan, rate: float, device: str = "cpu") -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.path, self.rate = folder / "checkpoint.pt", rate
-        torch.manual_seed(0)
-        self.net, self.seconds, self.steps = Cdan(), 0.0, 0
-        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
-        if self.path.exists():
+        self.folder, self.rate, self.device = folder, rate, torch.device(device)
+        self.net, self.seconds, self.steps = net.to(self.device), 0.0, 0
+        self.optimizer = torch.optim.AdamW(net.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+        self._mean: dict[str, float] = {}
+        if (folder / "checkpoint.pt").exists():
             self._resume()
 
     def _resume(self) -> None:
-        kept = torch.load(self.path, weights_only=True)
+        kept = torch.load(self.folder / "checkpoint.pt", weights_only=True, map_location=self.device)
         self.net.load_state_dict(kept["net"])
         self.optimizer.load_state_dict(kept["optimizer"])
         self.seconds, self.steps = kept["seconds"], kept["steps"]
         logging.info("resumed at step %d", self.steps)
 
-    def save(self) -> None:
-        part = self.path.with_suffix(".part")
+    def save(self, held: dict[str, float]) -> None:
+        """Checkpoint, log and curves; `held` are the terms on speech that is not trained on."""
+        part = self.folder / "checkpoint.part"
         kept = {"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict()}
         torch.save(kept | {"seconds": self.seconds, "steps": self.steps}, part)
-        part.rename(self.path)
+        part.rename(self.folder / "checkpoint.pt")
+        entry = {"step": self.steps, "seconds": round(self.seconds), "trained": self._mean, "held": held}
+        with (self.folder / "log.jsonl").open("a") as log:
+            log.write(json.dumps(entry) + "\n")
+        curves.draw(self.folder / "log.jsonl", self.folder / "curves.svg")
+        told = " ".join(f"{name} {value:.3f}" for name, value in (held or self._mean).items())
+        logging.info("step %d, %.0f s: %s", self.steps, self.seconds, told)
 
-    def step(self, batch: Batch, budget_s: float) -> dict[str, float]:
-        """One update; the rate warms up, then falls as a cosine to 2 % over the budget of seconds."""
+    def step(self, batch: Batch, progress: float, seen: slice) -> None:
+        """One update; the rate warms up, then falls as a cosine to 2 % at a progress of 1."""
         began = time.monotonic()
-        progress = min(self.seconds / budget_s, 1.0)
-        fall = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))
+        fall = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * fall * min(1.0, (self.steps + 1) / 200)
-        terms, _ = losses(self.net.train(), batch)
+        terms = losses(self.net.train(), batch.to(self.device), seen)
         self.optimizer.zero_grad()
-        torch.stack(list(terms.values())).sum().backward()
+        torch.stack([SHARES[name] * term for name, term in terms.items()]).sum().backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimizer.step()
-        self.seconds += time.monotonic() - began
+        self._mean = {k: 0.99 * self._mean.get(k, float(v)) + 0.01 * float(v) for k, v in detached(terms).items()}
         self.steps += 1
-        return {name: float(term.detach()) for name, term in terms.items()}
+        self.seconds += time.monotonic() - began
+
+    @torch.inference_mode()
+    def examine(self, held: list[Batch]) -> dict[str, float]:
+        """Mean of every term over batches."""
+        each = [losses(self.net, batch.to(self.device)) for batch in held]
+        return {name: float(torch.stack([terms[name] for terms in each]).mean()) for name in each[0]} if each else {}
 
 
-def train(corpus: Corpus, run: Run, minutes: float, size: int) -> None:
-    """Until `minutes` of stepping are spent, in this and earlier calls; a checkpoint every 200 steps."""
+def detached(terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: term.detach() for name, term in terms.items()}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a training ends: whichever comes first."""
+
+    seconds: float = math.inf
+    steps: float = math.inf
+
+    def spent(self, run: Run) -> float:
+        """Share of the budget, 1 at its end."""
+        return max(run.seconds / self.seconds, run.steps / self.steps)
+
+
+def train(corpus: Corpus, held: list[Batch], run: Run, budget: Budget, size: int) -> None:
+    """Until the budget is spent, in this and earlier calls; a checkpoint every CHECKPOINT_STEPS."""
     random = torch.Generator().manual_seed(run.steps)
-    mean: dict[str, float] = {}
-    while run.seconds < 60 * minutes:
+    while budget.spent(run) < 1:
         for batch in corpus.epoch(size, random):
-            terms = run.step(batch, 60 * minutes)
-            mean = {k: 0.98 * mean.get(k, v) + 0.02 * v for k, v in terms.items()}
-            if run.steps % 200 == 0:
-                run.save()
-                logging.info("step %d, %.0f s: %s", run.steps, run.seconds, {k: round(v, 4) for k, v in mean.items()})
-            if run.seconds >= 60 * minutes:
+            first = SEEN * int(torch.randint(FRAMES // SEEN, (1,), generator=random))
+            run.step(batch, budget.spent(run), slice(first, first + SEEN))
+            if run.steps % CHECKPOINT_STEPS == 0:
+                run.save(run.examine(held))
+            if budget.spent(run) >= 1:
                 break
-    run.save()
+    run.save(run.examine(held))
+
+
+def examples(folder: Path | None, size: int = 16, count: int = 4) -> list[Batch]:
+    """Some batches of held-out speech, degraded the same way each time."""
+    if folder is None:
+        return []
+    batches = Corpus(folder).epoch(size, torch.Generator().manual_seed(0))
+    return list(islice(batches, count))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Train CDAN on one core.")
+    parser = argparse.ArgumentParser(description="Train CDAN on one core or on a GPU.")
     parser.add_argument("--corpus", type=Path, required=True, help="folder made by engine.cdan.training.corpus")
+    parser.add_argument("--held", type=Path, help="such a folder of voices held out, to log how they fare")
     parser.add_argument("--run", type=Path, required=True, help="folder of the checkpoint; an existing one is resumed")
-    parser.add_argument("--minutes", type=float, default=60, help="time spent stepping, all calls together")
+    parser.add_argument("--minutes", type=float, default=240, help="time spent stepping, all calls together")
     parser.add_argument("--batch", type=int, default=8, help="segments of 10.24 s")
-    parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
+    prepare()
+    run = Run(options.run, Cdan(), options.rate, options.device)
+    train(Corpus(options.corpus), examples(options.held), run, Budget(60 * options.minutes), options.batch)
+
+
+def prepare() -> None:
+    """One thread, no denormals, one seed, a log on stderr."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
+    torch.manual_seed(0)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
-    train(Corpus(options.corpus), Run(options.run, options.rate), options.minutes, options.batch)
 
 
 if __name__ == "__main__":

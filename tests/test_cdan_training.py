@@ -1,0 +1,199 @@
+"""How CDAN is trained: speech degraded on its spectra, runs that resume, rivals that lack one part."""
+
+import json
+from pathlib import Path
+from typing import cast
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from engine.audio.mel import BANDS
+from engine.cdan.network import REGIONS, Cdan, Config, TimeLayer
+from engine.cdan.spectra import PAST, SILENCE, Sound, Spectra
+from engine.cdan.training import mixing
+from engine.cdan.training.ablation import RIVALS
+from engine.cdan.training.dataset import Corpus
+from engine.cdan.training.phones import Phone
+from engine.cdan.training.shard import FRAMES, HOPS, SAMPLES, Segment, Truth, write
+from engine.cdan.training.train import SHARES, Budget, Run, train
+from engine.les import AXES
+from engine.units import CHUNK, SAMPLE_RATE
+
+TINY = Config(stem=8, stems=1, width=16, heads=2, layers=1, window=8, token=8, crossings=1)
+
+
+def random(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def spectra(pcm: Tensor) -> Sound:
+    return Spectra().step(pcm, torch.zeros(len(pcm), PAST))[0]
+
+
+def hiss(seed: int, gain: float, batch: int = 3) -> Tensor:
+    return gain * torch.randn(batch, 100 * CHUNK, generator=random(seed))
+
+
+class TestMixing:
+    def test_adding_powers_is_what_adding_sounds_does(self) -> None:
+        one, other = hiss(0, 0.05), hiss(1, 0.02)
+        for a, b, both in zip(*(mixing.power(spectra(x)) for x in (one, other, one + other)), strict=True):
+            assert float((a + b).mean() / both.mean()) == pytest.approx(1, abs=0.02)
+
+    def test_units_come_back_from_powers(self) -> None:
+        heard = spectra(hiss(0, 0.05))
+        for a, b in zip(mixing.units(mixing.power(heard)), heard, strict=True):
+            torch.testing.assert_close(a, b, atol=1e-4, rtol=0)
+
+    def test_another_throat_moves_formants_and_leaves_the_pitch(self) -> None:
+        peak = torch.zeros(2, 4, BANDS)
+        peak[:, :, 30] = 1.0
+        moved = peak @ mixing.warps(torch.tensor([1.0, 1.1]))
+        torch.testing.assert_close(moved[0], peak[0])
+        assert int(moved[1, 0].argmax()) in (26, 27, 28)
+        sound = spectra(hiss(0, 0.05))
+        assert torch.equal(mixing.stretched(sound, random()).fine, sound.fine)
+
+    def test_silence_stays_silence(self) -> None:
+        silence = spectra(torch.zeros(2, 20 * CHUNK))
+        for x in (mixing.coloured(silence, 0.3, random()), mixing.heard(silence, random())):
+            assert float(x.mel.max()) == pytest.approx(SILENCE) and float(x.fine.max()) == pytest.approx(SILENCE)
+
+    def test_most_near_speech_and_less_of_far_gets_noise(self) -> None:
+        far = torch.arange(8000) % 2 == 1
+        snr = mixing.snr_db(far, random())
+        assert snr.min() >= 0
+        for where, clean in ((~far, mixing.CLEAN), (far, mixing.CLEAN_FAR)):
+            assert float((snr[where] > 100).float().mean()) == pytest.approx(clean, abs=0.03)
+            assert float((snr[where] <= 20).float().mean()) == pytest.approx(mixing.NOISY * (1 - clean), abs=0.03)
+
+    def test_every_hearing_is_another(self) -> None:
+        draw = random()
+        sound, noise = spectra(hiss(0, 0.05)), spectra(hiss(1, 0.05))
+        first, second = (mixing.degraded(sound, noise, torch.zeros(3, dtype=torch.bool), draw) for _ in range(2))
+        assert first.mel.shape == sound.mel.shape and first.fine.shape == sound.fine.shape
+        assert not torch.equal(first.mel, second.mel)
+        assert torch.isfinite(first.mel).all() and first.mel.min() >= SILENCE - 1e-6
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight segments, two copies each: hums of changing height, told to be vowels and closures."""
+    out = tmp_path_factory.mktemp("corpus")
+    draw = np.random.default_rng(0)
+    names = draw.choice(["aa", "m", "iy", "uw", "pau"], (8, 40))
+    hertz = {"aa": 700, "m": 200, "iy": 2500, "uw": 400, "pau": 0}
+    t = np.arange(SAMPLES) / SAMPLE_RATE
+    segments, pcm = [], np.zeros((8, 2, SAMPLES), np.int16)
+    for i, row in enumerate(names):
+        at = np.minimum((t / 0.256).astype(int), 39)
+        wave = 3000 * np.sin(2 * np.pi * np.array([hertz[n] for n in row])[at] * t)
+        pcm[i] = wave[None] + draw.normal(0, 30, (2, SAMPLES))
+        spoken = tuple(Phone(str(n), 0.256 * k, 0.256 * (k + 1)) for k, n in enumerate(row))
+        curves = np.full(HOPS, 0.5, np.float32), np.zeros(HOPS, np.float32)
+        segments.append(Segment(wave.astype(np.float32), Truth(spoken, *curves), ("hum",)))
+    write(out / "shard0000.npz", pcm, segments)
+    np.savez(out / "noise0000.npz", pcm=draw.normal(0, 1000, (3, SAMPLES)).astype(np.int16))
+    return out
+
+
+class TestCorpus:
+    def test_truth_waits_for_the_look_ahead(self, folder: Path) -> None:
+        """Frame t of the truth is what the network says after hearing chunk t: later by the look-ahead."""
+        corpus, index = Corpus(folder), torch.arange(4)
+        now, late = (corpus.batch(index, random(), ahead) for ahead in (0, 2))
+        assert now.face.shape == (4, FRAMES, 63) and now.phone.shape == (4, FRAMES, 2)
+        assert torch.equal(late.phone[:, 2:], now.phone[:, :-2])
+        assert torch.equal(late.seal[:, 2:], now.seal[:, :-2])
+
+    def test_copies_share_one_truth(self, folder: Path) -> None:
+        corpus = Corpus(folder)
+        batch = corpus.batch(torch.tensor([0, 1]), random(), 0)
+        assert len(corpus) == 16
+        assert torch.equal(batch.phone[0], batch.phone[1])
+        assert not torch.equal(batch.sound.mel[0], batch.sound.mel[1])
+
+    def test_an_empty_folder_says_what_to_do(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError, match="run python -m engine.cdan.training.corpus"):
+            Corpus(tmp_path)
+
+
+def loss(terms: dict[str, float]) -> float:
+    return sum(SHARES[name] * term for name, term in terms.items())
+
+
+class TestRun:
+    def test_learns_logs_and_resumes(self, folder: Path, tmp_path: Path) -> None:
+        corpus = Corpus(folder)
+        held = [corpus.batch(torch.arange(4), random(5))]
+        run = Run(tmp_path, Cdan(TINY), rate=1e-2)
+        before = loss(run.examine(held))
+        train(corpus, held, run, Budget(steps=30), size=4)
+        assert loss(run.examine(held)) < 0.9 * before
+
+        again = Run(tmp_path, Cdan(TINY), rate=1e-2)
+        assert again.steps == 30 and again.seconds == run.seconds
+        assert again.examine(held) == run.examine(held)
+        train(corpus, held, again, Budget(steps=32), size=4)
+        entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+        assert [entry["step"] for entry in entries] == [30, 32]
+        assert entries[0]["held"].keys() == entries[0]["trained"].keys()
+
+    def test_curves_are_a_picture(self, folder: Path, tmp_path: Path) -> None:
+        corpus = Corpus(folder)
+        run = Run(tmp_path, Cdan(TINY), rate=1e-2)
+        train(corpus, [corpus.batch(torch.arange(2), random())], run, Budget(steps=1), size=2)
+        words = ElementTree.parse(tmp_path / "curves.svg").iter("{http://www.w3.org/2000/svg}text")
+        assert {"seal", "phone", "coefficients"} <= {word.text for word in words}
+
+
+class TestRivals:
+    """Each lacks exactly the part that its name says."""
+
+    PCM = 0.05 * torch.randn(1, 60 * CHUNK, generator=random())
+    AHEAD = torch.zeros(1, dtype=torch.int32)
+
+    @torch.inference_mode()
+    def test_without_feature_attention_emotions_only_add(self) -> None:
+        torch.manual_seed(1)
+        net = RIVALS["no-feature"]().eval()
+        context, _ = net.listen(spectra(self.PCM), self.AHEAD, net.init_state(1))
+        les = torch.rand(1, 60, len(AXES), generator=random())
+        torch.testing.assert_close(net.speech(les, context), net.speech(0 * les, context))
+        torch.testing.assert_close(net.linear(les, context, torch.ones(1, 60, 1)), les @ net.table)
+
+    @torch.inference_mode()
+    @pytest.mark.parametrize(("name", "forgets"), [("whole", False), ("no-structure", True)])
+    def test_without_structure_nobody_looks_far_back(self, name: str, forgets: bool) -> None:
+        net = RIVALS[name]().eval()
+        state, x = net.init_state(1), torch.randn(1, 20, net.config.width, generator=random())
+        other = torch.cat([-x[:, :10], x[:, 10:]], dim=1)
+        filled = torch.cat([state.filled, torch.ones(1, 20)], dim=1)
+        layer = cast(TimeLayer, net.layers[0])
+        memory = state.local[:, 0], state.keys[:, 0], state.values[:, 0], filled
+        one, another = (layer.step(start, *memory)[0] for start in (x, other))
+        assert torch.equal(one[:, 15:], another[:, 15:]) == forgets
+
+    @torch.inference_mode()
+    @pytest.mark.parametrize(("name", "apart"), [("whole", False), ("no-structure", True)])
+    def test_without_structure_regions_do_not_talk(self, name: str, apart: bool) -> None:
+        net = RIVALS[name]().eval()
+        r = torch.randn(1, 1, len(REGIONS), net.config.token, generator=random())
+        other = r.clone()
+        other[:, :, 0] *= -1
+        les = torch.zeros(1, 1, len(AXES))
+        one, another = (net.crossings[0](x, les, net.unit_keys) for x in (r, other))
+        assert torch.equal(one[:, :, 1:], another[:, :, 1:]) == apart
+
+    @torch.inference_mode()
+    def test_linear_is_linear(self) -> None:
+        torch.manual_seed(1)
+        net = RIVALS["linear"]().train()
+        context, _ = net.listen(spectra(self.PCM), self.AHEAD, net.init_state(1))
+        les = torch.rand(1, 60, len(AXES), generator=random())
+        rest = net.decode(context, 0 * les).coefficients
+        half, whole = (net.decode(context, level * les).coefficients - rest for level in (0.5, 1.0))
+        torch.testing.assert_close(2 * half, whole)
