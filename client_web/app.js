@@ -36,6 +36,7 @@ class App {
   #phase = "closed";
   #talking = false;
   #asking = false;
+  #joined = false;
   #activity = /** @type {string | null} */ (null);
   #audible = true;
   #leaving = 0;
@@ -62,8 +63,23 @@ class App {
     if (!("RTCPeerConnection" in window)) return this.#complain("other", words.ofServer({ code: "no_webrtc" }));
     await this.#list();
     this.#conversation.offer(await this.#api.assistants(), JSON.parse(localStorage.getItem(VOICE_KEY)));
+    if (this.#invitation) return this.#join(this.#invitation);
     const kept = localStorage.getItem(PORTRAIT_KEY);
     this.#choose(this.#known.find(({ id }) => id === kept) ?? this.#known[0]);
+  }
+
+  /** `/#session=ID&token=TOKEN` takes part in a session that a program has opened. */
+  get #invitation() {
+    const { session: id, token } = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+    return id && token ? { id, token, control: `/v1/sessions/${encodeURIComponent(id)}/control`, ice_servers: [] } : null;
+  }
+
+  /** @param {import("./api.js").SessionGrant} grant */
+  #join(grant) {
+    this.#joined = true;
+    this.#hear(false); // browsers play no sound before the user has touched the page
+    this.#conversation.join();
+    this.#session.join(grant);
   }
 
   /** Who asked for less motion sees the still picture until the call. */
@@ -87,6 +103,7 @@ class App {
   /** @param {import("./api.js").Portrait | undefined} portrait */
   #choose(portrait) {
     if (!portrait) return this.#complain("other", "The server has no portrait yet. Add a photo to begin.");
+    if (this.#joined) return; // the portrait is its opener's choice
     this.#chosen = portrait;
     localStorage.setItem(PORTRAIT_KEY, portrait.id);
     this.#portraits.show(this.#known, portrait.id);
@@ -111,7 +128,7 @@ class App {
 
   /** Whether an assistant speaks in this call. */
   get #assisted() {
-    return this.#talking && this.#conversation.voice.source === "assistant";
+    return this.#joined || (this.#talking && this.#conversation.voice.source === "assistant");
   }
 
   #hearSession() {
@@ -178,7 +195,7 @@ class App {
     this.#talking = true;
     this.#stage.listen(this.#audible);
     await this.#session.speak(track);
-    if (this.#chosen && (this.#assisted || !this.#session.wanted)) this.#open();
+    if (!this.#joined && (this.#assisted || !this.#session.wanted)) this.#open();
     this.#session.retry();
   }
 
@@ -191,7 +208,8 @@ class App {
     this.#settle("microphone");
     this.#stage.listen(false);
     this.#stage.speaking(false);
-    if (!this.#previews) this.#session.close();
+    if (this.#joined) this.#hear(this.#audible);
+    else if (!this.#previews) this.#session.close();
     else if (assisted) this.#open();
     this.#show();
   }
@@ -210,7 +228,7 @@ class App {
   #hear(audible) {
     this.#audible = audible;
     this.#stage.soundButton(audible);
-    this.#stage.listen(audible && this.#talking);
+    this.#stage.listen(audible && (this.#talking || this.#joined));
   }
 
   /** @param {string} id */
@@ -226,7 +244,7 @@ class App {
 
   /** @param {MediaStream} stream */
   async #play(stream) {
-    this.#stage.listen(this.#audible && this.#talking);
+    this.#stage.listen(this.#audible && (this.#talking || this.#joined));
     try {
       await this.#stage.onAir(stream);
     } catch (error) {
@@ -263,8 +281,10 @@ class App {
   }
 
   /** @param {{units: Record<string, number>, microphone: string}} state */
-  #heed({ units, microphone }) {
+  #heed({ portrait, units, microphone }) {
     this.#spectrum.show(units);
+    const shown = this.#known.find(({ id }) => id === portrait);
+    if (this.#joined && shown && shown !== this.#chosen) this.#meet(shown);
     if (microphone === "live") this.#settle("microphone");
     else if (this.#talking && microphone === "stalled") this.#complain("microphone", "Nothing arrives from your microphone any more.");
   }
@@ -274,6 +294,14 @@ class App {
     this.#activity = activity;
     this.#stage.speaking(activity === "speaking" && this.#assisted);
     this.#show();
+  }
+
+  /** @param {import("./api.js").Portrait} portrait of the session that was joined */
+  #meet(portrait) {
+    this.#chosen = portrait;
+    this.#portraits.show(this.#known, portrait.id);
+    this.#conversation.portrait(portrait.name);
+    this.#stage.name(portrait);
   }
 
   /** @param {File} photo */

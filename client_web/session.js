@@ -28,6 +28,7 @@ export class Session extends EventTarget {
   #call = /** @type {Call | null} */ (null);
   #track = /** @type {MediaStreamTrack | null} */ (null);
   #hurry = new AbortController();
+  #guest = false;
 
   /** @param {import("./api.js").Api} api */
   constructor(api) {
@@ -49,6 +50,15 @@ export class Session extends EventTarget {
     this.#keep({ portrait, ...voice }, this.#abort.signal);
   }
 
+  /** Takes part in a session that somebody else has opened and will end. @param {import("./api.js").SessionGrant} grant */
+  join(grant) {
+    this.close();
+    this.#abort = new AbortController();
+    this.#guest = true;
+    this.#adopt(grant);
+    this.#keep(null, this.#abort.signal);
+  }
+
   /** What the portrait says now is not to be said to its end. */
   interrupt() {
     this.#control?.send({ type: "speech.interrupt" });
@@ -66,6 +76,7 @@ export class Session extends EventTarget {
     this.#abort = null;
     this.#hangUp();
     this.#forget();
+    this.#guest = false;
     this.#status({ phase: "closed" });
   }
 
@@ -88,6 +99,7 @@ export class Session extends EventTarget {
         this.#hangUp();
         if (error.reason || FORGET_GRANT_ON.has(error.code)) this.#forget();
         if (error.code === undefined && error.reason === undefined) throw error; // a fault of this page
+        if (this.#guest && !this.#grant) return this.#leave(error);
         await this.#pause(error.retryAfter ?? BACKOFF_S[Math.min(attempt, BACKOFF_S.length - 1)], error, signal);
       }
     }
@@ -108,6 +120,11 @@ export class Session extends EventTarget {
       this.#end(grant);
       throw new DOMException("closed while opening", "AbortError");
     }
+    this.#adopt(grant);
+  }
+
+  /** @param {import("./api.js").SessionGrant} grant */
+  #adopt(grant) {
     this.#grant = grant;
     this.#control = new Control(this.#api.socket(grant.control), grant.token);
     this.#relay(this.#control, Object.fromEntries(TOLD.map((type) => [`message:${type}`, type])));
@@ -143,8 +160,14 @@ export class Session extends EventTarget {
   #forget() {
     this.#control?.close();
     this.#control = null;
-    if (this.#grant) this.#end(this.#grant);
+    if (this.#grant && !this.#guest) this.#end(this.#grant);
     this.#grant = null;
+  }
+
+  /** A guest opens no session of its own when the one it was in has ended. @param {object} error */
+  #leave(error) {
+    this.#status({ phase: "waiting", error, seconds: 0 });
+    this.close();
   }
 
   /** The server frees an abandoned session by itself, so a failure here needs no word. */

@@ -10,6 +10,7 @@ import { byId, el } from "./dom.js";
 
 const KEPT = 60; // captions; older ones go
 const OWN = "The portrait says what you say.";
+const GUEST = "A program has opened this session and speaks through it. Call to be heard by it.";
 
 export class Conversation extends EventTarget {
   #own = /** @type {HTMLInputElement} */ (byId("own-voice"));
@@ -39,6 +40,13 @@ export class Conversation extends EventTarget {
     this.#other.checked = kept?.source === "assistant" && known;
     this.#own.checked = !this.#other.checked;
     this.#show();
+  }
+
+  /** A program speaks, and nobody is asked. */
+  join() {
+    byId("voices").hidden = true;
+    byId("conversation-hint").textContent = GUEST;
+    this.#transcript.hidden = false;
   }
 
   /** @param {string} name of the portrait */

@@ -49,9 +49,14 @@ export class Stage extends EventTarget {
   portrait(portrait) {
     this.#still.src = portrait.thumbnail;
     this.#still.alt = `Portrait of ${portrait.name}`;
+    this.name(portrait);
+    this.offAir();
+  }
+
+  /** @param {import("../api.js").Portrait} portrait that is live already */
+  name(portrait) {
     this.#video.setAttribute("aria-label", `${portrait.name}, live`);
     byId("name").textContent = portrait.name;
-    this.offAir();
   }
 
   /** @param {Scene} scene @param {boolean} inCall whether the button hangs up */
