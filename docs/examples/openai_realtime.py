@@ -1,8 +1,8 @@
-"""Lets a portrait say what an assistant says, through the official OpenAI client, and records it.
+"""Lets a portrait say what an assistant says, through the official OpenAI client: on the page, or in a film.
 
     pip install openai websockets aiortc httpx hibari-tts
     les-avatar serve
-    python docs/examples/openai_realtime.py "Hello! I have a face now." talk.mp4
+    python docs/examples/openai_realtime.py "Hello! I have a face now." [talk.mp4]
 
 The other way round, the server itself talks to a Realtime backend and the portrait answers who calls it:
 
@@ -40,15 +40,19 @@ async def main() -> None:
         answer = await http.post("/v1/sessions", json={"portrait": options.portrait, "source": "push"})
         session = answer.raise_for_status().json()
         http.headers["Authorization"] = f"Bearer {session['token']}"
-        viewer = Viewer(options.film)
+        viewer = Viewer(options.film) if options.film else None
         try:
-            await viewer.watch(http, session["id"])
+            if viewer:
+                await viewer.watch(http, session["id"])
+            else:
+                print(f"{options.server}/#session={session['id']}&token={session['token']} shows it: open it now")
             # The session's token is the key, its id the model.
             openai = AsyncOpenAI(base_url=f"{options.server}/v1", api_key=session["token"])
             async with openai.realtime.connect(model=session["id"]) as connection:
                 await speak(connection, options.text, options.emotion)
         finally:
-            await viewer.close()
+            if viewer:
+                await viewer.close()
             await http.delete(f"/v1/sessions/{session['id']}")
 
 
@@ -101,7 +105,7 @@ class Viewer:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("text", help="what to say")
-    parser.add_argument("film", help="the MP4 file to write")
+    parser.add_argument("film", nargs="?", help="an MP4 file to write; without, the page shows it")
     parser.add_argument("--emotion", default="happiness=0.5")
     parser.add_argument("--portrait", default="anna")
     parser.add_argument("--server", default="http://localhost:8080")

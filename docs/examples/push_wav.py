@@ -1,8 +1,8 @@
-"""Lets a portrait say a WAV file, through the speech socket, and records what a viewer sees and hears.
+"""Lets a portrait say a WAV file, through the speech socket: on the page, or in a film of what a viewer sees and hears.
 
 pip install aiortc httpx websockets
 les-avatar serve
-python docs/examples/push_wav.py hello.wav talk.mp4
+python docs/examples/push_wav.py hello.wav [talk.mp4]
 """
 
 import argparse
@@ -23,19 +23,23 @@ async def main() -> None:
         answer = await http.post("/v1/sessions", json={"portrait": options.portrait, "source": "push"})
         session = answer.raise_for_status().json()
         http.headers["Authorization"] = f"Bearer {session['token']}"
-        viewer = Viewer(options.film)
+        viewer = Viewer(options.film) if options.film else None
         try:
-            await viewer.watch(http, session["id"])
+            if viewer:
+                await viewer.watch(http, session["id"])
+            else:
+                print(f"{options.server}/#session={session['id']}&token={session['token']} shows it: open it now")
             await speak(options.server.replace("http", "ws", 1), session, options.sound)
         finally:
-            await viewer.close()
+            if viewer:
+                await viewer.close()
             await http.delete(f"/v1/sessions/{session['id']}")
 
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sound", help="a WAV file: mono, 16 bit, 8 to 48 kHz")
-    parser.add_argument("film", help="the MP4 file to write")
+    parser.add_argument("film", nargs="?", help="an MP4 file to write; without, the page shows it")
     parser.add_argument("--portrait", default="anna")
     parser.add_argument("--server", default="http://localhost:8080")
     return parser.parse_args()
