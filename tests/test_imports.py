@@ -40,6 +40,11 @@ SERVER_MAY: dict[str, set[str]] = {
     "server.cli": {"engine"},
     "server.bridges.studio": {"engine.avatar"},  # frameworks that start no server start the engine there
 }
+# Assistants see a session as a conversation; queues, calls and sockets are none of their business.
+ASSISTANTS_MAY = {
+    f"server.{p}"
+    for p in "assistants conversation settings backlog side_by_side sound_format bridges.twilio_stream".split()
+} | {"engine.les"}
 SERVER_SHARED = {"engine.units", "engine.les", "engine.portrait", "engine.face", "engine.motion"}
 
 
@@ -119,6 +124,16 @@ class TestAdapters:
     def test_a_framework_is_imported_by_its_own_bridge_only(self, framework: str) -> None:
         users = {name for name, path in modules() if any(within(target, {framework}) for target in imported(path))}
         assert {name for name in users if not within(name, {self.HOMES[framework]})} == set()
+
+    def test_assistants_know_conversations_only(self) -> None:
+        wrong = [
+            f"{name} -> {target}"
+            for name, path in modules()
+            if within(name, {"server.assistants"})
+            for target in ours(path)
+            if not within(target, ASSISTANTS_MAY)
+        ]
+        assert wrong == []
 
 
 class TestServingNeedsNoTorch:

@@ -18,7 +18,7 @@ from server.assistants.phrases import grammar, pattern, words_in
 from server.assistants.replier import RULES
 from server.assistants.slots import HEARING_RATE, Listening, SlotFailure
 
-FITS, WORST = -3.65, -6.0  # mean log score of a frame over all words of a phrase that was said, and over any one
+FITS, WORST = -3.65, -7.0  # mean log score of a frame over all words of a phrase that was said, and over any one
 SCORE_FLOOR = -740.0  # log of the least double: what underflowed is at most that
 LEAST_FRAMES = 15  # of 10 ms: no word is shorter
 LEAST_S = 0.2  # of sound that is looked at
