@@ -75,7 +75,7 @@ class Viewer:
 
     def __init__(self, path: str) -> None:
         self.connection, self.film = RTCPeerConnection(), av.open(path, "w")
-        self.video = self.film.add_stream("libx264", rate=25, options={"preset": "veryfast"})
+        self.video = self.film.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
         self.video.width = self.video.height = 512
         self.audio = self.film.add_stream("aac", rate=48_000)
         self.connection.on("track", lambda track: self.tasks.append(asyncio.create_task(self.record(track))))
