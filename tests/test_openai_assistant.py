@@ -231,6 +231,21 @@ class TestInterruption:
             await asyncio.sleep(0.05)
             assert len(talk.conversation.utterances[id].pcm) == had
 
+    async def test_sound_that_does_not_come_any_more(self) -> None:
+        """The session gives up to wait before the backend's silence counts as a hang."""
+        async with talking() as talk:
+            await talk.backend.say(pcm(500), done=False)
+            id = await talk.spoken()
+            await talk.appended(id, len(pcm(500)))
+            talk.conversation.end(id)
+            talk.conversation.play(600)
+            assert (await talk.backend.until("conversation.item.truncate")).audio_end_ms == 500
+            await talk.backend.until("response.cancel")
+            await talk.backend.sound(pcm(500), "resp_1", "item_1")
+            await talk.backend.say(pcm(100, 2), "resp_2", "item_2")
+            second = await talk.spoken(2)
+            await soon(lambda: bytes(talk.conversation.utterances[second].pcm) == pcm(100, 2))
+
     async def test_a_stop_that_comes_too_late_is_no_problem(self) -> None:
         async with talking() as talk:
             await self.interrupted(talk, done=False)

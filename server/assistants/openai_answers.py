@@ -140,8 +140,8 @@ class Answers:
             case SpeechStarted(utterance) if item := self._spoken.get(utterance):
                 item.begun = True
                 self._caption(item, item.text)
-            case SpeechEnded(utterance) if item := self._spoken.pop(utterance, None):
-                self._caption(item, item.text, final=True)
+            case SpeechEnded(utterance, playback_ms) if item := self._spoken.pop(utterance, None):
+                self._heard(item, playback_ms)
             case SpeechInterrupted(utterance, playback_ms) if item := self._spoken.pop(utterance, None):
                 self._interrupted(item, playback_ms)
 
@@ -283,12 +283,19 @@ class Answers:
         self._cues.append(emotion)
         return {"ok": True, "units": emotion.units()}
 
-    # ---- interruption
+    # ---- what was heard
 
     def _user_speaks(self) -> None:
         for id in list(self._responses):
             self._cancel(id)
         self._conversation.interrupt()
+
+    def _heard(self, item: Item, playback_ms: int) -> None:
+        """All that came of it; if that was not all, the session gave up to wait for the rest."""
+        if item.ended:
+            self._caption(item, item.text, final=True)
+        else:
+            self._interrupted(item, playback_ms)
 
     def _interrupted(self, item: Item, playback_ms: int) -> None:
         """The backend's memory must hold what was heard, no more."""
