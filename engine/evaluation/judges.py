@@ -82,8 +82,7 @@ class PictureJudge:
         path = self._cache / f"{self._key(portrait, steps)}.npz"
         if not path.is_file():
             seen = self._look(portrait, faces, steps)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(path, points=seen.points, blendshapes=seen.blendshapes)
+            _keep(path, seen)
         with np.load(path) as file:
             return Watched(file["points"], file["blendshapes"])
 
@@ -139,3 +138,11 @@ class PictureJudge:
             if path.is_file() and path.suffix != ".pyc":
                 digest.update(path.read_bytes())
         return digest.digest()
+
+
+def _keep(path: Path, seen: Watched) -> None:
+    """Whole or not at all, so that a run may be broken off."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+        np.savez(file, points=seen.points, blendshapes=seen.blendshapes)
+    Path(file.name).replace(path)
