@@ -17,8 +17,10 @@ from livekit import rtc
 from livekit.agents.voice.avatar import AvatarRunner, QueueAudioOutput
 from livekit.agents.voice.io import PlaybackFinishedEvent
 
+from engine.portrait import Portrait
 from server.bridges.livekit import AvatarGenerator
 from server.bridges.studio import Studio
+from server.engine_thread import Engine
 from server.timeline import AUDIO_RATE
 from tests.frameworks.material import RATE, nobody, pieces, pitch, shows, tone
 from tests.server_fakes import LOUD, FakeEngine
@@ -92,9 +94,11 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged() -> AsyncIterator[Stage]:
-    async with Studio(FakeEngine) as studio:
-        generator = AvatarGenerator(await studio.open(nobody(), size=SIZE), SIZE)
+async def staged(
+    engine: Callable[[], Engine] = FakeEngine, portrait: str | Portrait | None = None, size: int = SIZE
+) -> AsyncIterator[Stage]:
+    async with Studio(engine) as studio:
+        generator = AvatarGenerator(await studio.open(portrait or nobody(), size=size), size)
         output = QueueAudioOutput(sample_rate=RATE, wait_playback_start=True)
         runner = AvatarRunner(Room(), audio_recv=output, video_gen=generator, options=generator.options)  # type: ignore[arg-type]
         stage = Stage(studio, output, runner)
