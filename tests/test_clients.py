@@ -5,6 +5,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,33 @@ from tests.test_client import serving
 HERE = Path(__file__).parent / "clients"
 
 
+def build(folder: Path) -> Path:
+    """One script with all clients, by esbuild."""
+    esbuild, out = HERE / "node_modules" / ".bin" / "esbuild", folder / "clients.js"
+    assert esbuild.exists() and CHROMIUM.exists(), "run `make clients system`"
+    options = ["--bundle", "--format=iife", f"--outfile={out}", "--log-level=error"]
+    subprocess.run([str(esbuild), str(HERE / "clients.js"), *options], check=True)
+    return out
+
+
+@contextmanager
+def show(browser: Browser, url: str, bundle: Path) -> Iterator[Page]:
+    """A page of the server's own origin that holds the clients."""
+    context = browser.new_context()
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.route(f"{url}/clients.html", lambda route: route.fulfill(path=HERE / "clients.html"))
+    page.route(f"{url}/clients.js", lambda route: route.fulfill(path=bundle))
+    page.goto(f"{url}/clients.html")
+    yield page
+    context.close()
+    assert errors == []
+
+
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    esbuild = HERE / "node_modules" / ".bin" / "esbuild"
-    assert esbuild.exists() and CHROMIUM.exists(), "run `make clients system`"
-    out = tmp_path_factory.mktemp("clients") / "clients.js"
-    command = [
-        str(esbuild),
-        str(HERE / "clients.js"),
-        "--bundle",
-        "--format=iife",
-        f"--outfile={out}",
-        "--log-level=error",
-    ]
-    subprocess.run(command, check=True)
-    return out
+    return build(tmp_path_factory.mktemp("clients"))
 
 
 @pytest.fixture(scope="module")
@@ -53,17 +66,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, url: str, bundle: Path) -> Iterator[Page]:
-    """A page of the server's own origin that holds the clients."""
-    context = browser.new_context()
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.route(f"{url}/clients.html", lambda route: route.fulfill(path=HERE / "clients.html"))
-    page.route(f"{url}/clients.js", lambda route: route.fulfill(path=bundle))
-    page.goto(f"{url}/clients.html")
-    yield page
-    context.close()
-    assert errors == []
+    with show(browser, url, bundle) as page:
+        yield page
 
 
 def call(page: Page, client: str, *arguments: Any) -> float:

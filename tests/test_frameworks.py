@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 def test_bridge(framework: str, tests: str) -> None:
     python = ROOT / f".venv-{framework}" / "bin" / "python"
     assert python.exists(), f"{framework} is not installed; run `make frameworks`"
-    command = [python, "-m", "pytest", "-p", "no:cacheprovider", "-o", "addopts=", "-q", "-W", "ignore"]
+    command = [str(python), "-m", "pytest", "-p", "no:cacheprovider", "-o", "addopts=", "-q", "-W", "ignore"]
     done = subprocess.run(
         [*command, f"tests/frameworks/in_{tests}.py"],
         cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300,

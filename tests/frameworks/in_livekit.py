@@ -71,7 +71,7 @@ class Stage:
 
     @property
     def heard_s(self) -> float:
-        return sum(frame.duration for _, frame in self.sound)
+        return float(sum(frame.duration for _, frame in self.sound))
 
     def record(self) -> None:
         capture_sound, capture_picture = (
@@ -100,7 +100,8 @@ async def staged(
     async with Studio(engine) as studio:
         generator = AvatarGenerator(await studio.open(portrait or nobody(), size=size), size)
         output = QueueAudioOutput(sample_rate=RATE, wait_playback_start=True)
-        runner = AvatarRunner(Room(), audio_recv=output, video_gen=generator, options=generator.options)  # type: ignore[arg-type]
+        room: Any = Room()
+        runner = AvatarRunner(room, audio_recv=output, video_gen=generator, options=generator.options)
         stage = Stage(studio, output, runner)
         stage.record()
         await runner.start()
