@@ -2,7 +2,8 @@
 
 A caller watches by WebRTC and records the sound; an assistant pushes speech of flite's through the speech socket. Times
 are taken from the moment a message is handed to the socket until packets and pictures are handed to the encoders. A
-picture is driven if a coefficient of its mouth is more than 0.02 off the emotion's resting face.
+picture is driven if a coefficient of its mouth is more than 0.02 off the emotion's resting face. The user's voices are
+recordings (Debian's `pocketsphinx-testdata`), spoken into the caller's microphone while the portrait speaks.
 """
 
 import argparse
@@ -18,8 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+import av
 import numpy as np
 import psutil
+from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
 
 from engine.audio import load_audio
 from engine.avatar import Avatar, Picture, resting
@@ -28,8 +32,11 @@ from engine.units import FRAME_MS, SAMPLE_RATE
 from server.app import Server, create_app
 from server.call import Call
 from server.line import Packet
-from server.media import Shot
+from server.media import Shot, audio_frame
+from server.microphone import Samples
 from server.settings import Settings
+from server.timeline import AUDIO_RATE, PACKET
+from tests.bargein_benchmark import onset_s, recordings
 from tests.server_fakes import Caller
 from tests.server_running import until
 from tests.test_speech_socket import Client, pushing, recorded
@@ -75,9 +82,35 @@ class Watch:
         return [now for now, _, how_far in self.pictures if how_far > DRIVEN]
 
 
+class User(MediaStreamTrack):
+    """A microphone into which nobody speaks until told."""
+
+    kind = "audio"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rest = np.zeros(0, np.float32)
+        self._sent, self._begun = 0, 0.0
+
+    def speak(self, voice: Samples) -> float:
+        """Returns when the first word leaves the microphone, about."""
+        self._rest = voice
+        return self._begun + self._sent * PACKET / AUDIO_RATE + onset_s(voice)
+
+    async def recv(self) -> av.AudioFrame:
+        if self.readyState != "live":
+            raise MediaStreamError
+        self._begun = self._begun or time.monotonic()
+        await asyncio.sleep(self._begun + self._sent * PACKET / AUDIO_RATE - time.monotonic())
+        packet, self._rest = self._rest[:PACKET], self._rest[PACKET:]
+        self._sent += 1
+        return audio_frame(np.pad(packet, (0, PACKET - len(packet))), (self._sent - 1) * PACKET)
+
+
 @dataclass
 class Bench:
     caller: Caller
+    user: User
     client: Client
     watch: Watch
     voice: bytes
@@ -111,22 +144,23 @@ def vowel(seconds: float) -> bytes:
 
 @asynccontextmanager
 async def bench(seed: int, size: int) -> AsyncIterator[Bench]:
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(port=0, portraits_dir=Path(folder))
-        server = Server(app := create_app(settings, Avatar), settings)
-        serving = asyncio.create_task(server.serve())
-        await until(lambda: server.started and app.state.place.ready, 120)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        fields = {"source": "push", "size": size}
-        async with Caller(f"http://127.0.0.1:{port}", None, fields=fields) as caller:
-            await caller.call()
-            watch = Watch()
-            watching(app.state.place.sessions.get(caller.session["id"])._call, watch)
-            async with pushing(caller, f"&rate={SAMPLE_RATE}") as client:
-                await asyncio.sleep(3)  # the hold settles
-                yield Bench(caller, client, watch, words(), random.Random(seed))
-        server.should_exit = True
-        await serving
+    settings = Settings(port=0)  # with the portraits that a server has prepared before
+    server = Server(app := create_app(settings, Avatar), settings)
+    serving = asyncio.create_task(server.serve())
+    await until(lambda: server.started and (app.state.place.ready or bool(app.state.place.problem)), 300)
+    assert app.state.place.ready, app.state.place.problem
+    port = server.servers[0].sockets[0].getsockname()[1]
+    fields = {"source": "push", "size": size}
+    user = User()
+    async with Caller(f"http://127.0.0.1:{port}", user, fields=fields) as caller:
+        await caller.call()
+        watch = Watch()
+        watching(app.state.place.sessions.get(caller.session["id"])._call, watch)
+        async with pushing(caller, f"&rate={SAMPLE_RATE}") as client:
+            await asyncio.sleep(3)  # the hold settles
+            yield Bench(caller, user, client, watch, words(), random.Random(seed))
+    server.should_exit = True
+    await serving
 
 
 def watching(call: Call, watch: Watch) -> None:
@@ -173,6 +207,27 @@ async def interruptions(b: Bench, trials: int) -> tuple[list[float], list[float]
         driven.append(b.watch.driven()[-1] - asked)
         shut.append(next(now for now, _, far in b.watch.pictures if now > b.watch.driven()[-1] and far < 0.005) - asked)
     return sound, driven, shut
+
+
+async def barge_ins(b: Bench) -> tuple[list[float], int]:
+    """Seconds from a user's first word to the interruption, and how many did not interrupt."""
+    seconds, missed = [], 0
+    for voice in recordings():
+        await b.quiet()
+        with told(b.client) as count:
+            await b.client.sound(b.voice + b.voice)
+            await b.client.send("speech.end")
+            await until(lambda: count("speech.started") > 0)  # noqa: B023
+            await b.pause(0.8, 1.2)
+            word = b.user.speak(voice)
+            try:
+                await until(lambda: count("speech.interrupted") > 0, 4)  # noqa: B023
+                seconds.append(time.monotonic() - word)
+            except TimeoutError:
+                missed += 1
+                await b.client.send("speech.interrupt")
+            await asyncio.sleep(len(voice) / AUDIO_RATE)
+    return seconds, missed
 
 
 async def positions(b: Bench, trials: int) -> list[float]:
@@ -274,6 +329,11 @@ async def main(options: argparse.Namespace) -> None:
         print(row("interrupt -> silence, 5 s queued", silence, "p95 at most 150"))
         print(row("interrupt -> last driven frame", driven, "p95 at most 150"))
         print(row("interrupt -> mouth at rest", shut, "at most 200"))
+        if not options.no_user:
+            voices, missed = await barge_ins(b)
+            print(
+                row("user's first word -> interruption", voices, f"at most 300; {missed} of {missed + len(voices)} not")
+            )
         errors = np.array(await positions(b, options.trials))
         print(row("told position - recorded", list(errors / 1000), f"within 20; least {errors.min():.0f}"))
         before = await leads(b, 10)
@@ -289,4 +349,5 @@ if __name__ == "__main__":
     parser.add_argument("--utterances", type=int, default=100)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--no-user", action="store_true", help="leave the recordings out")
     asyncio.run(main(parser.parse_args()))
