@@ -82,7 +82,10 @@ class Talk:
         self._answering = asyncio.create_task(self._reply(None))
 
     async def close(self) -> None:
+        answering = self._answering
         self._drop_answer()
+        if answering:
+            await asyncio.wait([answering])
         if self._turn:
             self._turn.listening.drop()
 
