@@ -143,6 +143,11 @@ class LiveSession:
         return self._session.closed
 
     @property
+    def connections(self) -> int:
+        """Those over the network."""
+        return len(self._peers)
+
+    @property
     def deserted(self) -> bool:
         """Whether nobody is connected or about to be."""
         return not self._peers and not self._frames
@@ -206,8 +211,8 @@ class LiveSession:
             case core.Move(amounts):
                 move = partial(self._stream.set_motion, MotionAmounts(**amounts))
                 self._tell_engine(lambda _: move())
-            case core.Behave(activity):
-                self._tell_engine(lambda _: self._stream.set_activity(activity))
+            case core.Behave(activity, addressed):
+                self._tell_engine(lambda _: self._stream.set_activity(activity, addressed=addressed))
             case core.Announce(event):
                 self.conversation.announce(event)
                 if self._control:

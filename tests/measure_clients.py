@@ -1,4 +1,4 @@
-"""`python -m tests.measure_clients`: how long other people's browser clients take to show a portrait, the engine real."""
+"""`python -m tests.measure_clients`: how long other people's browser clients take to show a portrait, real engine."""
 
 import statistics
 import time

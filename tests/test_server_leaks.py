@@ -16,6 +16,7 @@ from server.playout import Utterance
 from tests.server_fakes import Caller, FakeStream, Tone
 from tests.server_running import Running, running, until
 from tests.test_speech_socket import pushing, tone
+from tests.test_whip_whep import Player, speaking
 
 OURS = (LiveSession, Peer, Call, Dialogue, Utterance, FakeStream)
 
@@ -66,6 +67,24 @@ class TestAfterACall:
             await caller.call()
             vanish(caller)
             await until(lambda: len(server.place.sessions) == 0)
+
+    async def test_a_room_is_too(self, tmp_path: Path) -> None:
+        async def meet(server: Running) -> None:
+            voice = Tone(lambda second: True)
+            async with Player(server.url) as player, speaking(server, "/whip/anna/room?size=256", voice) as spoken:
+                watched = await player.watch("/whep/anna/room")
+                for joined in (spoken, watched):
+                    await player.http.delete(joined.headers["location"])
+
+        before = len(alive())
+        async with running(tmp_path) as server:
+            await meet(server)
+            tasks = len(asyncio.all_tasks())
+            for _ in range(2):
+                await meet(server)
+            server.engine.streams.clear()
+            await until(lambda: len(alive()) <= before and len(asyncio.all_tasks()) <= tasks)
+            assert len(server.place.sessions) == 0
 
     async def test_a_client_that_never_offers_is_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("server.session.FIRST_OFFER_S", 0.3)

@@ -216,6 +216,13 @@ class TestTheSpecification:
             response = await player.watch("/whep/anna")
             assert response.status_code == 503 and int(response.headers["retry-after"]) > 0
 
+    async def test_a_session_has_so_many_viewers(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("server.bridges.whip_whep.MOST_CONNECTIONS", 1)
+        async with running(tmp_path) as server, Player(server.url) as one, Player(server.url) as two:
+            await one.watch("/whep/anna/room?size=256")
+            response = await two.watch("/whep/anna/room")
+            assert response.status_code == 503 and int(response.headers["retry-after"]) > 0
+
     async def test_endpoints_describe_themselves(self, tmp_path: Path) -> None:
         async with running(tmp_path) as server, httpx.AsyncClient(base_url=server.url) as http:
             for path in "/whep/anna", "/whep/anna/r", "/whip/anna/r", "/v1/sessions/x/whep", "/v1/sessions/x/whip":

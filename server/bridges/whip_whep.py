@@ -22,6 +22,7 @@ from server.live import LiveSession
 from server.peer import BadOffer, Peer
 from server.place import Place, place_of
 from server.protocol import CreateSession, first_problem
+from server.sessions import RETRY_AFTER_S
 from server.web import HttpError, bearer
 
 router = APIRouter()
@@ -30,6 +31,7 @@ SDP, FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
 ENDPOINT_HEADERS = {"Accept-Post": SDP}
 RESOURCE_HEADERS = {"Accept-Patch": FRAGMENT}
 
+MOST_CONNECTIONS = 32  # of one session; each viewer costs an encoder
 Way = Literal["whep", "whip"]
 
 
@@ -93,6 +95,8 @@ async def opened(place: Place, portrait: str, request: Request) -> LiveSession:
 
 
 async def connect(live: LiveSession, way: Way, sdp: str, place: Place) -> Response:
+    if live.connections >= MOST_CONNECTIONS:
+        raise HttpError(503, "full", "this session has as many viewers as it may; try again later", RETRY_AFTER_S)
     join: Callable[[str], Awaitable[tuple[Peer, str]]] = live.watch if way == "whep" else live.voice
     try:
         peer, answer = await join(sdp)
