@@ -9,8 +9,8 @@ import torch
 from engine.audio import as_chunks
 from engine.cdan.training.articulation import tracks
 from engine.cdan.training.composition import spoken
-from engine.cdan.training.corpus import prosody
 from engine.cdan.training.export import load
+from engine.cdan.training.prosody import prosody
 from engine.cdan.training.voices import Utterance
 from engine.les import Les
 from engine.units import CHUNK, MAX_LOOK_AHEAD

@@ -11,6 +11,7 @@ Degrees = npt.NDArray[np.float64]
 SMALL_DEG = 0.7  # saccades around the viewer's eyes, standard deviation
 ASIDE_DEG = np.array([7.0, 3.5])  # glances, yaw and pitch, standard deviation
 FROM_CENTRE = 0.4  # of that where a manner has a centre for its glances
+SHORTEST = round(0.24 * FPS)  # frames of a look that is called back
 LIMIT_DEG = np.array([14.0, 8.0])
 
 
@@ -20,15 +21,18 @@ class Gaze:
     def __init__(self, random: np.random.Generator) -> None:
         self._random = random
         self._here = self._from = self._target = np.zeros(2)
-        self._left_frames = FPS // 2
+        self._left_frames, self._age = FPS // 2, 0
         self._progress = self._duration = 0.0
 
     def step(self, manner: Manner, side: float, *, away: bool = False, back: bool = False) -> Degrees:
         """[2] in this frame. `side` is 1 or -1; `away` and `back` end this look now, for one aside or at the viewer."""
         self._left_frames -= 1
+        self._age += 1
         draw, length = self._random.random(2)  # in every frame, so that nothing asked of the eyes moves the sequence
         offset = self._random.standard_normal(2)
-        if away or back or self._left_frames <= 0:
+        if back:
+            self._left_frames = min(self._left_frames, SHORTEST - self._age)
+        if away or self._left_frames <= 0:
             self._leave(manner, side, away or (not back and draw < manner.aside), length, offset)
         if self._progress < self._duration:
             self._progress = min(self._progress + FRAME_MS, self._duration)
@@ -42,6 +46,6 @@ class Gaze:
         self._target = np.clip((centre if aside else 0.0) + offset * spread, -LIMIT_DEG, LIMIT_DEG)
         low, high = manner.aside_s if aside else manner.viewer_s
         self._left_frames = int(FPS * (low + (high - low) * length))
-        self._from, self._progress = self._here, 0.0
+        self._from, self._progress, self._age = self._here, 0.0, 0
         # The main sequence: a saccade lasts 21 ms and 2.2 ms a degree (Bahill, Clark and Stark 1975).
         self._duration = 21 + 2.2 * float(np.hypot(*(self._target - self._from)))

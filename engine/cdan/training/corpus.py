@@ -14,12 +14,9 @@ from tqdm import tqdm
 
 from engine.cdan.training import studio as studios
 from engine.cdan.training import texts
-from engine.cdan.training.prosody import prosody
-from engine.cdan.training.shard import FRAMES, HOPS, SAMPLES, Truth, read, statistics, write
-from engine.cdan.training.studio import LEVEL, SHARES, VOICES, Studio
+from engine.cdan.training.shard import SAMPLES, statistics, write
+from engine.cdan.training.studio import SHARES, VOICES, Studio
 from engine.units import SAMPLE_RATE
-
-__all__ = ["FRAMES", "HOPS", "LEVEL", "Truth", "make", "prosody", "read"]
 
 
 @dataclass(frozen=True)
