@@ -68,9 +68,9 @@ class Stream:
         """How much the portrait moves of its own accord from the next frame on."""
         self.motion.amounts = amounts
 
-    def set_activity(self, activity: Activity) -> None:
-        """How it moves while it does not speak."""
-        self.motion.activity = activity
+    def set_activity(self, activity: Activity, *, addressed: bool = False) -> None:
+        """How it moves while it does not speak, and whether somebody speaks to it."""
+        self.motion.activity, self.motion.addressed = activity, addressed
 
     def hush(self) -> None:
         """The mouth eases shut, within three frames and whatever it was about to say; new sound opens it again.

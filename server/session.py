@@ -232,6 +232,8 @@ class Behave:
     """How the portrait moves meanwhile."""
 
     activity: Activity
+    addressed: bool
+    """Whether the user speaks to it."""
 
 
 @dataclass(frozen=True)
@@ -270,7 +272,6 @@ class Return:
 class Floor:
     """Who speaks, and what the portrait is about: it speaks, listens, thinks, or nobody has said a word for long."""
 
-    activity: Activity = "idle"
     sounding: set[str] = field(default_factory=set)
     """Utterances of which some sound has left and some has not."""
     waits: bool = False
@@ -311,14 +312,11 @@ class Floor:
         """Until the next utterance or word of the user's."""
         self._set, self._ends = activity, now + THINKING_S
 
-    def turn(self, now: float) -> bool:
-        """True if `activity` changed."""
-        before = self.activity
+    def turn(self, now: float) -> Behave:
         if self._ends is not None and now >= self._ends:
             self._ends = None
             self._set = None if self._set == "thinking" else self._set
-        self.activity = self._now()
-        return self.activity != before
+        return Behave(self._now(), self._user)
 
     def _now(self) -> Activity:
         if self.sounding and not self.waits:
@@ -348,6 +346,7 @@ class Session:
     _after_hold: Return | None = None
     _give_up: tuple[float, Reason] | None = None
     _floor: Floor = field(default_factory=Floor)
+    _behaviour: Behave = Behave("idle", False)
 
     def __post_init__(self) -> None:
         self._give_up = (self.created + FIRST_OFFER_S, "no_offer")
@@ -508,9 +507,12 @@ class Session:
         return self.barge_in and self.source != "microphone" and bool(self._floor.sounding)
 
     def _behave(self, now: float) -> list[Action]:
-        if self.source == "microphone" or not self._floor.turn(now):
+        if self.source == "microphone":
             return []
-        return [Behave(self._floor.activity), Announce(Attended(self._floor.activity))]
+        before, self._behaviour = self._behaviour, self._floor.turn(now)
+        behave: list[Action] = [self._behaviour] if self._behaviour != before else []
+        turned = self._behaviour.activity != before.activity
+        return [*behave, *([Announce(Attended(self._behaviour.activity))] if turned else [])]
 
     def _acknowledge(self, frame: int, slot: int) -> list[Action]:
         shown = [key for key, p in self._pending.items() if p.frame is not None and p.frame <= frame]

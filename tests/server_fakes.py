@@ -58,7 +58,7 @@ class FakeStream:
     def set_motion(self, amounts: MotionAmounts) -> None:
         self.motion = amounts
 
-    def set_activity(self, activity: str) -> None:
+    def set_activity(self, activity: str, *, addressed: bool) -> None:
         self.activities.append(activity)
 
     def hush(self) -> None:

@@ -316,7 +316,7 @@ class TestTheUsersVoice:
     def test_interrupts_nothing_where_nothing_is_said(self) -> None:
         session = pushed()
         assert self.heard(session, Verdict.STARTED) == []
-        assert self.heard(session, Verdict.CONFIRMED) == [Announce(UserSpoke(True, 40))]
+        assert self.heard(session, Verdict.CONFIRMED) == [Announce(UserSpoke(True, 40)), Behave("listening", True)]
 
     def test_interrupts_nothing_where_it_may_not(self) -> None:
         session = speaking(barge_in=False)
@@ -345,7 +345,7 @@ class TestActivity:
     def test_turns_to_whoever_comes(self) -> None:
         session = Session("anna", 512, created=100.0, source="push")
         actions = session.handle(Connected(), 101.0)
-        assert attended(actions) == ["listening"] and Behave("listening") in actions
+        assert attended(actions) == ["listening"] and Behave("listening", addressed=False) in actions
 
     def test_thinks_until_it_speaks(self) -> None:
         session = pushed()
@@ -367,6 +367,11 @@ class TestActivity:
         session = speaking()
         assert attended(session.handle(Stuck(True), 103.0)) == ["listening"]
         assert attended(session.handle(Stuck(False), 104.0)) == ["speaking"]
+
+    def test_knows_who_is_spoken_to(self) -> None:
+        session = pushed()
+        assert Behave("listening", addressed=True) in session.handle(UserHeard(Verdict.CONFIRMED, 40), 102.0)
+        assert Behave("listening", addressed=False) in session.handle(UserHeard(Verdict.ENDED, 40), 103.0)
 
     def test_by_message(self) -> None:
         assert attended(say(pushed(), type="activity.set", activity="thinking")) == ["thinking"]
