@@ -52,6 +52,7 @@ class Call:
         self._performer = Performer(stream, engine, clock, start, delay, self)
         self.meter = self._performer.meter
         self.microphone = Microphone()
+        self._watching: list[Receiver] = []  # those who have fetched a picture; one that never connects does not
         self._arrivals: deque[list[float]] = deque([] for _ in range(delay))
 
     @property
@@ -82,6 +83,8 @@ class Call:
 
     def leave(self, receiver: Receiver) -> None:
         self._performer.receivers.remove(receiver)
+        if receiver in self._watching:
+            self._watching.remove(receiver)
         receiver.stop()
 
     def push(self, position: int, samples: Samples, arrival: float) -> None:
@@ -116,11 +119,13 @@ class Call:
         return Measures(self._picture_left, self._picture_missed, self.meter.encoded)
 
     def _picture_left(self, receiver: Receiver, shot: Shot, now: float) -> None:
-        """The oldest receiver's pictures count, those of others are the same again."""
-        if receiver in self._performer.receivers[:1]:
+        """The pictures of the one who watches for longest count, those of others are the same again."""
+        if receiver not in self._watching and receiver in self._performer.receivers:
+            self._watching.append(receiver)
+        if receiver in self._watching[:1]:
             self._performer.left(shot, now)
             self._events.picture_left(shot.picture.frame, shot.slot)
 
     def _picture_missed(self, receiver: Receiver) -> None:
-        if receiver in self._performer.receivers[:1]:
+        if receiver in self._watching[:1]:
             self.meter.missed()

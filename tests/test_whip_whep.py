@@ -11,12 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
+from websockets.asyncio.client import connect
 
 from server.bridges.sdpfrag import parse_candidates
 from server.settings import IceSettings
 from tests.server_fakes import LOUD, Caller, FakeEngine, Tone
 from tests.server_running import Running, running, until
-from tests.test_server_call import picture_onsets, share_in_step
+from tests.test_server_call import hear, picture_onsets, say, share_in_step
 
 SDP = {"Content-Type": "application/sdp"}
 FRAGMENT = {"Content-Type": "application/trickle-ice-sdpfrag"}
@@ -107,6 +108,17 @@ class TestWatching:
                 await until(lambda: len(live._peers) == 1)
                 frame = player.pictures[-1].frame
                 await until(lambda: player.pictures[-1].frame > frame + 20)
+
+    async def test_one_that_never_connects_holds_nobody_up(self, tmp_path: Path) -> None:
+        async with running(tmp_path) as server, Caller(server.url) as caller, Player(server.url) as player:
+            await caller.create()
+            sdp, path = (await player.offer())["sdp"], f"/v1/sessions/{caller.session['id']}/whep"
+            assert (await player.http.post(path, content=sdp, headers=SDP | caller.auth)).status_code == 201
+            await caller.call()
+            async with connect(caller.control_url) as control:
+                await say(control, type="emotion.set", id=1, units={"AU4": 1.0}, transition_ms=0)
+                assert (await hear(control, "emotion.applied"))["id"] == 1
+                assert (await hear(control, "stats"))["fps"] > 5
 
     async def test_a_session_of_its_own_ends_with_its_player(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
