@@ -44,8 +44,15 @@ class Services:
     asked: list[dict[str, Any]] = field(default_factory=list)
     heard_s: list[float] = field(default_factory=list)
     """Length of the sounds that were to be transcribed."""
+    ports: set[int] = field(default_factory=set)
+    """Of the clients' ends of the connections."""
     left: int = 0
     """Streams that the client did not hear to their end."""
+
+    @property
+    def callers(self) -> int:
+        """Connections so far."""
+        return len(self.ports)
 
     def endpoint(self, key: str = KEY) -> Endpoint:
         return Endpoint(f"{self.url}/v1", "local", key)
@@ -73,6 +80,8 @@ async def services(**told: Any) -> AsyncIterator[Services]:
 
 def application(told: Services) -> FastAPI:
     def guard(request: Request) -> None:
+        assert request.client
+        told.ports.add(request.client.port)
         if request.headers.get("authorization") != f"Bearer {KEY}":
             raise HTTPException(401, "no such key")
 

@@ -13,12 +13,29 @@ import pytest
 from engine.les import parse
 from server.assistants.chat import ChatReplier
 from server.assistants.http_speech import HttpEar, HttpVoice, wav
+from server.assistants.service import Service
 from server.assistants.slots import Message, SlotFailure
 from server.settings import Endpoint
 from tests.openai_services import DIE, HANG, KEY, call, services, tone
 
 PATIENCE_S = 1.0
 ASKED = [Message("user", "Hello?")]
+
+
+@pytest.fixture(autouse=True)
+async def hang_up(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """What a conversation does with its slots at its end."""
+    made: list[Service] = []
+    begin = Service.__init__
+
+    def note(service: Service, *arguments: Any) -> None:
+        begin(service, *arguments)
+        made.append(service)
+
+    monkeypatch.setattr(Service, "__init__", note)
+    yield
+    for service in made:
+        await service.close()
 
 
 async def all_of(pieces: AsyncIterator[Any]) -> list[Any]:
@@ -129,6 +146,18 @@ class TestSpeech:
         file = wav(tone(0.2))
         async with services(speech=[file[:10], file[10:]]) as found:
             assert b"".join(await all_of(HttpVoice(found.endpoint()).speak("Hello."))) == tone(0.2)
+
+
+class TestConnections:
+    async def test_are_kept_from_one_request_to_the_next(self) -> None:
+        async with services() as found:
+            voice = HttpVoice(found.endpoint())
+            for _ in range(3):
+                await all_of(voice.speak("Hello."))
+            assert found.callers == 1
+            await voice.close()
+            await all_of(voice.speak("Hello."))
+            assert found.callers == 2
 
 
 class TestTranscription:

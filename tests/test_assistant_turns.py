@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from engine.les import Les, parse
-from server.assistants.slots import Message, SlotFailure, Slots
+from server.assistants.slots import Message, Offline, SlotFailure, Slots
 from server.assistants.turns import TurnTaker
 from server.conversation import Captioned, SpeechEnded, SpeechInterrupted
 from tests.conversation_fakes import FakeConversation
@@ -36,7 +36,7 @@ class ScriptedTurn:
 
 
 @dataclass
-class ScriptedEar:
+class ScriptedEar(Offline):
     """Hears the letters that the sound is made of, unless it is told what to say."""
 
     says: str | Exception = ""
@@ -47,7 +47,7 @@ class ScriptedEar:
 
 
 @dataclass
-class ScriptedMind:
+class ScriptedMind(Offline):
     """Answers each turn with the next of its answers; an exception among the parts is raised there."""
 
     answers: list[Sequence[str | Les | Exception]] = field(default_factory=list)
@@ -66,7 +66,7 @@ class ScriptedMind:
 
 
 @dataclass
-class ScriptedVoice:
+class ScriptedVoice(Offline):
     """20 ms of sound for each letter."""
 
     rate: int = RATE

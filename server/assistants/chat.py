@@ -47,6 +47,9 @@ class ChatReplier:
         self._system = " ".join(filter(None, (instructions or INSTRUCTIONS, "" if emotion_tool else BY_TAGS)))
         self._tools = {"tools": [TOOL]} if emotion_tool else {}
 
+    async def close(self) -> None:
+        await self._service.close()
+
     async def reply(self, history: Sequence[Message]) -> AsyncGenerator[str | Les, None]:
         if not history:
             return  # the user has the first word

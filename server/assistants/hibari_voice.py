@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from server.assistants.slots import SlotFailure
+from server.assistants.slots import Offline, SlotFailure
 
 RATE = 24_000
 QUIET = 0.006  # of full scale: softer sound before the first word and after the last is silence
@@ -36,7 +36,7 @@ def voice() -> Any:
     return loaded
 
 
-class HibariVoice:
+class HibariVoice(Offline):
     """`server.assistants.slots.Speak`."""
 
     rate = RATE

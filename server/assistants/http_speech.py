@@ -23,6 +23,9 @@ class HttpVoice:
     def __init__(self, endpoint: Endpoint, patience_s: float = PATIENCE_S) -> None:
         self._service = Service(endpoint, "speech", patience_s)
 
+    async def close(self) -> None:
+        await self._service.close()
+
     async def speak(self, text: str) -> AsyncGenerator[bytes, None]:
         """In pieces of whole samples."""
         endpoint = self._service.endpoint
@@ -55,6 +58,9 @@ class HttpEar:
 
     def __init__(self, endpoint: Endpoint, patience_s: float = PATIENCE_S) -> None:
         self._service = Service(endpoint, "transcription", patience_s)
+
+    async def close(self) -> None:
+        await self._service.close()
 
     def listen(self) -> Listening:
         return HttpTurn(self._service)

@@ -12,7 +12,7 @@ from datetime import datetime
 from engine.les import Les
 from server.assistants.emotion import LABELS
 from server.assistants.phrases import pattern, words_of
-from server.assistants.slots import Message
+from server.assistants.slots import Message, Offline
 
 HELLO = (
     "[happy 0.7] Hello! [happy 0.3] I am a picture that has learnt to talk. Ask me who I am, what time it is, or for a"
@@ -177,7 +177,7 @@ def untagged(answer: str) -> str:
     return " ".join(re.sub(r"\[[^\]]*\]", " ", answer).split())
 
 
-class RuleReplier:
+class RuleReplier(Offline):
     """`server.assistants.slots.Reply`."""
 
     def __init__(self, clock: Callable[[], datetime] = datetime.now) -> None:

@@ -4,8 +4,10 @@ Keys go into headers and nowhere else; httpx logs addresses, and is told to keep
 """
 
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +23,12 @@ KEYS = {"chat": "LES_CHAT_KEY", "speech": "LES_TTS_KEY", "transcription": "LES_S
 """Where the command line takes each slot's key from."""
 
 
+@cache
+def authorities() -> ssl.SSLContext:
+    """Read once: it takes as long as a picture."""
+    return httpx.create_ssl_context()
+
+
 class Service:
     def __init__(self, endpoint: Endpoint, slot: str, patience_s: float = PATIENCE_S) -> None:
         """`slot` begins the codes of its failures: `chat`, `speech` or `transcription`.
@@ -30,17 +38,20 @@ class Service:
         self.endpoint = endpoint
         self._slot, self._patience_s = slot, patience_s
         self._host = urlsplit(endpoint.url).netloc.rpartition("@")[2]
+        self._client: httpx.AsyncClient | None = None
+
+    async def close(self) -> None:
+        """Connections are kept from one request to the next until then."""
+        if self._client:
+            await self._client.aclose()
+            self._client = None
 
     @asynccontextmanager
     async def post(self, path: str, **request: Any) -> AsyncIterator[httpx.Response]:
         """The answer, whose body is still to come. Raises `SlotFailure`, inside the block too."""
-        headers = {"Authorization": f"Bearer {self.endpoint.key}"} if self.endpoint.key else {}
-        timeout = httpx.Timeout(self._patience_s, connect=min(CONNECT_S, self._patience_s))
+        client = self._client = self._client or self._new_client()
         try:
-            async with (
-                httpx.AsyncClient(timeout=timeout, headers=headers) as client,
-                client.stream("POST", self.endpoint.url.rstrip("/") + path, **request) as response,
-            ):
+            async with client.stream("POST", self.endpoint.url.rstrip("/") + path, **request) as response:
                 if response.is_error:
                     raise self.failure("refused", await self._refusal(response))
                 yield response
@@ -51,6 +62,11 @@ class Service:
         except (httpx.TransportError, httpx.InvalidURL) as error:
             problem = f"can't be reached ({error or type(error).__name__}); is its address right?"
             raise self.failure("unreachable", problem) from None
+
+    def _new_client(self) -> httpx.AsyncClient:
+        headers = {"Authorization": f"Bearer {self.endpoint.key}"} if self.endpoint.key else {}
+        timeout = httpx.Timeout(self._patience_s, connect=min(CONNECT_S, self._patience_s))
+        return httpx.AsyncClient(timeout=timeout, headers=headers, verify=authorities())
 
     def failure(self, kind: str, problem: str) -> SlotFailure:
         return SlotFailure(f"{self._slot}_{kind}", f"the {self._slot} service at {self._host} {problem}")

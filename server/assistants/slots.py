@@ -3,6 +3,7 @@
 Sound is mono PCM16. A slot that fails raises `SlotFailure`; whatever else it raises is a fault of ours.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -42,12 +43,23 @@ class Listening(Protocol):
         """Nobody wants to know any more."""
 
 
-class Hear(Protocol):
+class Slot(Protocol):
+    async def close(self) -> None:
+        """The conversation is over."""
+
+
+class Offline:
+    """A slot that holds nothing open."""
+
+    async def close(self) -> None: ...
+
+
+class Hear(Slot, Protocol):
     def listen(self) -> Listening:
         """A new turn begins."""
 
 
-class Reply(Protocol):
+class Reply(Slot, Protocol):
     def reply(self, history: Sequence[Message]) -> AsyncGenerator[str | Les, None]:
         """Pieces of the answer to the last message as they come; tags of `server.assistants.emotion` may be in them.
 
@@ -55,7 +67,7 @@ class Reply(Protocol):
         """
 
 
-class Speak(Protocol):
+class Speak(Slot, Protocol):
     rate: int
     """Of its sound, samples a second."""
 
@@ -68,3 +80,6 @@ class Slots:
     hear: Hear
     reply: Reply
     speak: Speak
+
+    async def close(self) -> None:
+        await asyncio.gather(self.hear.close(), self.reply.close(), self.speak.close())

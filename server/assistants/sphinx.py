@@ -16,7 +16,7 @@ from typing import Any
 
 from server.assistants.phrases import grammar, pattern, words_in
 from server.assistants.replier import RULES
-from server.assistants.slots import HEARING_RATE, Listening, SlotFailure
+from server.assistants.slots import HEARING_RATE, Listening, Offline, SlotFailure
 
 FITS, WORST = -3.65, -7.0  # mean log score of a frame over all words of a phrase that was said, and over any one
 SCORE_FLOOR = -740.0  # log of the least double: what underflowed is at most that
@@ -101,7 +101,7 @@ def recogniser() -> Recogniser:
     return Recogniser(rule.phrase for rule in RULES)
 
 
-class Sphinx:
+class Sphinx(Offline):
     """`server.assistants.slots.Hear`."""
 
     def __init__(self) -> None:

@@ -46,6 +46,7 @@ class TurnTaker:
                 await until_first(talk.hear(microphone), talk.follow(events))
             finally:
                 await talk.close()
+                await self._slots.close()
 
 
 @dataclass
