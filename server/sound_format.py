@@ -34,6 +34,14 @@ class SoundFormat:
         return codes(self.encoding)[np.frombuffer(pcm, "<i2").astype(np.int32) + 32768].tobytes()
 
 
+REALTIME = {
+    "audio/pcm": SoundFormat("pcm16", 24_000),
+    "audio/pcmu": SoundFormat("mulaw", 8_000),
+    "audio/pcma": SoundFormat("alaw", 8_000),
+}
+"""By the names of OpenAI's Realtime protocol."""
+
+
 @cache
 def levels(encoding: Encoding) -> Levels:
     """int16[256]: the sample that each code stands for (G.711 tables 1 and 2, scaled to 16 bits)."""

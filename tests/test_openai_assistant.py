@@ -150,6 +150,13 @@ class TestAnswer:
             utterance = talk.conversation.utterances[id]
             assert (utterance.rate, bytes(utterance.pcm)) == (8000, law.decode(law.encode(pcm(300))))
 
+    async def test_a_compatible_backend_may_have_another_rate(self) -> None:
+        async with talking() as talk:
+            audio = {"output": {"format": {"type": "audio/pcm", "rate": 16_000}}}
+            await talk.backend.send_raw(json.dumps({"type": "session.updated", "session": {"audio": audio}}))
+            await talk.backend.say(pcm(300))
+            assert talk.conversation.utterances[await talk.spoken()].rate == 16_000
+
     async def test_a_failed_answer_is_reported(self) -> None:
         async with talking() as talk:
             details = {"type": "failed", "error": {"code": "rate_limit_exceeded", "message": "too many requests"}}
@@ -398,6 +405,7 @@ class TestFailure:
             '{"type": "response.output_audio.delta", "delta": "AAAA"}',
             '{"type": "response.output_audio.delta", "response_id": "r", "item_id": "i", "delta": "%%"}',
             '{"type": "response.output_audio.delta", "response_id": "r", "item_id": "i", "delta": 5}',
+            '{"type": "response.output_audio.delta", "response_id": "r", "item_id": "i", "delta": "\\u00e9"}',
             '{"type": "response.created"}',
             '{"type": "response.done", "response": []}',
             '{"type": "error", "error": "text"}',

@@ -5,18 +5,17 @@ the backend come out. An audio item of a response is one utterance. Names as in 
 `response.audio.*` among them.
 """
 
-import base64
-import binascii
 import itertools
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.les import Les, LesError
 from server.assistants import set_emotion
 from server.assistants.emotion import TagReader
+from server.assistants.openai_wire import FORMAT, Event, Garbage, decoded, object_in, problem_of, sound_format, text_in
 from server.assistants.spoken import Passage
 from server.backlog import Backlog
 from server.conversation import (
@@ -27,17 +26,8 @@ from server.conversation import (
     SpeechRefused,
     SpeechStarted,
 )
-from server.sound_format import SoundFormat
 
-Event = Mapping[str, Any]
-
-FORMAT = SoundFormat("pcm16", 24_000)
-G711 = {"audio/pcmu": SoundFormat("mulaw", 8_000), "audio/pcma": SoundFormat("alaw", 8_000)}
 REMEMBERED = 256  # cancelled responses whose late sound is dropped
-
-
-class Garbage(Exception):
-    """An event that breaks the protocol; the message says how."""
 
 
 @dataclass
@@ -328,36 +318,3 @@ class Answers:
 
     def _tell(self, type: str, **fields: Any) -> None:
         self._send({"type": type, **fields})
-
-
-def object_in(event: Event, key: str) -> Event:
-    value = event.get(key)
-    if not isinstance(value, dict):
-        raise Garbage(f"{event.get('type', 'an event')} has no object {key!r}")
-    return value
-
-
-def text_in(event: Event, key: str) -> str:
-    value = event.get(key)
-    if not isinstance(value, str):
-        raise Garbage(f"{event.get('type', 'an event')} has no text {key!r}")
-    return value
-
-
-def decoded(delta: str) -> bytes:
-    try:
-        return base64.b64decode(delta, validate=True)
-    except binascii.Error:
-        raise Garbage("sound is not base64") from None
-
-
-def sound_format(wanted: Event) -> SoundFormat:
-    """Of the Realtime API's `format`."""
-    rate = wanted.get("rate")
-    return G711.get(str(wanted.get("type"))) or SoundFormat("pcm16", rate if isinstance(rate, int) else FORMAT.rate)
-
-
-def problem_of(answer: Event) -> str:
-    details = answer.get("status_details")
-    error = details.get("error") if isinstance(details, dict) else None
-    return str(error.get("message") or error.get("code")) if isinstance(error, dict) else "no reason given"

@@ -15,7 +15,8 @@ from websockets.asyncio.client import ClientConnection
 
 from server.assistants import set_emotion
 from server.assistants.backend import DELAYS_S, BackendFailure, connected, persist
-from server.assistants.openai_answers import FORMAT, Answers, Event, Garbage
+from server.assistants.openai_answers import Answers
+from server.assistants.openai_wire import FORMAT, Event, Garbage
 from server.backlog import Backlog
 from server.conversation import Conversation, ConversationEvent
 from server.side_by_side import until_first

@@ -5,21 +5,14 @@ an avatar can act on is read; other fields are taken without complaint.
 """
 
 import base64
-import binascii
 import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from server.protocol import first_problem
-from server.sound_format import SoundFormat
 
 Object = dict[str, Any]
-FORMATS = {
-    "audio/pcm": SoundFormat("pcm16", 24_000),
-    "audio/pcmu": SoundFormat("mulaw", 8_000),
-    "audio/pcma": SoundFormat("alaw", 8_000),
-}
 
 
 class EventError(Exception):
@@ -35,7 +28,7 @@ def from_base64(value: Any) -> bytes:
         raise ValueError("must be base64 text")
     try:
         return base64.b64decode(value, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise ValueError("must be base64 text") from None
 
 

@@ -27,6 +27,7 @@ from server.conversation import (
     Troubled,
     UserSpoke,
 )
+from server.sound_format import REALTIME
 
 LEAST_MS = 20  # of sound that can be committed; the API itself wants 100
 
@@ -111,7 +112,7 @@ class Speaker:
             case events.SessionUpdate(session=session):
                 self._configure(session)
             case events.Append(audio=sound):
-                self._append(events.FORMATS[self._format].decode(sound))
+                self._append(REALTIME[self._format].decode(sound))
             case events.Commit():
                 self._commit()
             case events.ClearInput():
@@ -230,7 +231,7 @@ class Speaker:
     # ---- responses
 
     def _begin(self, metadata: dict[str, str]) -> Response:
-        rate = events.FORMATS[self._format].rate
+        rate = REALTIME[self._format].rate
         utterance = self._conversation.begin(rate=rate)
         response = Response(self._new("resp"), self._new("item"), utterance, rate, metadata)
         self._responses[utterance] = response
@@ -302,7 +303,7 @@ class Speaker:
         for content in item.content:
             parts += [found for found in TagReader().feed(content.text or "") if isinstance(found, Les)]
             if content.audio:
-                parts.append(events.FORMATS[self._format].decode(content.audio))
+                parts.append(REALTIME[self._format].decode(content.audio))
         self._items.check_room(sum(sizes(parts)))
         return parts
 
@@ -326,7 +327,7 @@ class Speaker:
             self._tell("input_audio_buffer.speech_stopped", item_id=self._user_item, audio_end_ms=media_ms)
 
     def _bytes(self, ms: int) -> int:
-        return events.FORMATS[self._format].rate * 2 * ms // 1000
+        return REALTIME[self._format].rate * 2 * ms // 1000
 
     def _refuse(
         self, code: str, message: str, param: str | None, event_id: str | None, type: str = "invalid_request_error"
