@@ -127,5 +127,4 @@ class TestCall:
                 await heard.until("caption", speaker="assistant", text="Hello there. How are you?", final=True)
                 pictures = len(caller.pictures)
                 await heard.until("stats")
-                await heard.until("stats")
                 assert len(caller.pictures) > pictures

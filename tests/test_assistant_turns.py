@@ -5,9 +5,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 
 from engine.les import Les, parse
+from server.assistants.answer import voiced
 from server.assistants.slots import Message, Offline, SlotFailure, Slots
 from server.assistants.turns import TurnTaker
 from server.conversation import Captioned, SpeechEnded, SpeechInterrupted
@@ -224,6 +226,11 @@ class TestSpeaking:
                 (SAD, pytest.approx(LETTER_MS * 12, abs=10)),
                 (Les(), pytest.approx(LETTER_MS * 18, abs=2)),
             ]
+
+    async def test_silence_around_the_words_does_not_shift_them(self) -> None:
+        loud = np.full(8000, 9000, "<i2")
+        assert voiced(np.pad(loud, (1000, 3000)).astype("<i2").tobytes()) == (1000, 9000)
+        assert voiced(bytes(200)) == (0, 100)
 
     async def test_a_feeling_that_was_cut_off_is_gone_with_the_next_answer(self) -> None:
         async with scene(["[sad]Very long lament."], ["Well."]) as played:

@@ -6,6 +6,8 @@ It is one utterance. What of it was heard is known at any time, and told as capt
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+import numpy as np
+
 from engine.les import Les
 from server.assistants.emotion import TagReader
 from server.assistants.sentences import Sentence, Sentences
@@ -23,6 +25,7 @@ from server.conversation import (
 PIECE_S = 0.2  # of sound, between two looks at the room that is left
 REST_S, RELAX_S = 0.2, 0.8  # silence after the last word, in which a feeling begins to fade; how long that takes
 EASE_S = 0.3
+QUIET = 200  # of 32768: softer sound at a sentence's ends is silence
 
 
 class Answer:
@@ -103,10 +106,10 @@ class Answer:
         return self.utterance
 
     async def _spread(self, utterance: str, pcm: bytes, cues: list[tuple[float, Les]]) -> None:
-        """A sentence's whole sound, with feelings at these shares of it."""
-        begun = 0
+        """A sentence's whole sound, with feelings at these shares of its text, as if it were spoken at an even pace."""
+        begun, (first, last) = 0, voiced(pcm)
         for share, emotion in cues:
-            at = 2 * round(len(pcm) // 2 * share)
+            at = 2 * round(first + share * (last - first))
             await self._append(utterance, pcm[begun:at])
             self._cue(utterance, emotion)
             begun = at
@@ -129,3 +132,9 @@ class Answer:
         if self.utterance is not None and self._cues and self._cues[-1][1] != Les():
             self._cue(self.utterance, Les(), RELAX_S)
             await self._append(self.utterance, bytes(2 * round(REST_S * self._speak.rate)))
+
+
+def voiced(pcm: bytes) -> tuple[int, int]:
+    """The first and the last sample that is no silence."""
+    loud = np.flatnonzero(np.abs(np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2").astype(np.int32)) > QUIET)
+    return (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, len(pcm) // 2)
