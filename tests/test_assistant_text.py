@@ -7,9 +7,9 @@ from datetime import datetime
 import pytest
 
 from engine.les import Les, parse
-from server.assistants.emotion import TagReader
+from server.assistants.emotion import TagReader, emotion_of
 from server.assistants.phrases import grammar, pattern, words_of
-from server.assistants.replier import ASK_TO_REPEAT, HELLO, JOKES, LOOKS, RULES, answer, untagged
+from server.assistants.replier import ASK_TO_REPEAT, HELLO, JOKES, LOOKS, MOODS, RULES, answer, untagged
 from server.assistants.sentences import MAX_SENTENCE, Sentence, Sentences
 from server.assistants.slots import Message
 from server.assistants.spoken import PACE_MS, Spoken
@@ -211,6 +211,9 @@ class TestReplier:
             found = next(other for other in RULES if pattern(other.phrase).search(example + " "))
             shadowed += [] if found is rule else [(example, found.phrase)]
         assert shadowed == []
+
+    def test_every_mood_has_a_face(self) -> None:
+        assert all(emotion_of(mood) for mood in re.findall("[a-z]+ly", MOODS))
 
     def test_every_tag_in_every_answer_is_known(self) -> None:
         answers = [HELLO, ASK_TO_REPEAT, *JOKES, *LOOKS.values(), *(reply(first_of(rule.phrase)) for rule in RULES)]

@@ -333,7 +333,7 @@ class TestForm:
         page = open_page(url, viewport={"width": width, "height": 844}, reduced_motion="reduce").page
         expect(page.locator("#name")).to_have_text("Anna")
         page.evaluate("document.querySelectorAll('details').forEach((region) => (region.open = true))")
-        page.evaluate("document.querySelector('#alert').hidden = false")
+        page.evaluate("for (const id of ['alert', 'interrupt']) document.getElementById(id).hidden = false")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         boxes = "[...document.querySelectorAll('button, input, select, section')].filter((e) => e.checkVisibility())"
         assert page.evaluate(f"Math.max(...{boxes}.map((e) => e.getBoundingClientRect().right))") <= width

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from engine.les import Les
-from server.assistants.emotion import LABELS
 from server.assistants.phrases import pattern, words_of
 from server.assistants.slots import Message, Offline
 
@@ -186,6 +185,3 @@ class RuleReplier(Offline):
 
     async def reply(self, history: Sequence[Message]) -> AsyncGenerator[str | Les, None]:
         yield answer(history, self._clock())
-
-
-assert all(mood in LABELS for mood in "sadly happily angrily cheerfully nervously calmly".split())
