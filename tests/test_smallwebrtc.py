@@ -34,6 +34,12 @@ class TestRtvi:
         assert isinstance(action, Say) and action.message["type"] == "bot-ready" and action.message["id"] == "a1"
         assert action.message["data"]["version"].startswith("2.")
 
+    def test_who_comes_late_learns_that_the_bot_speaks(self) -> None:
+        rtvi = Rtvi()
+        rtvi.told({"type": "speech.started"}, AT)
+        ready, speaking = rtvi.received(READY)
+        assert isinstance(speaking, Say) and speaking.message["type"] == "bot-started-speaking"
+
     def test_a_command_s_answer_comes_back_to_its_message(self) -> None:
         rtvi = Rtvi(_ready=True)
         assert obeyed(rtvi, "emotion", {"happiness": 0.6, "AU4": 0.2, "transition_ms": 0}) == {

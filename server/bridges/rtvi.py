@@ -42,6 +42,7 @@ Action = Say | Obey | Leave
 @dataclass
 class Rtvi:
     _ready: bool = False
+    _speaking: bool = False
     _asked: dict[str, str] = field(default_factory=dict)
     """The `t` of every command that is not answered yet, by the message's id."""
 
@@ -58,7 +59,8 @@ class Rtvi:
         match message.get("type"):
             case "client-ready":
                 self._ready = True
-                return [Say(said("bot-ready", {"version": VERSION, "about": {"library": "les-avatar"}}, id))]
+                ready = Say(said("bot-ready", {"version": VERSION, "about": {"library": "les-avatar"}}, id))
+                return [ready, Say(said("bot-started-speaking"))] if self._speaking else [ready]
             case "client-message":
                 return self._command(str(id), data)
             case "disconnect-bot":
@@ -69,6 +71,8 @@ class Rtvi:
 
     def told(self, message: Json, at: str) -> list[Json]:
         """What a message of the control socket is in RTVI, `at` a time in ISO 8601; nothing until it is ready."""
+        if message["type"] in ("speech.started", "speech.ended", "speech.interrupted"):
+            self._speaking = message["type"] == "speech.started"
         if not self._ready:
             return []
         asked = self._asked.pop(str(message.get("id")), None)
