@@ -143,12 +143,22 @@ class TestAClientOfPipecats:
     async def test_a_new_connection_keeps_the_session(self, tmp_path: Path) -> None:
         async with running(tmp_path) as server, PipecatCaller(server.url, None, VOICE) as caller:
             await caller.join()
-            before, pc_id = caller.pictures[-1].frame, caller.pc_id
-            await caller.hang_up()
+            before, old, pc_id = caller.pictures[-1].frame, caller.connection, caller.pc_id
+            await caller.join(pc_id=pc_id, restart_pc=True)  # as Pipecat's transport does: the new one first
+            assert old
+            await old.close()
             caller.pictures.clear()
-            await caller.join(pc_id=pc_id, restart_pc=True)
             await until(lambda: any(seen.frame > before for seen in caller.pictures))
             assert caller.pc_id == pc_id and len(server.place.sessions) == 1
+
+    async def test_who_says_goodbye_leaves_no_session(self, tmp_path: Path) -> None:
+        async with running(tmp_path) as server, PipecatCaller(server.url, None, VOICE) as caller:
+            await caller.join()
+            assert caller.channel
+            caller.channel.close()
+            await asyncio.sleep(0.1)
+            await caller.hang_up()
+            await until(lambda: len(server.place.sessions) == 0, seconds=8)
 
     async def test_a_further_offer_on_the_same_connection(self, tmp_path: Path) -> None:
         async with running(tmp_path) as server, PipecatCaller(server.url, None, VOICE) as caller:
