@@ -98,7 +98,11 @@ class Scene:
         await self.user_begins(words)
         await self.user_stops()
 
-    async def user_begins(self, words: str) -> None:
+    async def user_begins(self, words: str, barges_in: bool = True) -> None:
+        """A session interrupts what sounds before it tells that the user speaks."""
+        for utterance in [u for u in self.fake.utterances.values() if u.heard_ms and not u.over]:
+            if barges_in:
+                self.fake.interrupt(utterance.id)
         self.fake.user_speaks()
         self.fake.user(words.encode())
         await self.settle()
@@ -274,6 +278,18 @@ class TestInterruption:
             assert played.captions()[-1] == ("assistant", "Yes.")
             ids = {e.id for e in played.fake.events if isinstance(e, Captioned) and e.speaker == "user"}
             assert len(ids) == 1
+
+    async def test_that_the_session_does_not_allow(self) -> None:
+        async with scene(["Four words stand here."], ["Yes."]) as played:
+            await played.user("talk")
+            await played.play(230)
+            await played.user_begins("and now", barges_in=False)
+            await played.user_stops()
+            await played.play(400)
+            assert played.captions()[-1] == ("assistant", "Four words stand here.")
+            assert played.mind.asked[-1] == [Message("user", "talk")]
+            await played.user("again")
+            assert played.mind.asked[-1][-1] == Message("user", "again")
 
     async def test_from_elsewhere_is_remembered_too(self) -> None:
         async with scene(["Four words stand here."], ["Yes."]) as played:

@@ -37,6 +37,8 @@ class Answer:
         """What is on the face; known once the utterance is over."""
         self.heard = ""
         """By the user so far."""
+        self.sounding = False
+        """Some of it was heard, and more will be."""
         self._cues: list[tuple[float, Les]] = []
         self._conversation, self._speak = conversation, speak
 
@@ -60,10 +62,12 @@ class Answer:
             return False
         match event:
             case SpeechStarted():
+                self.sounding = True
                 self._tell(self.spoken.begun(1))
             case MarkHeard(name=name):
                 self._tell(self.spoken.begun(int(name) + 1))
             case SpeechEnded(playback_ms=heard_ms) | SpeechInterrupted(playback_ms=heard_ms):
+                self.sounding = False
                 self._tell(self.spoken.heard(heard_ms), final=True)
                 self.mood = next((mood for at, mood in reversed(self._cues) if at < heard_ms), self.mood)
         return True

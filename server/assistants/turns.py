@@ -104,6 +104,8 @@ class Talk:
                 self._remember(event)
 
     def _user_begins(self) -> None:
+        if self._answer and self._answer.sounding:
+            return  # a session whose user may interrupt has done so by now; this one lets the portrait finish
         self._drop_answer()
         before, listening = self._turn, self._slots.hear.listen()
         if before is None:
@@ -115,9 +117,9 @@ class Talk:
         self._turn.feed(b"".join(self._recent))
 
     def _user_ends(self) -> None:
+        self._recent.clear()  # what was said in this turn is no beginning of the next
         if self._turn:
             self._turn.open = False
-            self._recent.clear()  # what was said in this turn is no beginning of the next
             self._conversation.attend("thinking")
             self._answering = asyncio.create_task(self._reply(self._turn))
 
@@ -165,7 +167,7 @@ class Talk:
         """From the first word of its answer on the user's turn is history."""
         assert self._answer
         match event:
-            case SpeechStarted() if self._turn:
+            case SpeechStarted() if self._turn and not self._turn.open:
                 self._note(self._turn)
                 self._turn = None
             case SpeechEnded() | SpeechInterrupted():
