@@ -131,6 +131,7 @@ class TestAfterSpeech:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("server.playout.FULL", 48_000)
+        before = len(alive())
         async with running(tmp_path) as server:
             async with Caller(server.url, None, fields={"source": "push"}) as caller:
                 await caller.call()
@@ -141,7 +142,7 @@ class TestAfterSpeech:
                     await server.place.sessions.end_all("deleted")
                     await client.hear("closed")
             server.engine.streams.clear()
-            await until(lambda: not alive())
+            await until(lambda: len(alive()) <= before)
 
 
 def vanish(caller: Caller) -> None:
