@@ -1,4 +1,4 @@
-"""Reads the mouth off the coefficients: how far the lips are parted, how round they are."""
+"""Reads off the coefficients how far the lips are parted."""
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,3 @@ GAP = weights({
 """[63] how far each coefficient parts the middle of the inner lips, against jawOpen. A fit to what MediaPipe reads in
 360 pictures of the default portraits speaking under emotions: apertures of 0.03 + 0.45 x GAP inter-ocular distances,
 0.009 off (standard deviation); below 0.02 lips are shut."""
-ROUND = weights({"mouthPucker": 1.0, "mouthFunnel": 0.7, "mouthStretch": -0.5, "mouthSmile": -0.5})
-"""[63] rounded is high, spread is low."""
-OPEN_VOWEL = 0.3  # GAP of an open vowel
