@@ -8,7 +8,7 @@ from scipy.signal import resample_poly
 
 from server.assistants.hibari_voice import LEAD_S, QUIET, RATE, TAIL_S, HibariVoice, trimmed
 from server.assistants.slots import HEARING_RATE, SlotFailure
-from server.assistants.sphinx import Recogniser, Sphinx, recogniser
+from server.assistants.sphinx import Recogniser, Sphinx, alike, recogniser
 from tests.browser.speech import MICROPHONE_RATE, Samples, speak
 
 needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="needs Debian's flite")
@@ -38,6 +38,11 @@ class TestHearing:
     @pytest.mark.parametrize("sentence", OTHERS)
     def test_other_speech_fits_no_phrase(self, ear: Recogniser, sentence: str) -> None:
         assert not ear.known(turn(speak(sentence).samples)).fits
+
+    def test_two_that_hear_nearly_the_same_agree(self) -> None:
+        assert alike("what time is it", "what time is and")
+        assert not alike("what time is it", "what time does the train leave")
+        assert not alike("i like you", "i would like to order a pizza")
 
     def test_other_speech_is_guessed_at(self, ear: Recogniser) -> None:
         said = "the weather is nice today".split()

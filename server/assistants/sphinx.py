@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import cache
 from typing import Any
 
@@ -20,6 +21,7 @@ from server.assistants.slots import HEARING_RATE, Listening, Offline, SlotFailur
 
 FITS, WORST = -3.65, -7.0  # mean log score of a frame over all words of a phrase that was said, and over any one
 SCORE_FLOOR = -740.0  # log of the least double: what underflowed is at most that
+AGREE = 0.5  # share of the words of a poorly fitting phrase that the free decoder must hear, too
 LEAST_FRAMES = 15  # of 10 ms: no word is shorter
 LEAST_S = 0.2  # of sound that is looked at
 PAD = bytes(HEARING_RATE // 5 * 2)  # silence around a turn, which the models expect
@@ -63,7 +65,10 @@ class Recogniser:
             return ""
         known = self.known(pcm)
         whole = any(phrase.fullmatch(f"{known.words} ") for phrase in self._patterns)  # not only its beginning
-        return known.words if whole and known.fits else self.free(pcm).words
+        if whole and known.fits:
+            return known.words
+        free = self.free(pcm).words
+        return known.words if whole and alike(known.words, free) else free
 
     def known(self, pcm: bytes) -> Heard:
         return decode(self._known, pcm)
@@ -84,6 +89,11 @@ def decode(decoder: Any, pcm: bytes) -> Heard:
         return Heard("", 0.0, 0.0, 0)
     score = sum(score for score, _ in segments) / frames
     return Heard(found.hypstr, score, min(score / length for score, length in segments), frames)
+
+
+def alike(phrase: str, guess: str) -> bool:
+    """Whether two decoders hear more or less the same words."""
+    return SequenceMatcher(None, phrase.split(), guess.split()).ratio() > AGREE
 
 
 def log_of(score: float) -> float:
