@@ -224,8 +224,8 @@ class Crossing(nn.Module):
         return self.regions_out((q @ k.transpose(2, 3) * r.shape[-1] ** -0.5).softmax(-1) @ v)
 
 
-SEAL_LOW, SEAL_HIGH = 0.03, 0.22  # posterior of a closure: where the lips begin to shut, and are shut
-ACTIVITY_LOW, ACTIVITY_HIGH = 0.4, 0.85  # posterior of speech: below is exact rest
+SEAL_LOW, SEAL_HIGH = 0.04, 0.32  # posterior of a closure: where the lips begin to shut, and are shut
+ACTIVITY_LOW, ACTIVITY_HIGH = 0.5, 0.9  # posterior of speech: below is exact rest
 
 
 def ramp(logit: Tensor, low: float, high: float) -> Tensor:
