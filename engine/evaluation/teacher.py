@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 
 from engine.audio import as_chunks
+from engine.avatar import QUIET
 from engine.cdan.training.articulation import tracks
 from engine.cdan.training.composition import spoken
 from engine.cdan.training.export import load
@@ -39,8 +40,9 @@ class Offline:
         return [self._face(one.samples, les) for one in said]
 
     def _face(self, sound: Floats, les: Les) -> Floats:
-        pcm = torch.from_numpy(as_chunks(np.pad(sound, (0, MAX_LOOK_AHEAD * CHUNK))).reshape(1, -1)).double()
+        around = (QUIET * CHUNK, MAX_LOOK_AHEAD * CHUNK)
+        pcm = torch.from_numpy(as_chunks(np.pad(sound, around)).reshape(1, -1)).double()
         mood = torch.from_numpy(les.array()).double().expand(1, pcm.shape[1] // CHUNK, -1)
         with torch.no_grad():
             out = self._net(pcm, mood, torch.tensor([MAX_LOOK_AHEAD], dtype=torch.int32))
-        return np.asarray(out.coefficients[0, MAX_LOOK_AHEAD:].numpy(), np.float32)
+        return np.asarray(out.coefficients[0, QUIET + MAX_LOOK_AHEAD :].numpy(), np.float32)
