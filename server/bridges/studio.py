@@ -10,10 +10,11 @@ from types import TracebackType
 
 from engine.avatar import Avatar
 from engine.les import Les
-from engine.portrait import Portrait
+from engine.portrait import Portrait, default_names
 from server.commands.sources import checked_size, open_portrait
 from server.engine_thread import Engine, EngineThread
 from server.live import LiveSession
+from server.portraits import Portraits, prepare_in_process
 from server.protocol import CreateSession
 from server.sessions import Sessions
 from server.settings import Settings
@@ -22,8 +23,11 @@ from server.settings import Settings
 class Studio:
     """`async with Studio() as studio: live = await studio.open("anna")`."""
 
-    def __init__(self, engine: Callable[[], Engine] = Avatar, max_sessions: int = 16) -> None:
-        self._factory, self._settings = engine, Settings(max_sessions=max_sessions)
+    def __init__(self, engine: Callable[[], Engine] = Avatar, settings: Settings | None = None) -> None:
+        """Of the settings two matter: `max_sessions`, and `portraits_dir`, where prepared defaults are kept."""
+        self._factory, self._settings = engine, settings or Settings(max_sessions=16)
+        self._portraits = Portraits(self._settings.portraits_dir, prepare_in_process, Portrait.from_bytes, 0)
+        self._preparing = asyncio.Lock()
         self._engine: EngineThread | None = None
         self._sessions: Sessions | None = None
 
@@ -55,8 +59,16 @@ class Studio:
         to. Raises `server.commands.Refusal` for one that can't be used, `server.sessions.Full`.
         """
         assert self._sessions is not None, "enter the studio first: async with Studio() as studio"
-        person = portrait if isinstance(portrait, Portrait) else await asyncio.to_thread(open_portrait, portrait)
+        person = portrait if isinstance(portrait, Portrait) else await self._person(portrait)
         name = portrait if isinstance(portrait, str) else "portrait"
         request = CreateSession(portrait=name[:80], source="push", barge_in=False, seed=seed, size=checked_size(size))
         live, _ = await self._sessions.create(request, person, emotion or Les())
         return live
+
+    async def _person(self, name: str) -> Portrait:
+        """Default portraits are prepared once for all, as by the server, and shared between sessions."""
+        if name not in default_names():
+            return await asyncio.to_thread(open_portrait, name)
+        async with self._preparing:
+            await self._portraits.prepare_defaults()
+            return await self._portraits.load(name)
