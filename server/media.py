@@ -7,7 +7,7 @@ media time begins with the slot at which it first asks for something.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from typing import Protocol
@@ -28,7 +28,8 @@ from server.timeline import AUDIO_RATE, PACKET, PACKETS_PER_SLOT, VIDEO_CLOCK, m
 Clock = Callable[[], float]
 Samples = npt.NDArray[np.float32]
 
-MAX_FRAMES = 25  # that a receiver in this process has not fetched; the oldest goes first when there are more
+MAX_FRAMES = 25  # that a receiver in this process has not fetched; further ones repeat the last picture
+MAX_SLOTS = 250  # likewise, of sound; the oldest goes first when there are more
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,7 @@ class Frames:
         self._shot: Shot | None = None
         self._half: Packet | None = None
         self._queue: asyncio.Queue[Shown | None] = asyncio.Queue()
+        self._last = np.zeros((0, 0, 3), np.uint8)
 
     def hear(self, number: int, packet: Packet) -> None:
         slot, second = divmod(number, PACKETS_PER_SLOT)
@@ -206,9 +208,11 @@ class Frames:
         self._put(None)
 
     def _put(self, shown: Shown | None) -> None:
-        while self._queue.qsize() >= MAX_FRAMES:
+        while self._queue.qsize() >= MAX_SLOTS:
             self._queue.get_nowait()
-        self._queue.put_nowait(shown)
+        if shown and self._queue.qsize() < MAX_FRAMES:
+            self._last = shown.picture
+        self._queue.put_nowait(shown and replace(shown, picture=self._last))
 
     async def __aiter__(self) -> AsyncIterator[Shown]:
         while shown := await self._queue.get():

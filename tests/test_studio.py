@@ -40,6 +40,20 @@ class TestAPerformance:
             assert samples == pytest.approx(0.5 * 48_000, abs=48)
             await until(lambda: live.deserted)
 
+    async def test_a_receiver_that_was_busy_for_long_has_missed_no_sound(self) -> None:
+        async with Studio(FakeEngine) as studio:
+            live = await studio.open(nobody(), size=256)
+            words, samples = live.conversation.begin(rate=RATE), 0
+            live.conversation.append(words, tone(440, 1.8))
+            live.conversation.end(words)
+            async with performed(live) as slots:
+                await asyncio.sleep(1.6)
+                async for slot in slots:
+                    if not isinstance(slot, Shown):
+                        break
+                    samples += sum(span.end - span.begin for span in slot.said)
+            assert samples == pytest.approx(1.8 * 48_000, abs=48)
+
     async def test_it_ends_with_its_session(self) -> None:
         async with Studio(FakeEngine) as studio:
             live, seen = await studio.open(nobody(), size=256), 0
