@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-WIDTH, HEIGHT, MARGIN = 300, 170, 34
+WIDTH, HEIGHT, MARGIN = 300, 170, 42
 COLUMNS = 4
 COLOURS = {"trained": "#4878a8", "held": "#c8553d"}
 
