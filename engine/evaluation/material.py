@@ -4,6 +4,7 @@ import gzip
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -78,26 +79,28 @@ PROMPTS_COUNT = 14
 def recordings() -> list[Utterance]:
     """People: the sentences of Debian's pocketsphinx-testdata and, where its package is installed, Asterisk's prompts.
 
-    Aligned by pocketsphinx; of 34 and about 60 closures.
+    Aligned by pocketsphinx; of 34 and 43 closures.
     """
     found = [said for said in align.recordings() if sum(p.name != PAUSE for p in said.phones) > 5]
     if PROMPTS_TEXT.is_file():
-        found += list(prompts(PROMPTS_COUNT))
+        found += islice(prompts(), PROMPTS_COUNT)
     return [replace(said, samples=said.samples * (LEVEL / augment.level(said.samples))) for said in found]
 
 
-def prompts(count: int) -> Iterator[Utterance]:
-    """The first sentences, by name, of a telephone system's voice with two closures or more in 2 to 6 seconds."""
-    decoder = Decoder(lm=None, loglevel="FATAL")
+def prompts() -> Iterator[Utterance]:
+    """Sentences, by name, of a telephone system's voice in 2 to 6 seconds, of several closures; none that has
+    three words in a row with one before it."""
+    decoder, heard = Decoder(lm=None, loglevel="FATAL"), set[tuple[str, ...]]()
     listed = re.findall(r"^([\w-]+): ([A-Za-z ,.!']+)$", gzip.decompress(PROMPTS_TEXT.read_bytes()).decode(), re.M)
     for name, text in listed:
         words = re.sub(r"[^a-z' ]", "", text.lower()).split()
-        path = PROMPTS / f"{name}.g722"
-        if count and len(re.findall("[pbm]", "".join(words))) > 1 and all(map(decoder.lookup_word, words)):
-            sound = load_audio(path)
-            if 2 < len(sound) / SAMPLE_RATE < 6:
-                count -= 1
-                yield Utterance(sound, SAMPLE_RATE, align.align(decoder, sound, " ".join(words)))
+        runs = set(zip(words, words[1:], words[2:], strict=False))
+        if runs & heard or len(re.findall("[pbm]", "".join(words))) < 2 or not all(map(decoder.lookup_word, words)):
+            continue
+        sound = load_audio(PROMPTS / f"{name}.g722")
+        if 2 < len(sound) / SAMPLE_RATE < 6:
+            heard |= runs
+            yield Utterance(sound, SAMPLE_RATE, align.align(decoder, sound, " ".join(words)))
 
 
 def noisy(said: list[Utterance], snr_db: float) -> list[Utterance]:
