@@ -78,6 +78,11 @@ class TestSeed:
         ahead = [motion.step() for _ in range(100)]
         np.testing.assert_array_equal(ahead, [twin.step() for _ in range(100)])
 
+    def test_off_before_the_first_frame_is_off_in_it(self) -> None:
+        motion = Motion(1)
+        motion.amounts = STILL
+        assert not np.array([motion.step(prosody) for prosody in phrases(50)]).any()
+
     def test_amounts_do_not_disturb_the_sequence(self) -> None:
         np.testing.assert_array_equal(run(5, 500)[:, LIDS], run(5, 500, MotionAmounts(head=0, gaze=0))[:, LIDS])
 

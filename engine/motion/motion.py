@@ -1,7 +1,7 @@
 """Blinks, gaze and head as one offset of the coefficients a frame."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +49,7 @@ class Motion:
         """What the portrait does while its voice is silent; with a voice it always speaks."""
         self.addressed = False
         """Somebody speaks to the portrait: it nods now and then."""
-        self._head_amount, self._gaze_amount = self.amounts.head, self.amounts.gaze
+        self._shown: MotionAmounts | None = None  # the amounts as they are eased; at the first step nothing can jump
         self._before: Activity = self.activity
         self._silent = HANG
         self._side = self._either()
@@ -59,22 +59,26 @@ class Motion:
 
         `prosody` is the voice's activity and loudness, 0 to 1, and pitch, -1 to 1, at this frame.
         """
-        self._head_amount = _towards(self._head_amount, self.amounts.head)
-        self._gaze_amount = _towards(self._gaze_amount, self.amounts.gaze)
+        shown = self._shown = self._eased()
         voiced = prosody[0] > 0.5
         away, back = self._turn(voiced)
         manner = MANNERS[self._before]
         pose, head_y, brow = self._head.step(prosody, manner, self._side, self.addressed)
-        pose, brow = pose * self._head_amount, brow * self._head_amount
+        pose, brow = pose * shown.head, brow * shown.head
         out = np.zeros(len(NAMES), np.float32)
         out[_POSE] = pose
-        out[INDEX["headY"]] = head_y * self._head_amount
+        out[INDEX["headY"]] = head_y * shown.head
         out[_RAISED], out[_LOWERED] = max(brow, 0.0), max(-brow, 0.0)
         # Eyes that look at the viewer turn against the head.
-        yaw, pitch = (self._gaze.step(manner, self._side, away=away, back=back) - pose[:2]) * self._gaze_amount
+        yaw, pitch = (self._gaze.step(manner, self._side, away=away, back=back) - pose[:2]) * shown.gaze
         _look(out, yaw, pitch)
         out[_LIDS] = self._blinks.step(voiced, manner.blinks_a_minute, self.amounts.blink)
         return out
+
+    def _eased(self) -> MotionAmounts:
+        """The next amounts on the way to those asked for."""
+        now, asked = self._shown or self.amounts, self.amounts
+        return replace(asked, head=_towards(now.head, asked.head), gaze=_towards(now.gaze, asked.gaze))
 
     def _turn(self, voiced: bool) -> tuple[bool, bool]:
         """Goes over to what is done now; whether the eyes leave the viewer, or come back, because of it."""
@@ -109,4 +113,4 @@ def _look(out: Offsets, yaw: float, pitch: float) -> None:
 
 def _towards(value: float, target: float) -> float:
     """A step of at most AMOUNT_STEP, so that a change of amount never jumps."""
-    return value + min(max(target - value, -AMOUNT_STEP), AMOUNT_STEP)
+    return min(max(target, value - AMOUNT_STEP), value + AMOUNT_STEP)
