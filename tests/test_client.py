@@ -128,7 +128,7 @@ class TestBeforeTheCall:
     def test_less_motion_leaves_it_still_until_the_call(self, open_page: Open, url: str) -> None:
         probed = open_page(url, reduced_motion="reduce")
         says(probed.page, "Still picture")
-        assert probed.page.locator("#still").get_attribute("alt") == "Portrait of Anna"
+        expect(probed.page.locator("#still")).to_have_attribute("alt", "Portrait of Anna")
         probed.page.get_by_role("button", name="Call").click()
         says(probed.page, "In a call")
         probed.wait_for_frames(1)
