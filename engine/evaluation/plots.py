@@ -19,6 +19,7 @@ from engine.evaluation.subject import Subject
 from engine.evaluation.tables import CLEAN, closed, stops_shut
 
 INK, OURS, RIVAL, SOFT = "#222222", "#1f6feb", "#d9822b", "#9aa4b1"
+COLOURS = (OURS, RIVAL, "#6d597a", "#b56576", "#8c6d1f", SOFT, "#2a9d5c")  # of the subjects
 
 
 def save(page: Page, path: Path) -> None:
@@ -48,16 +49,16 @@ def phones(subject: Subject, condition: str, path: Path) -> None:
 def sentence(ours: Spoken, rival: Spoken, words: str, path: Path) -> None:
     """One sentence: the lips over time, p b m shaded, beside a loudness jaw."""
     page, axes = plt.subplots(figsize=(11, 3.2))
-    for phone in ours.said.phones:
+    for number, phone in enumerate(ours.said.phones):
         if phone.name in BILABIAL:
             axes.axvspan(phone.start_s, phone.end_s, color=OURS, alpha=0.15, lw=0)
         if phone.name != PAUSE:
             middle = 0.5 * (phone.start_s + phone.end_s)
-            axes.text(middle, -0.02, phone.name, ha="center", va="top", fontsize=7, color=INK)
+            axes.text(middle, (-0.012, -0.028)[number % 2], phone.name, ha="center", va="top", fontsize=7, color=INK)
     axes.plot(ours.times, ours.aperture, color=OURS, lw=1.8, label="CDAN")
     axes.plot(rival.times, rival.aperture, color=RIVAL, lw=1.2, label="a jaw that follows loudness")
     axes.axhline(SHUT, color=SOFT, ls="--", lw=1)
-    axes.set(ylim=(-0.045, None), xlabel="s", ylabel="aperture (inter-ocular)", title=words)
+    axes.set(ylim=(-0.05, None), xlabel="s", ylabel="aperture (inter-ocular)", title=words)
     axes.legend(frameon=False, loc="upper right")
     _plain(axes)
     save(page, path)
@@ -73,13 +74,12 @@ def closures(subjects: Sequence[Subject], conditions: Sequence[str], path: Path)
         for i, subject in enumerate(subjects):
             at = [k for k, c in enumerate(names) if c not in subject.skipped]
             heights = [of(subject, names[k]).value for k in at]
-            colour = (OURS, RIVAL, SOFT, "#6d597a", "#355070")[i % 5]
             width = 0.8 / len(subjects)
-            axes.bar(np.array(at) + i * width, heights, width, color=colour, label=subject.name)
+            axes.bar(np.array(at) + i * width, heights, width, color=COLOURS[i % len(COLOURS)], label=subject.name)
         axes.set_xticks(np.arange(len(names)) + 0.4, [n.replace(" ", "\n", 1) for n in names], fontsize=8)
         axes.set(title=title, ylim=(0, 1.02))
         _plain(axes)
-    panels[0].legend(frameon=False, fontsize=8, ncols=len(subjects), loc="upper center", bbox_to_anchor=(0.5, -0.2))
+    panels[0].legend(frameon=False, fontsize=8, ncols=4, loc="upper center", bbox_to_anchor=(0.6, -0.2))
     save(page, path)
 
 
