@@ -74,6 +74,7 @@ class Peer:
         self._hear, self._clock, self._changed = hear, clock, changed
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=list(ice_servers)))
         self._listening: asyncio.Task[None] | None = None
+        self._answering = asyncio.Lock()
         self._connection.on("track", self._on_track)
         self._connection.on("connectionstatechange", self._on_state)
         if on_channel:
@@ -86,6 +87,10 @@ class Peer:
     async def answer(self, sdp: str) -> str:
         """The answer, with all of the server's candidates in it."""
         check_offer(sdp, voice=self._hear is not None, picture=self.outlet is not None)
+        async with self._answering:
+            return await self._answer(sdp)
+
+    async def _answer(self, sdp: str) -> str:
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(without_local_names(sdp), "offer"))
             self._direct()
@@ -113,7 +118,8 @@ class Peer:
 
     async def close(self) -> None:
         self._connection.remove_all_listeners()
-        await self._connection.close()
+        async with self._answering:  # candidates that are still gathered would open sockets that nobody closes
+            await self._connection.close()
         if self._listening:
             self._listening.cancel()
             await asyncio.wait([self._listening])

@@ -68,6 +68,22 @@ class TestAfterACall:
             vanish(caller)
             await until(lambda: len(server.place.sessions) == 0)
 
+    async def test_a_session_that_ends_while_it_answers_is_too(self, tmp_path: Path) -> None:
+        async with running(tmp_path) as server, Caller(server.url) as caller:
+            await caller.create()
+            await caller.http.delete(f"/v1/sessions/{caller.session['id']}", headers=caller.auth)
+            offer, before = (await caller.offer())["sdp"], sockets()
+            for moments in range(12):
+                await caller.create()
+                live = server.place.sessions.get(caller.session["id"])
+                assert live
+                answering = asyncio.ensure_future(live.offer(offer))
+                for _ in range(moments):
+                    await asyncio.sleep(0)
+                await live.end("deleted")
+                await asyncio.gather(answering, return_exceptions=True)
+            await until(lambda: sockets() <= before)
+
     async def test_a_room_is_too(self, tmp_path: Path) -> None:
         async def meet(server: Running) -> None:
             voice = Tone(lambda second: True)
