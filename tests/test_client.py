@@ -17,7 +17,16 @@ from engine.portrait import PortraitError, Remark, Report
 from server.app import Server, create_app
 from server.settings import Settings
 from tests.browser import speech
-from tests.browser.harness import CHROMIUM, SLOT_TICKS, ProbedPage, Shot, free_port, launch, wait_until_ready
+from tests.browser.harness import (
+    CHROMIUM,
+    SLOT_TICKS,
+    ProbedPage,
+    Shot,
+    free_port,
+    launch,
+    wait_until,
+    wait_until_ready,
+)
 from tests.server_fakes import FakeEngine, FakeStream
 from tests.server_running import load
 
@@ -227,7 +236,7 @@ class TestExpression:
         probed = open_page(url)
         says(probed.page, "Live")
         slide(probed.page, "Blinks: how much of it", 0)
-        probed.page.wait_for_function("probe.control.at(-1)[2].motion?.blink === 0")
+        wait_until(probed.page, "probe.control.some(([, way, said]) => way === 'in' && said.motion?.blink === 0)")
 
 
 class TestFailures:

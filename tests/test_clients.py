@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from server.settings import Settings
 from tests.browser import speech
-from tests.browser.harness import CHROMIUM, free_port, launch
+from tests.browser.harness import CHROMIUM, free_port, launch, wait_until
 from tests.test_client import serving
 
 HERE = Path(__file__).parent / "clients"
@@ -82,10 +82,6 @@ def shown(page: Page) -> tuple[int, float, float]:
     return frame, loudness, emotion
 
 
-def wait_for(page: Page, condition: str, argument: Any = None) -> None:
-    page.wait_for_function(condition, arg=argument, timeout=30_000, polling=50)
-
-
 def sessions(page: Page, url: str) -> int:
     count: int = page.request.get(f"{url}/readyz").json()["sessions"]
     return count
@@ -103,15 +99,15 @@ class TestWhipWhep:
     def test_watches_and_goes(self, page: Page, url: str) -> None:
         call(page, "whep", "/whep/anna?size=256")
         frame, _, _ = shown(page)
-        wait_for(page, "(frame) => clients.shown()[0] > frame + 10", frame)
+        wait_until(page, "(frame) => clients.shown()[0] > frame + 10", frame)
         page.evaluate("clients.stop.whep()")
         wait_until_left(page, url)
 
     def test_a_microphone_is_seen_to_speak_in_another_page(self, page: Page, url: str) -> None:
         call(page, "whip", "/whip/anna/stage?size=256", "a key")
         call(page, "whep", "/whep/anna/stage", "a key")
-        wait_for(page, "() => clients.shown()[1] > 0.1")
-        wait_for(page, "() => clients.shown()[1] < 0.02")
+        wait_until(page, "() => clients.shown()[1] > 0.1")
+        wait_until(page, "() => clients.shown()[1] < 0.02")
         assert sessions(page, url) == 1
         page.evaluate("Promise.all([clients.stop.whip(), clients.stop.whep()])")
         wait_until_left(page, url)
@@ -121,7 +117,7 @@ class TestEyevinnPlayer:
     def test_plays(self, page: Page, url: str) -> None:
         call(page, "eyevinn", "/whep/anna?size=256")
         frame, _, _ = shown(page)
-        wait_for(page, "(frame) => clients.shown()[0] > frame + 10", frame)
+        wait_until(page, "(frame) => clients.shown()[0] > frame + 10", frame)
         page.evaluate("clients.stop.eyevinn()")
         wait_until_left(page, url)
 
@@ -129,20 +125,20 @@ class TestEyevinnPlayer:
 class TestPipecat:
     def test_speaks_feels_and_leaves(self, page: Page, url: str) -> None:
         call(page, "pipecat", {"source": "microphone", "size": 256})
-        wait_for(page, "() => clients.shown()[1] > 0.1")
-        wait_for(page, "() => clients.events.some(([, name]) => name === 'UserStartedSpeaking')")
-        wait_for(page, "() => clients.events.some(([, name]) => name === 'UserStoppedSpeaking')")
+        wait_until(page, "() => clients.shown()[1] > 0.1")
+        wait_until(page, "() => clients.events.some(([, name]) => name === 'UserStartedSpeaking')")
+        wait_until(page, "() => clients.events.some(([, name]) => name === 'UserStoppedSpeaking')")
         answer = page.evaluate(
             "clients.open.pipecat.sendClientRequest('emotion', { AU1: 1, AU4: 1, AU12: 1, AU6: 1, transition_ms: 0 })"
         )
         assert answer["type"] == "emotion.applied"
-        wait_for(page, "() => clients.shown()[2] > 0.8")
+        wait_until(page, "() => clients.shown()[2] > 0.8")
         refused = page.evaluate(
             "clients.open.pipecat.sendClientRequest('emotion', { AU99: 1 }).catch((e) => JSON.stringify(e))"
         )
         assert "AU99" in refused
         page.evaluate("clients.stop.pipecat()")
-        wait_for(page, "() => clients.events.some(([, name]) => name === 'Disconnected')")
+        wait_until(page, "() => clients.events.some(([, name]) => name === 'Disconnected')")
         wait_until_left(page, url)
 
     def test_disconnecting_the_bot_ends_the_session(self, page: Page, url: str) -> None:

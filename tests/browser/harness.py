@@ -82,6 +82,15 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes] | None = None) -
     raise RuntimeError("the server did not become ready; start it by hand to see why")
 
 
+def wait_until(page: Page, condition: str, argument: Any = None, timeout_s: float = 20.0) -> None:
+    """Poll `condition` from here: `Page.wait_for_function` evaluates it inside the page, whose policy forbids that."""
+    deadline = time.monotonic() + timeout_s
+    while not page.evaluate(condition, argument):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not true within {timeout_s:g} s: {condition}")
+        page.wait_for_timeout(50)
+
+
 def launch(playwright: Playwright, microphone: Path | None = None, *, grant: bool = True) -> Browser:
     """Chromium whose microphone plays `microphone` (48 kHz mono WAV) over and over, from the moment it is opened."""
     flags = [
@@ -166,9 +175,7 @@ class ProbedPage:
         return [(at, message) for at, way, message in log if way == direction and message["type"] == kind]
 
     def wait_for_frames(self, more: int, timeout_s: float = 20.0) -> None:
-        self.page.wait_for_function(
-            "(n) => probe.frames.length >= n", arg=len(self.frames().rows) + more, timeout=timeout_s * 1000
-        )
+        wait_until(self.page, "(n) => probe.frames.length >= n", len(self.frames().rows) + more, timeout_s)
 
     def listen(self) -> None:
         self.page.evaluate("probe.listen()")
