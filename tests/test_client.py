@@ -27,7 +27,7 @@ from tests.browser.harness import (
     wait_until,
     wait_until_ready,
 )
-from tests.server_fakes import FakeEngine, FakeStream
+from tests.server_fakes import BITS, FakeEngine, FakeStream
 from tests.server_running import load
 
 equipped = CHROMIUM.exists() and shutil.which("flite")
@@ -126,6 +126,12 @@ def level_row(shot: Shot, row: int) -> float:
     return float((grey[grey.shape[0] // 4 : -grey.shape[0] // 4].mean() - 16) / 220)
 
 
+def number_row(shot: Shot) -> int:
+    """The frame's number, which the fake engine draws: RTP counts from a first frame that a browser may miss."""
+    row = np.array_split(shot.rgb.mean(axis=2), 4)[0].mean(axis=0)
+    return sum(int(block.mean() > 126) << place for place, block in enumerate(np.array_split(row, BITS)))
+
+
 class TestBeforeTheCall:
     def test_the_portrait_lives_in_silence(self, open_page: Open, url: str) -> None:
         probed = open_page(url)
@@ -197,9 +203,9 @@ class TestExpression:
         probed.page.wait_for_timeout(500)
         shots = probed.shots()
         applied = probed.control("in", "emotion.applied")[-1][1]
-        first = next(shot for shot in shots if level_row(shot, 2) > 0.1)
-        assert first.rtp is not None
-        assert probed.frames().slot(first.rtp) == applied["frame"]
+        shows = {number_row(shot): level_row(shot, 2) > 0.1 for shot in shots}
+        assert set(shows.values()) == {False, True}
+        assert all(happy == (number >= applied["frame"]) for number, happy in shows.items())
 
     def test_the_track_fills_once_acknowledged(self, open_page: Open, url: str) -> None:
         page = open_page(url).page
