@@ -84,6 +84,6 @@ def over(below: Tensor, layer: Tensor) -> Tensor:
 
 
 def _floats(picture: Tensor) -> Tensor:
-    """[..., rows, cols, C] bytes -> [..., C, rows, cols] floats."""
+    """[..., rows, cols, C] bytes -> [..., C, rows, cols] floats. TensorRT takes bytes into a cast only."""
     last = picture.dim() - 1
-    return picture.permute(*range(last - 2), last, last - 2, last - 1).float()
+    return picture.float().permute(*range(last - 2), last, last - 2, last - 1)
