@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from engine.cdan import Cdan, Heard, StreamState
+from engine.cdan import Cdan, StreamState
 from engine.face.coefficients import FACE, INDEX
 from engine.face.les_map import LES_TO_FACE
 from engine.les import Les, Trajectory
 from engine.motion import Activity, Motion, MotionAmounts
 from engine.portrait import Portrait
 from engine.renderer import CpuRenderer, fields_network
+from engine.thrift import Drawn
 from engine.tracks import rest
 from engine.units import CHUNK, DEFAULT_LOOK_AHEAD, FPS, FRAME_SIZE, MAX_LOOK_AHEAD
 
@@ -52,6 +53,9 @@ class Stream:
         self.frame = 0
         """The number of the frame that comes next."""
         self.memory = self._quiet = quiet
+        self.at_rest = False
+        """Whether one more chunk of digital silence would leave the memory as it is, to the last bit."""
+        self.drawn: Drawn | None = None
         self.motion = Motion(seed)
         self._before: deque[StreamState] = deque(maxlen=MAX_LOOK_AHEAD)
         self._emotion = Trajectory()
@@ -77,19 +81,20 @@ class Stream:
 
         The networks forget what they heard: of sound that will not be heard, nothing may be seen.
         """
-        self.memory = self._quiet
+        self.memory, self.at_rest = self._quiet, False
         self._before.clear()
         self._fading = [share * self._spoken for share in HUSH]
 
     def hear(self, memory: StreamState) -> None:
         """`memory` is what one more chunk makes of the present one."""
         self._before.append(self.memory)
+        self.at_rest = all(np.array_equal(memory[name], value) for name, value in self.memory.items())
         self.memory = memory
 
     def unhear(self, chunks: int) -> None:
         """Forgets the last chunks, as many as the look-ahead at most: they were guessed, and other sound came."""
         for _ in range(chunks):
-            self.memory = self._before.pop()
+            self.memory, self.at_rest = self._before.pop(), False
 
     def speak(self, driven: Floats, emotion: Les) -> Floats:
         """[63] the coefficients that the voice and the emotion ask for in this frame, and what fades of the last."""
@@ -110,8 +115,10 @@ class Stream:
 class Avatar:
     """The networks, for any number of streams. For one thread."""
 
-    def __init__(self, *, look_ahead: int = DEFAULT_LOOK_AHEAD, threads: int = 1) -> None:
+    def __init__(self, *, look_ahead: int = DEFAULT_LOOK_AHEAD, threads: int = 1, slack: float = 0.0) -> None:
+        """A silent portrait's own motion may lag by `slack` pixels of a 512 x 512 picture before it is drawn again."""
         self.look_ahead = _checked(look_ahead)
+        self._slack = slack
         self._cdan = Cdan(threads=threads)
         self._fields = fields_network(threads)
         self._renderers: dict[int, CpuRenderer] = {}
@@ -146,27 +153,37 @@ class Avatar:
         for left in range(max(len(chunks) for _, chunks in fed), 1, -1):
             self._hear([(stream, chunks[-left]) for stream, chunks in fed if len(chunks) >= left])
         emotions = [stream.emotion() for stream, _ in work]
-        heard = self._hear([(stream, chunks[-1]) for stream, chunks in fed])
+        coefficients, prosody = self._hear([(stream, chunks[-1]) for stream, chunks in fed])
         pictures = []
         for i, (stream, _) in enumerate(work):
-            driven = stream.speak(heard.coefficients[i], emotions[i])
-            face = _face(driven, stream.motion.step(tuple(heard.prosody[i].tolist())))
-            rgb = self._renderers[stream.size].render(stream.portrait, face)
-            pictures.append(Picture(stream.frame, rgb, face, emotions[i]))
+            driven = stream.speak(coefficients[i], emotions[i])
+            face = _face(driven, stream.motion.step(tuple(prosody[i].tolist())))
+            if not (stream.drawn and stream.drawn.will_do(driven, face, self._slack)):
+                stream.drawn = Drawn(driven, face, self._renderers[stream.size].render(stream.portrait, face))
+            pictures.append(Picture(stream.frame, stream.drawn.rgb, face, emotions[i]))
             stream.frame += 1
         return pictures
 
-    def _hear(self, work: Sequence[tuple[Stream, Floats]]) -> Heard:
-        """One chunk each."""
-        heard = self._cdan.step(
-            np.stack([chunk for _, chunk in work]),
-            np.stack([stream.emotion().array() for stream, _ in work]),
-            [stream.look_ahead for stream, _ in work],
-            [stream.memory for stream, _ in work],
-        )
-        for (stream, _), memory in zip(work, heard.states, strict=True):
+    def _hear(self, work: Sequence[tuple[Stream, Floats]]) -> tuple[Floats, Floats]:
+        """One chunk each -> coefficients [N, 63] and prosody [N, 3]. In silence a network at rest has nothing to do."""
+        coefficients = np.stack([resting(stream.emotion()) for stream, _ in work])
+        prosody = np.zeros((len(work), 3), np.float32)
+        awake = [i for i, (stream, chunk) in enumerate(work) if chunk.any() or not stream.at_rest]
+        memories = [stream.memory for stream, _ in work]
+        if awake:
+            listening = [work[i] for i in awake]
+            heard = self._cdan.step(
+                np.stack([chunk for _, chunk in listening]),
+                np.stack([stream.emotion().array() for stream, _ in listening]),
+                [stream.look_ahead for stream, _ in listening],
+                [stream.memory for stream, _ in listening],
+            )
+            coefficients[awake], prosody[awake] = heard.coefficients, heard.prosody
+            for i, memory in zip(awake, heard.states, strict=True):
+                memories[i] = memory
+        for (stream, _), memory in zip(work, memories, strict=True):
             stream.hear(memory)
-        return heard
+        return coefficients, prosody
 
 
 def _checked(look_ahead: int) -> int:

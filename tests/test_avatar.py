@@ -2,12 +2,15 @@
 
 import subprocess
 from functools import cache
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 
 from engine.audio import load_audio
 from engine.avatar import Avatar, Picture, Stream
+from engine.cdan import Cdan, Heard
 from engine.face.coefficients import INDEX
 from engine.les import Les
 from engine.motion import MotionAmounts
@@ -46,6 +49,47 @@ def still(avatar: Avatar, **options: int) -> Stream:
     stream.set_motion(STILL)
     stream.motion = type(stream.motion)(0, STILL)  # off from the first frame, not eased off
     return stream
+
+
+class TestThrift:
+    def test_a_network_at_rest_is_not_asked(self, avatar: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
+        stream, other, silence = still(avatar), still(avatar), np.tile(SILENCE, (200, 1))
+        run(avatar, stream, silence)
+        listening: list[int] = []
+        step = Cdan.step
+
+        def counted(cdan: Cdan, pcm: np.ndarray, *rest: Any) -> Heard:
+            listening.append(len(pcm))
+            return step(cdan, pcm, *rest)
+
+        monkeypatch.setattr(Cdan, "step", counted)
+        run(avatar, stream, silence[:5])
+        avatar.step([(stream, SILENCE), (other, SILENCE)])
+        assert listening == [1]
+        stream.unhear(2)
+        stream.set_emotion(Les.of({"AU12": 0.5}), transition_s=0)
+        smiling = avatar.step([(stream, SILENCE)])[0]
+        assert smiling.coefficients[INDEX["mouthSmileLeft"]] > 0.3
+
+    def test_rest_changes_nothing_that_is_said_after_it(self, avatar: Avatar, voice: np.ndarray) -> None:
+        rested, awake = still(avatar), still(avatar)
+        for stream, rests in ((rested, True), (awake, False)):
+            for chunk in np.tile(SILENCE, (200, 1)):
+                stream.at_rest = stream.at_rest and rests
+                avatar.step([(stream, chunk)])
+        assert rested.at_rest
+        first, second = (np.stack([p.coefficients for p in run(avatar, s, voice[:25])]) for s in (rested, awake))
+        np.testing.assert_allclose(first, second, atol=1e-6)
+
+    def test_a_picture_is_drawn_again_when_it_would_differ(self, voice: np.ndarray) -> None:
+        thrifty, exact = Avatar(slack=0.25), Avatar()
+        chunks = np.concatenate([np.tile(SILENCE, (75, 1)), voice[:25]])
+        saved, full = (run(a, a.open(portrait(), seed=3, size=SIZE), chunks) for a in (thrifty, exact))
+        again = [a.rgb is b.rgb for a, b in pairwise(saved)]
+        assert 0.3 < np.mean(again[:74]) < 0.95 and not any(again[85:95])
+        for a, b in zip(saved, full, strict=True):
+            np.testing.assert_array_equal(a.coefficients, b.coefficients)
+            assert np.abs(a.rgb.astype(int) - b.rgb).mean() < 2  # grey levels; 0.4 from one exact frame to the next
 
 
 class TestSilence:

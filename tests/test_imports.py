@@ -25,8 +25,9 @@ ALLOWED: dict[str, set[str]] = {
     "engine.motion": {"engine.units", "engine.les", "engine.face"},
     "engine.tracks": {"engine.units", "engine.les", "engine.face"},
     "engine.film": {"engine.units"},
+    "engine.thrift": {"engine.face"},
     "engine.avatar": {
-        f"engine.{p}" for p in "units les face audio cdan portrait renderer motion runtime tracks".split()
+        f"engine.{p}" for p in "units les face audio cdan portrait renderer motion runtime thrift tracks".split()
     },
     "engine.evaluation": {
         f"engine.{p}" for p in "units les face audio cdan portrait renderer motion runtime tracks avatar".split()

@@ -12,6 +12,8 @@ from server.assistants.registry import offers
 from server.commands import Refusal
 from server.settings import AssistantSettings, Endpoint, IceSettings, Settings, data_home
 
+SLACK = 0.25  # pixels: see `Avatar`
+
 NEEDS = {
     "endpoints": "--chat-url, --tts-url or --stt-url",
     "realtime": "--assistant-url",
@@ -21,7 +23,7 @@ NEEDS = {
 
 def run(options: argparse.Namespace) -> int:
     try:
-        serve(settings(options), partial(Avatar, look_ahead=options.look_ahead))
+        serve(settings(options), partial(Avatar, look_ahead=options.look_ahead, slack=SLACK))
     except SystemExit as stopped:  # uvicorn's way to say that it could not start; it has logged why
         raise Refusal(f"can't serve on {options.host}:{options.port}; see above, or try another --port") from stopped
     return 0
