@@ -6,18 +6,20 @@ streams join, leave and fail without the others. Nothing here knows of clocks, t
 
 from collections import deque
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.cdan import Cdan, StreamState
+from engine.cdan import CDAN_GRAPH, Cdan, StreamState
 from engine.face.coefficients import FACE, INDEX
 from engine.face.les_map import LES_TO_FACE
 from engine.les import Les, Trajectory
 from engine.motion import Activity, Motion, MotionAmounts
 from engine.portrait import Portrait
 from engine.renderer import CpuRenderer, fields_network
+from engine.runtime import OpenVinoNetwork
 from engine.thrift import Drawn
 from engine.tracks import rest
 from engine.units import CHUNK, DEFAULT_LOOK_AHEAD, FPS, FRAME_SIZE, MAX_LOOK_AHEAD
@@ -113,17 +115,28 @@ class Stream:
 
 
 class Avatar:
-    """The networks, for any number of streams. For one thread."""
+    """The networks, for any number of streams. For one thread; a second thread works with a twin."""
 
-    def __init__(self, *, look_ahead: int = DEFAULT_LOOK_AHEAD, threads: int = 1, slack: float = 0.0) -> None:
-        """A silent portrait's own motion may lag by `slack` pixels of a 512 x 512 picture before it is drawn again."""
+    def __init__(
+        self, *, look_ahead: int = DEFAULT_LOOK_AHEAD, threads: int = 1, twins: int = 1, slack: float = 0.0
+    ) -> None:
+        """`threads` is for one step; `twins` is how many of them step at the same time, this one included.
+
+        A silent portrait's own motion may lag by `slack` pixels of a 512 x 512 picture before it is drawn again.
+        """
         self.look_ahead = _checked(look_ahead)
         self._slack = slack
-        self._cdan = Cdan(threads=threads)
-        self._fields = fields_network(threads)
+        self._cdan = Cdan(OpenVinoNetwork(CDAN_GRAPH, threads=threads, callers=twins))
+        self._fields = fields_network(threads, callers=twins)
         self._renderers: dict[int, CpuRenderer] = {}
         self._quiet: dict[int, StreamState] = {}
         """By look-ahead."""
+
+    def twin(self) -> "Avatar":
+        """One for another thread, with the same networks; streams of one are not for the other."""
+        twin = copy(self)
+        twin._renderers, twin._quiet = {}, dict(self._quiet)
+        return twin
 
     def open(
         self, portrait: Portrait, *, seed: int = 0, size: int = FRAME_SIZE, look_ahead: int | None = None

@@ -22,7 +22,8 @@ from server.bridges.smallwebrtc import router as smallwebrtc_router
 from server.bridges.twilio import router as twilio_router
 from server.bridges.whip_whep import router as whip_whep_router
 from server.control import router as control_router
-from server.engine_thread import Engine, EngineThread
+from server.engine_thread import Engine
+from server.engines import Engines
 from server.http import router as http_router
 from server.place import Place
 from server.portraits import Load, Portraits, Prepare, prepare_in_process
@@ -44,15 +45,15 @@ def create_app(
     prepare: Prepare | None = None,
     load: Load = Portrait.from_bytes,
 ) -> FastAPI:
-    """`engine_factory` runs in the engine's thread; once it returns and the defaults are prepared, calls can come."""
+    """`engine_factory` runs in the first engine thread; calls can come once it returns and the defaults are prepared."""
     prepare = prepare or partial(prepare_in_process, timeout_s=settings.prepare_timeout_s)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        engine = EngineThread(engine_factory)
+        engines = Engines(engine_factory, settings.engines)
         portraits = Portraits(settings.portraits_dir, prepare, load, settings.max_uploads)
         place = app.state.place = Place(
-            settings, engine, portraits, Sessions(settings, engine), offers(settings.assistant)
+            settings, engines, portraits, Sessions(settings, engines), offers(settings.assistant)
         )
         starting = asyncio.create_task(place.start())
         try:
@@ -61,7 +62,7 @@ def create_app(
             starting.cancel()
             await asyncio.wait([starting])
             await place.sessions.end_all("shutdown")
-            await engine.close()
+            await engines.close()
 
     app = FastAPI(title="les-avatar", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(http_router)

@@ -55,6 +55,12 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--portraits", type=Path, metavar="DIR", help="where prepared portraits are kept")
     parser.add_argument("--max-sessions", type=int, default=4, help="calls at once; further ones get 503")
+    parser.add_argument(
+        "--engines",
+        type=int,
+        default=0,
+        help="threads that draw, one core each (default: one for every core, 4 at most)",
+    )
     parser.add_argument("--look-ahead", type=int, default=DEFAULT_LOOK_AHEAD, choices=range(MAX_LOOK_AHEAD + 1))
     parser.add_argument("--stun", action="append", default=[], metavar="URL", help="stun:host:port, may be repeated")
     parser.add_argument("--turn", action="append", default=[], metavar="URL", help="turn:host:port, may be repeated")

@@ -101,6 +101,11 @@ class LiveSession:
         self._rearm()
 
     @property
+    def engine(self) -> EngineThread:
+        """Which steps it."""
+        return self._engine
+
+    @property
     def phase(self) -> float | None:
         """Where in a slot this session asks for its pictures."""
         anchor = self._call.anchor if self._call else None

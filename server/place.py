@@ -9,7 +9,8 @@ from fastapi import Request, WebSocket
 
 from engine.units import CHUNK
 from server.assistants.registry import Offer
-from server.engine_thread import Engine, EngineThread
+from server.engine_thread import Engine
+from server.engines import Engines
 from server.portraits import Portraits
 from server.rooms import Rooms
 from server.sessions import Sessions
@@ -23,7 +24,7 @@ WARM_STEPS = 3
 @dataclass
 class Place:
     settings: Settings
-    engine: EngineThread
+    engines: Engines
     portraits: Portraits
     sessions: Sessions
     assistants: Mapping[str, Offer]
@@ -36,7 +37,7 @@ class Place:
     async def start(self) -> None:
         """Waits for the engine, prepares the default portraits and warms up."""
         try:
-            await self.engine.ready
+            await self.engines.ready
             await self.portraits.prepare_defaults()
             await self._warm_up()
         except Exception as error:  # the root of the start: the page must say what the log says
@@ -56,7 +57,7 @@ class Place:
             for _ in range(WARM_STEPS):
                 engine.step([(stream, silence)])
 
-        await self.engine.run(step)
+        await self.engines.run_on_each(step)
 
 
 def place_of(connection: Request | WebSocket) -> Place:

@@ -4,6 +4,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 
 from engine.les import Les
 from engine.portrait import Portrait
@@ -11,6 +12,7 @@ from engine.units import MAX_LOOK_AHEAD
 from server import session as core
 from server.conversation import Assistant
 from server.engine_thread import EngineThread
+from server.engines import Engines
 from server.ice import IceServer, ice_servers
 from server.live import LiveSession, Means
 from server.media import Clock
@@ -26,8 +28,8 @@ class Full(Exception):
 
 
 class Sessions:
-    def __init__(self, settings: Settings, engine: EngineThread, clock: Clock = time.monotonic) -> None:
-        self._settings, self._engine, self._clock = settings, engine, clock
+    def __init__(self, settings: Settings, engines: Engines, clock: Clock = time.monotonic) -> None:
+        self._settings, self._engines, self._clock = settings, engines, clock
         self._live: dict[str, LiveSession] = {}
         self._opening = 0
 
@@ -58,15 +60,21 @@ class Sessions:
         assistant: Callable[[], Assistant] | None = None,
     ) -> tuple[LiveSession, tuple[IceServer, ...]]:
         # What is pushed is known ahead of time; a live voice has to wait for its look-ahead.
-        look_ahead = self._engine.look_ahead if request.source == "microphone" else MAX_LOOK_AHEAD
-        stream = await self._engine.run(
+        look_ahead = self._engines.look_ahead if request.source == "microphone" else MAX_LOOK_AHEAD
+        engine = self._engines.least(live.engine for live in self._live.values())
+        stream = await engine.run(
             lambda engine: engine.open(portrait, seed=request.seed, size=request.size, look_ahead=look_ahead)
         )
-        await self._engine.run(lambda _: stream.set_emotion(target, transition_s=0.0))
+        await engine.run(lambda _: stream.set_emotion(target, transition_s=0.0))
         id, now = secrets.token_hex(16), self._clock()
         ice = ice_servers(self._settings.ice, id[:8], time.time())
         means = Means(
-            self._engine, [server.for_server() for server in ice], self._clock, self._start, assistant, self._forget
+            engine,
+            [server.for_server() for server in ice],
+            self._clock,
+            partial(self._start, engine),
+            assistant,
+            self._forget,
         )
         session = core.Session(request.portrait, request.size, now, target, request.source, request.barge_in)
         live = LiveSession(id, secrets.token_urlsafe(32), session, stream, means)
@@ -91,7 +99,8 @@ class Sessions:
     def _forget(self, live: LiveSession) -> None:
         self._live.pop(live.id, None)
 
-    def _start(self, now: float) -> float:
-        """An anchor at or after `now`, as far as possible in a slot from those of the other sessions."""
-        phases = [phase for live in self._live.values() if (phase := live.phase) is not None]
+    def _start(self, engine: EngineThread, now: float) -> float:
+        """An anchor at or after `now`, as far as possible in a slot from those of the engine's other sessions."""
+        others = [live for live in self._live.values() if live.engine is engine]
+        phases = [phase for live in others if (phase := live.phase) is not None]
         return now + (widest_gap(phases) - now) % FRAME_S if phases else now

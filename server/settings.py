@@ -69,6 +69,8 @@ class Settings:
     port: int = 8080
     max_sessions: int = 4
     """Calls at once; further ones get 503."""
+    engines: int = 1
+    """Threads that step sessions; one uses one core."""
     max_size: int = MAX_SIZE
     """Largest picture a client may ask for, pixels square."""
     portraits_dir: Path = field(default_factory=lambda: data_home() / "portraits")

@@ -84,6 +84,9 @@ class FakeEngine:
         self.streams.append(stream)
         return stream
 
+    def twin(self) -> "FakeEngine":
+        return self
+
     def step(self, work: Sequence[tuple[FakeStream, Samples]]) -> list[FakePicture]:
         for stream, _ in work:
             if self.fault:

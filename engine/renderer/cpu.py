@@ -66,10 +66,10 @@ def _prepare(portrait: Layered) -> _Prepared:
     return found
 
 
-def fields_network(threads: int = 1) -> Network:
-    """The part that a network does, of any size of picture."""
+def fields_network(threads: int = 1, callers: int = 1) -> Network:
+    """The part that a network does, of any size of picture. See `OpenVinoNetwork` for its threads."""
     with as_file(files("engine.renderer") / "data" / "fields.onnx") as path:
-        return OpenVinoNetwork(path, threads=threads)
+        return OpenVinoNetwork(path, threads=threads, callers=callers)
 
 
 class CpuRenderer:

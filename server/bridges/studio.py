@@ -12,7 +12,8 @@ from engine.avatar import Avatar
 from engine.les import Les
 from engine.portrait import Portrait, default_names
 from server.commands.sources import checked_size, open_portrait
-from server.engine_thread import Engine, EngineThread
+from server.engine_thread import Engine
+from server.engines import Engines
 from server.live import LiveSession
 from server.portraits import Portraits, prepare_in_process
 from server.protocol import CreateSession
@@ -28,22 +29,22 @@ class Studio:
         self._factory, self._settings = engine, settings or Settings(max_sessions=16)
         self._portraits = Portraits(self._settings.portraits_dir, prepare_in_process, Portrait.from_bytes, 0)
         self._preparing = asyncio.Lock()
-        self._engine: EngineThread | None = None
+        self._engines: Engines | None = None
         self._sessions: Sessions | None = None
 
     async def __aenter__(self) -> "Studio":
-        self._engine = EngineThread(self._factory)
-        await self._engine.ready
-        self._sessions = Sessions(self._settings, self._engine, time.monotonic)
+        self._engines = Engines(self._factory)
+        await self._engines.ready
+        self._sessions = Sessions(self._settings, self._engines, time.monotonic)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._sessions is not None and self._engine is not None:
+        if self._sessions is not None and self._engines is not None:
             await self._sessions.end_all("shutdown")
-            await self._engine.close()
-        self._sessions = self._engine = None
+            await self._engines.close()
+        self._sessions = self._engines = None
 
     @property
     def sessions(self) -> int:

@@ -13,6 +13,7 @@ from server.commands import Refusal
 from server.settings import AssistantSettings, Endpoint, IceSettings, Settings, data_home
 
 SLACK = 0.25  # pixels: see `Avatar`
+MOST_ENGINES = 4  # unless more are asked for
 
 NEEDS = {
     "endpoints": "--chat-url, --tts-url or --stt-url",
@@ -23,10 +24,16 @@ NEEDS = {
 
 def run(options: argparse.Namespace) -> int:
     try:
-        serve(settings(options), partial(Avatar, look_ahead=options.look_ahead, slack=SLACK))
+        chosen = settings(options)
+        serve(chosen, partial(Avatar, look_ahead=options.look_ahead, twins=chosen.engines, slack=SLACK))
     except SystemExit as stopped:  # uvicorn's way to say that it could not start; it has logged why
         raise Refusal(f"can't serve on {options.host}:{options.port}; see above, or try another --port") from stopped
     return 0
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def settings(options: argparse.Namespace) -> Settings:
@@ -42,6 +49,7 @@ def settings(options: argparse.Namespace) -> Settings:
         host=options.host,
         port=options.port,
         max_sessions=options.max_sessions,
+        engines=options.engines or min(cores(), MOST_ENGINES),
         portraits_dir=options.portraits or data_home() / "portraits",
         ice=ice,
         assistant=assistant(options),
