@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "engine.cdan": {"engine.units", "engine.les", "engine.face", "engine.audio", "engine.runtime"},
     "engine.portrait": {"engine.units", "engine.les", "engine.face", "engine.runtime"},
     "engine.renderer": {"engine.units", "engine.les", "engine.face", "engine.runtime", "engine.portrait"},
+    "engine.capture": {f"engine.{p}" for p in "units face portrait runtime".split()},
     "engine.motion": {"engine.units", "engine.les", "engine.face"},
     "engine.tracks": {"engine.units", "engine.les", "engine.face"},
     "engine.film": {"engine.units"},
@@ -30,7 +31,8 @@ ALLOWED: dict[str, set[str]] = {
         f"engine.{p}" for p in "units les face audio cdan portrait renderer motion runtime thrift tracks".split()
     },
     "engine.evaluation": {
-        f"engine.{p}" for p in "units les face audio cdan portrait renderer motion runtime tracks avatar".split()
+        f"engine.{p}"
+        for p in "units les face audio cdan portrait capture renderer motion runtime tracks avatar".split()
     },
     "trt_build": {"engine"},
     "client_web": set(),
