@@ -1,0 +1,118 @@
+"""`python -m engine.evaluation.quality -o DIR`: how true the pictures are, by every part of the bench.
+
+clips: real faces repeated from one of their frames; truth: rendered heads whose coefficients are known.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from engine.evaluation import repeating, truth
+from engine.evaluation.clips import MEASURED, Clip, films
+from engine.evaluation.kept import Arrays, Kept
+from engine.evaluation.landmarker import Landmarker
+from engine.evaluation.reenact import FRAMED, Avatar, ClosedForm, DelaunayWarp, Static, Way
+from engine.evaluation.repeating import Judges, Repeated, Watched, repeat
+from engine.renderer import CpuRenderer
+
+Rgb = npt.NDArray[np.uint8]
+
+PEOPLE = Path("tests/data/people")
+CACHE = Path(tempfile.gettempdir()) / "les-avatar-quality"
+JUDGING = tuple(
+    f"evaluation/{name}.py" for name in ("clips", "identity", "landmarker", "likeness", "readings", "repeating")
+)
+"""What figures depend on beside the pictures."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where results are kept and go."""
+
+    kept: Kept
+    output: Path
+    people: Path
+    """Folders of rendered people, for `truth`."""
+
+    def clips(self) -> str:
+        """Table and error maps of the real clips."""
+        clips = [clip for film in films(self.kept.folder, self.kept) for clip in film.clips()]
+        with Judges() as judges:
+            found = {way.name: [self._repeated(way, clip, judges) for clip in clips] for way in _ways()}
+        ours = next(iter(found.values()))
+        write(self.output / "clips_errors.png", error_sheet(clips, found))
+        return "\n\n".join([repeating.table(found), repeating.clip_table([clip.name for clip in clips], ours)])
+
+    def _repeated(self, way: Way, clip: Clip, judges: Judges) -> Repeated:
+        def made() -> Arrays:
+            return repeat(way, clip, judges, self._true(clip, judges)).arrays()
+
+        return Repeated.of(self.kept.of(f"{way.name}: {clip.name}", (*JUDGING, *way.depends), made))
+
+    def _true(self, clip: Clip, judges: Judges) -> Watched:
+        return Watched(**self.kept.of(f"true: {clip.name}", (*JUDGING, *FRAMED), lambda: vars(judges.watch(clip.true))))
+
+    def truth(self) -> str:
+        """Tables, and a sheet for each person."""
+        landmarker, renderer = Landmarker(), CpuRenderer()
+        someone = truth.people(self.people)
+        found = [one for person in someone for one in truth.compare(person, renderer, landmarker)]
+        landmarker.close()
+        for person in someone:
+            write(self.output / f"truth_{person.name}.jpg", truth.sheet(found, person.name))
+        return f"{truth.table(found)}\n\n{truth.region_table(found)}"
+
+
+def _ways() -> Iterator[Way]:
+    yield Avatar()
+    yield Static()
+    yield DelaunayWarp()
+    yield ClosedForm()
+
+
+def error_sheet(clips: list[Clip], found: dict[str, list[Repeated]]) -> Rgb:
+    """A row for each clip: the portrait, then where each way errs, black to white: 0 to 60 of 255."""
+    rows = []
+    for i, clip in enumerate(clips):
+        maps = [cv2.applyColorMap(np.clip(ways[i].error / 60 * 255, 0, 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
+                for ways in found.values()]  # fmt: skip
+        portrait = cv2.resize(clip.film.frame.picture, (MEASURED, MEASURED), interpolation=cv2.INTER_AREA)
+        rows.append(np.concatenate([portrait, *(m[..., ::-1] for m in maps)], 1))
+    return np.concatenate(rows)
+
+
+def write(path: Path, picture: Rgb) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), picture[..., ::-1])
+
+
+PARTS: dict[str, tuple[str, Callable[[Bench], str]]] = {
+    "truth": ("Rendered faces of known coefficients", Bench.truth),
+    "clips": ("Real faces, repeated", Bench.clips),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure how true the avatar's pictures are.")
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="all of them unless named")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where films and results are kept")
+    parser.add_argument("-o", "--output", type=Path, default=Path("docs/quality"))
+    parser.add_argument("--people", type=Path, default=PEOPLE, help="folder of rendered people, see `truth`")
+    options = parser.parse_args()
+    bench = Bench(Kept(options.cache), options.output, options.people)
+    for name in options.parts or PARTS:
+        title, part = PARTS[name]
+        text = f"## {title}\n\n{part(bench)}\n"
+        print(text, flush=True)
+        options.output.mkdir(parents=True, exist_ok=True)
+        (options.output / f"{name}.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
