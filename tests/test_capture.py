@@ -51,7 +51,7 @@ def landmarks(values: Floats) -> Floats:
     turns = [about(1, yaw), about(0, pitch), about(2, roll)]
     moved = scale * (at - known.pivot) @ (turns[2] @ turns[1] @ turns[0]).T + known.pivot + [x * APART, y * APART, 0]
     moved[:, 2] += known.landmarks[:, 2] - depth
-    return moved.astype(np.float32)
+    return np.asarray(moved, np.float32)
 
 
 def about(axis: int, degrees: float) -> npt.NDArray[np.float64]:
