@@ -107,7 +107,7 @@ def without_speech(count: int, rng: Random) -> Floats:
     if kind < 0.3:
         sound = unit(tilted(count, rng, -3.0))
     else:
-        sound = unit((music if kind < 0.5 else tones)(count, rng)) if kind < 0.6 else noise(count, rng, [])
+        sound = unit((music if kind < 0.45 else tones)(count, rng)) if kind < 0.6 else noise(count, rng, [])
     sound = sound * np.float32(10 ** (rng.uniform(-60, -16) / 20))
     if rng.random() < 0.3:
         sound = sound * np.repeat(rng.random(count // 8000 + 1) < 0.6, 8000)[:count]

@@ -87,19 +87,22 @@ def keyboard(count: int, rng: Random) -> Floats:
     return np.asarray(out[:count], np.float32)
 
 
+HEARD_HZ = 60.0, 7000.0  # a whistle over 2.5 kHz is easily taken for an s
+
+
 def tones(count: int, rng: Random) -> Floats:
     """Mains hum, a sweep, or one to three held notes with vibrato."""
     t = np.arange(count) / SAMPLE_RATE
     kind = rng.random()
-    if kind < 0.25:
-        octaves = rng.uniform(1, 6) * t / t[-1] * rng.uniform(0.3, 1)
-        pitch = rng.uniform(60, 250) * 2 ** (octaves if rng.random() < 0.7 else octaves[::-1])
+    if kind < 0.35:
+        first, last = np.exp(rng.uniform(*np.log(HEARD_HZ), 2))
+        pitch = first * (last / first) ** (t / t[-1])
         return np.asarray(np.sin(2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE), np.float32)
-    if kind < 0.55:
+    if kind < 0.5:
         mains = rng.choice([50.0, 60.0])
         return np.asarray(sum(rng.normal() / k * np.sin(2 * np.pi * mains * k * t) for k in range(1, 12)), np.float32)
     out = np.zeros(count)
-    for pitch in rng.uniform(100, 2500, rng.integers(1, 4)):
+    for pitch in np.exp(rng.uniform(np.log(100), np.log(4000), rng.integers(1, 4))):
         vibrato = rng.uniform(0, 0.02) * np.sin(2 * np.pi * rng.uniform(3, 7) * t)
         phase = 2 * np.pi * pitch * np.cumsum(1 + vibrato) / SAMPLE_RATE
         out += sum(rng.uniform(0, 1) / k * np.sin(k * phase) for k in range(1, rng.integers(2, 7)))
