@@ -2,7 +2,7 @@
  * A session that is kept alive: created, connected, and after every loss tried again, until it is closed.
  *
  * Events: `status` (detail: Status), `stream` (detail: MediaStream), `control` (detail: Control), `received` (detail:
- * CallStats of this browser), and the server's `stats`, `speech` (of the user), `state`, `activity`, `caption`, `error`.
+ * CallStats of this browser), and the server's `stats`, `speech` (of the user), `state`, `activity`, `caption`, `degraded`, `error`.
  */
 
 import { Call } from "./call.js";
@@ -17,7 +17,7 @@ import { Control } from "./control.js";
 
 const BACKOFF_S = [1, 2, 4, 8, 10];
 const SECOND_MS = 1_000;
-const TOLD = Object.freeze(["stats", "speech", "state", "activity", "caption", "error"]);
+const TOLD = Object.freeze(["stats", "speech", "state", "activity", "caption", "degraded", "error"]);
 const FORGET_GRANT_ON = new Set(["no_session", "unauthorized"]);
 
 export class Session extends EventTarget {

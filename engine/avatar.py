@@ -63,6 +63,7 @@ class Stream:
         self._emotion = Trajectory()
         self._spoken = np.zeros(len(FACE), np.float32)
         self._fading: list[Floats] = []
+        self._prosody = (0.0, 0.0, 0.0)
 
     def set_emotion(self, target: Les, *, transition_s: float, hold_s: float | None = None) -> int:
         """Eases to `target` from the next frame on; returns the number of the first frame that shows it."""
@@ -98,12 +99,25 @@ class Stream:
         for _ in range(chunks):
             self.memory, self.at_rest = self._before.pop(), False
 
+    def skip(self, frames: int) -> None:
+        """Time goes on by some frames that nobody will see."""
+        for _ in range(frames):
+            self.motion.step(self._prosody)
+            self.frame += 1
+        del self._fading[:frames]
+
     def speak(self, driven: Floats, emotion: Les) -> Floats:
         """[63] the coefficients that the voice and the emotion ask for in this frame, and what fades of the last."""
         if self._fading:
             driven = driven + self._fading.pop(0)
         self._spoken = driven - resting(emotion)
         return driven
+
+    def live(self, prosody: Floats) -> Floats:
+        """[69] the portrait's own motion in this frame, nudged by the voice's prosody [3]."""
+        activity, loudness, pitch = prosody.tolist()
+        self._prosody = activity, loudness, pitch
+        return self.motion.step(self._prosody)
 
     def emotion(self) -> Les:
         """Where the trajectory is at the next frame."""
@@ -143,9 +157,17 @@ class Avatar:
     ) -> Stream:
         """A new stream of `size` x `size` pictures, in silence and neutral; its look-ahead is the avatar's if None."""
         ahead = _checked(self.look_ahead if look_ahead is None else look_ahead)
+        self._ensure_renderer(size)
+        return Stream(portrait, self._quiet_memory(ahead), seed, size, ahead)
+
+    def resize(self, stream: Stream, size: int) -> None:
+        """The stream's pictures are `size` x `size` from the next one on."""
+        self._ensure_renderer(size)
+        stream.size, stream.drawn = size, None
+
+    def _ensure_renderer(self, size: int) -> None:
         if size not in self._renderers:
             self._renderers[size] = CpuRenderer(size, network=self._fields)
-        return Stream(portrait, self._quiet_memory(ahead), seed, size, ahead)
 
     def _quiet_memory(self, look_ahead: int) -> StreamState:
         if look_ahead not in self._quiet:
@@ -170,7 +192,7 @@ class Avatar:
         pictures = []
         for i, (stream, _) in enumerate(work):
             driven = stream.speak(coefficients[i], emotions[i])
-            face = _face(driven, stream.motion.step(tuple(prosody[i].tolist())))
+            face = _face(driven, stream.live(prosody[i]))
             if not (stream.drawn and stream.drawn.will_do(driven, face, self._slack)):
                 stream.drawn = Drawn(driven, face, self._renderers[stream.size].render(stream.portrait, face))
             pictures.append(Picture(stream.frame, stream.drawn.rgb, face, emotions[i]))

@@ -45,7 +45,7 @@ def create_app(
     prepare: Prepare | None = None,
     load: Load = Portrait.from_bytes,
 ) -> FastAPI:
-    """`engine_factory` runs in the first engine thread; calls can come once it returns and the defaults are prepared."""
+    """`engine_factory` runs in an engine thread; calls can come once it has returned and the defaults are prepared."""
     prepare = prepare or partial(prepare_in_process, timeout_s=settings.prepare_timeout_s)
 
     @asynccontextmanager
@@ -61,8 +61,7 @@ def create_app(
         finally:
             starting.cancel()
             await asyncio.wait([starting])
-            await place.sessions.end_all("shutdown")
-            await engines.close()
+            await place.close()
 
     app = FastAPI(title="les-avatar", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(http_router)

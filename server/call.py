@@ -64,6 +64,15 @@ class Call:
         """None before it begins."""
         return self._performer.anchor
 
+    def draw(self, fps: int) -> None:
+        """So many pictures a second from now on."""
+        self._performer.fps = fps
+
+    @property
+    def owed(self) -> tuple[int, int]:
+        """See `Meter.owed`."""
+        return self.meter.owed
+
     def cut(self, utterances: Collection[str], sounding: bool) -> dict[str, int]:
         """See `Performer.cut`."""
         return self._performer.cut(utterances, sounding)

@@ -54,7 +54,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1: this machine only)")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--portraits", type=Path, metavar="DIR", help="where prepared portraits are kept")
-    parser.add_argument("--max-sessions", type=int, default=4, help="calls at once; further ones get 503")
+    parser.add_argument("--max-sessions", type=int, help="calls at once; further ones get 503 (default: measured)")
     parser.add_argument(
         "--engines",
         type=int,

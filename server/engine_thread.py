@@ -41,6 +41,7 @@ class Stream(Protocol):
     def set_emotion(self, target: Les, *, transition_s: float, hold_s: float | None = None) -> int: ...
     def set_motion(self, amounts: MotionAmounts) -> None: ...
     def set_activity(self, activity: Activity, *, addressed: bool) -> None: ...
+    def skip(self, frames: int) -> None: ...
     def hush(self) -> None: ...
     def unhear(self, chunks: int) -> None: ...
 
@@ -51,6 +52,7 @@ class Engine(Protocol):
     @property
     def look_ahead(self) -> int: ...
     def open(self, portrait: Portrait, *, seed: int = 0, size: int = 512, look_ahead: int | None = None) -> Any: ...
+    def resize(self, stream: Any, size: int) -> None: ...
     def step(self, work: Sequence[tuple[Any, Samples]]) -> Sequence[Picture]: ...
     def twin(self) -> "Engine":
         """One for another thread."""
@@ -69,6 +71,8 @@ class Step:
     failed: Callable[[BaseException], None]
     forget: int = 0
     """How many of the last chunks it heard it should not have heard."""
+    skipped: int = 0
+    """Frames between the last picture and this one that are not drawn."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,8 @@ class EngineThread:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
         self.ready: asyncio.Future[Engine] = self._loop.create_future()
+        self.busy_s = 0.0
+        """Time spent at work."""
         self._thread.start()
 
     @property
@@ -119,7 +125,9 @@ class EngineThread:
             return
         self._post(_succeed, self.ready, engine)
         while jobs := self._waiting_jobs():
+            begun = time.perf_counter()
             self._do([job for job in jobs if job is not None], engine)
+            self.busy_s += time.perf_counter() - begun
             if jobs[-1] is None:
                 return
             jobs.clear()  # a waiting thread keeps no session alive
@@ -141,6 +149,8 @@ class EngineThread:
             else:
                 if job.forget:
                     job.stream.unhear(job.forget)
+                if job.skipped:
+                    job.stream.skip(job.skipped)
                 batch.append(job)
         self._step(batch, engine)
 

@@ -30,6 +30,11 @@ class Engines:
         carries = Counter(taken)
         return min(self._threads, key=lambda thread: carries[thread])
 
+    @property
+    def busy_s(self) -> list[float]:
+        """Time that each has spent at work."""
+        return [thread.busy_s for thread in self._threads]
+
     async def run_on_each(self, work: Callable[[Engine], Any]) -> list[Any]:
         """`work(engine)` in all threads at once."""
         return await asyncio.gather(*(thread.run(work) for thread in self._threads))

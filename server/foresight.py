@@ -13,6 +13,8 @@ import numpy as np
 
 from server.microphone import Decimator, Samples
 
+MOST_OWED = 10  # slots; an engine that is farther behind hears no more of what has long been said
+
 
 class Fed(NamedTuple):
     """What the engine is to do for one slot."""
@@ -20,12 +22,13 @@ class Fed(NamedTuple):
     forget: int
     """Chunks, the last it heard, that it should not have heard."""
     chunks: Samples
-    """[1 to L + 1, 640] to hear then; the picture comes with the last."""
+    """[n, 640] to hear then; the picture comes with the last."""
 
 
 class Foresight:
     def __init__(self) -> None:
         self._decimate = Decimator()
+        self._owed: deque[Samples] = deque(maxlen=MOST_OWED)  # slots said without a picture that it has not heard
         self._ahead: deque[tuple[Samples, Samples]] = deque()  # slots fed and not yet said, each with the filter's past
 
     def feed(self, window: Sequence[Samples]) -> Fed:
@@ -35,17 +38,21 @@ class Foresight:
         forget = len(self._ahead) - right
         for _ in range(forget):
             self._decimate.past = self._ahead.pop()[1]
-        chunks = [self._hear(slot) for slot in window[right:]]
+        chunks = [self._decimate(slot) for slot in self._owed] + [self._hear(slot) for slot in window[right:]]
+        self._owed.clear()
         self._ahead.popleft()
         return Fed(forget, np.stack(chunks))
 
-    def skip(self) -> None:
-        """The slot that is said now has no picture."""
+    def skip(self, slot: Samples) -> None:
+        """The slot that is said now has no picture; what the engine has not heard of it comes with the next."""
         if self._ahead:
             self._ahead.popleft()
+        else:
+            self._owed.append(slot)
 
     def start_over(self) -> None:
         """The engine has forgotten everything."""
+        self._owed.clear()
         while self._ahead:
             self._decimate.past = self._ahead.pop()[1]
 

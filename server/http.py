@@ -1,6 +1,7 @@
 """The HTTP calls of docs/protocol.md."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
@@ -12,6 +13,7 @@ from engine.portrait import PortraitError
 from server.conversation import Assistant
 from server.ice import IceServer
 from server.live import LiveSession
+from server.load import Quality
 from server.peer import BadOffer
 from server.place import Place, place_of
 from server.portraits import Busy, NoSpace, Protected
@@ -53,7 +55,21 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz")
 async def readyz(place: AnyPlace) -> dict[str, Any]:
     check_ready(place)
-    return {"status": "ready", "sessions": len(place.sessions), "max_sessions": place.settings.max_sessions}
+    return {"status": "ready", "sessions": len(place.sessions), "max_sessions": place.sessions.limit}
+
+
+@router.get("/v1/capacity")
+async def tell_capacity(place: AnyPlace) -> dict[str, Any]:
+    check_ready(place)
+    sessions, quality = place.sessions, place.sessions.quality
+    free = 0 if quality != Quality() else max(0, sessions.limit - len(sessions))
+    return {
+        "sessions": len(sessions),
+        "max_sessions": sessions.limit,
+        "free": free,
+        "quality": {"fps": quality.fps, "size_share": quality.share},
+        "measured": asdict(place.capacity) if place.capacity else None,
+    }
 
 
 @router.get("/v1/les")
@@ -155,9 +171,8 @@ async def open_session(place: Place, request: CreateSession) -> tuple[LiveSessio
         raise no_portrait(request.portrait) from None
     except PortraitError as error:
         raise HttpError(422, error.code, f"{error}; upload the photo again") from None
-    except Full:
-        message = f"all {place.settings.max_sessions} places are taken; try again later"
-        raise HttpError(503, "full", message, RETRY_AFTER_S) from None
+    except Full as full:
+        raise HttpError(503, "full", str(full), RETRY_AFTER_S) from None
 
 
 def assistant_for(request: CreateSession, place: Place) -> Callable[[], Assistant] | None:

@@ -15,6 +15,7 @@ from typing import Any
 from aiortc import RTCDataChannel, RTCIceServer
 
 from engine.motion import MotionAmounts
+from engine.units import FPS
 from server import session as core
 from server.assistance import assist
 from server.bargein import BargeIn
@@ -85,6 +86,7 @@ class LiveSession:
         self._session, self._stream, self._means = session, stream, means
         self._engine, self._clock = means.engine, means.clock
         self._call: Call | None = None
+        self._fps = FPS
         self._peers: dict[Peer, asyncio.Task[None]] = {}
         """Every connection, the oldest first, with the task that watches over it."""
         self._caller: Peer | None = None
@@ -104,6 +106,11 @@ class LiveSession:
     def engine(self) -> EngineThread:
         """Which steps it."""
         return self._engine
+
+    @property
+    def owed(self) -> tuple[int, int]:
+        """Of the present call, see `Meter.owed`."""
+        return self._call.owed if self._call else (0, 0)
 
     @property
     def phase(self) -> float | None:
@@ -216,6 +223,8 @@ class LiveSession:
             case core.Move(amounts):
                 move = partial(self._stream.set_motion, MotionAmounts(**amounts))
                 self._tell_engine(lambda _: move())
+            case core.Draw(fps, size):
+                self._draw(fps, size)
             case core.Behave(activity, addressed):
                 self._tell_engine(lambda _: self._stream.set_activity(activity, addressed=addressed))
             case core.Announce(event):
@@ -233,6 +242,12 @@ class LiveSession:
                 self._assisting = self._spawn(assist(self.conversation, self._means.assistant))
             case core.Close(reason):
                 self._spawn(self._free(reason))
+
+    def _draw(self, fps: int, size: int) -> None:
+        self._fps = fps
+        if self._call:
+            self._call.draw(fps)
+        self._engine.submit(Run(lambda engine: engine.resize(self._stream, size), lambda _: None, self._failed))
 
     def _interrupt(self, utterance: str | None) -> None:
         try:
@@ -285,7 +300,9 @@ class LiveSession:
         own_voice = self._session.source == "microphone"
         ear = SpeechGate().verdict if own_voice else BargeIn().hear
         delay = self._engine.look_ahead if own_voice else 0
-        return Call(self._stream, self._engine, self._clock, self._means.start, delay, ear, events)
+        call = Call(self._stream, self._engine, self._clock, self._means.start, delay, ear, events)
+        call.draw(self._fps)
+        return call
 
     def _hear(self, peer: Peer, position: int, samples: Samples, arrival: float) -> None:
         """Of several microphones the newest connection's counts."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from engine.units import FPS
 from server.engine_thread import EngineThread, Picture, Run, Step, Stream
 from server.foresight import Foresight
 from server.line import Packet, SoundLine
@@ -62,6 +63,9 @@ class Performer:
         self._packet = 0  # the next to leave
         self._foresight = Foresight()
         self._behind = 0
+        self._skipped = 0  # slots since the last that a picture was asked for
+        self.fps = FPS
+        """Pictures a second that are asked for."""
         self._shots: deque[Shot] = deque()
         self._line_longer, self._shots_more = asyncio.Event(), asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -111,10 +115,14 @@ class Performer:
         return self.line.pending()
 
     def _ask_for_picture(self, slot: int, said: Slot, arrivals: tuple[float, ...], timeline: Timeline) -> None:
-        self.meter.expected()
-        if self._behind >= MAX_BEHIND:
-            self._foresight.skip()
-            self.meter.missed()
+        wanted = (slot + 1) * self.fps // FPS > slot * self.fps // FPS  # as even as slots allow
+        if wanted:
+            self.meter.expected()
+        if not wanted or self._behind >= MAX_BEHIND:
+            self._skipped += 1
+            self._foresight.skip(said.sound)
+            if wanted:
+                self.meter.missed()
             return
 
         def done(picture: Picture, seconds: float) -> None:
@@ -126,7 +134,8 @@ class Performer:
 
         self._behind += 1
         forget, chunks = self._foresight.feed([said.sound, *said.ahead])
-        self._engine.submit(Step(self._stream, chunks, done, self._script.failed, forget))
+        skipped, self._skipped = self._skipped, 0
+        self._engine.submit(Step(self._stream, chunks, done, self._script.failed, forget, skipped))
 
     async def _send_sound(self, timeline: Timeline) -> None:
         while True:

@@ -1,5 +1,6 @@
 """What the request handlers share: settings, engine, portraits, sessions, and whether all of it is ready."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from fastapi import Request, WebSocket
 
 from engine.units import CHUNK
 from server.assistants.registry import Offer
+from server.capacity import Capacity, capacity
 from server.engine_thread import Engine
 from server.engines import Engines
 from server.portraits import Portraits
@@ -30,9 +32,12 @@ class Place:
     assistants: Mapping[str, Offer]
     """By name, the default first."""
     rooms: Rooms = field(default_factory=Rooms)
+    capacity: Capacity | None = None
+    """None where the number of calls was said, and nothing measured."""
     ready: bool = False
     problem: str = ""
     """Why it will never be ready, if so."""
+    _governing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Waits for the engine, prepares the default portraits and warms up."""
@@ -40,12 +45,30 @@ class Place:
             await self.engines.ready
             await self.portraits.prepare_defaults()
             await self._warm_up()
+            await self._measure()
+            self._governing = asyncio.create_task(self.sessions.govern())
         except Exception as error:  # the root of the start: the page must say what the log says
             self.problem = str(error)
             log.exception("the server can't take calls")
         else:
             self.ready = True
             log.info("ready for calls")
+
+    async def close(self) -> None:
+        """After `start` has ended."""
+        if self._governing:
+            self._governing.cancel()
+            await asyncio.wait([self._governing])
+        await self.sessions.end_all("shutdown")
+        await self.engines.close()
+
+    async def _measure(self) -> None:
+        """How many calls there may be, unless that was said."""
+        if self.settings.max_sessions is None:
+            portrait = await self.portraits.load(self.portraits.list()[0].id)
+            self.capacity = await capacity(self.engines, portrait, self.settings.capacity_file)
+            self.sessions.limit = self.capacity.sessions
+            log.info("%.0f frames a second: %d calls", self.capacity.frames_per_second, self.sessions.limit)
 
     async def _warm_up(self) -> None:
         """The first steps of an engine are slow; nobody should wait for them."""

@@ -300,6 +300,12 @@ class Pong(Strict):
     id: str | int | None = None
 
 
+class Degraded(Strict):
+    type: Literal["degraded"] = "degraded"
+    fps: int
+    size: int
+
+
 class Error(Strict):
     type: Literal["error"] = "error"
     code: str
@@ -313,8 +319,8 @@ class Closed(Strict):
 
 
 Message = (
-    Applied | State | Speech | SpeechBegan | SpeechOver | Mark | Caption | ActivityChanged | Stats | Pong | Error
-    | Closed
+    Applied | State | Speech | SpeechBegan | SpeechOver | Mark | Caption | ActivityChanged | Stats | Degraded | Pong
+    | Error     | Closed
 )  # fmt: skip
 
 

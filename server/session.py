@@ -22,10 +22,12 @@ from server.conversation import (
     Troubled,
     UserSpoke,
 )
+from server.load import Quality
 from server.protocol import (
     ActivitySet,
     Applied,
     Command,
+    Degraded,
     EmotionReset,
     EmotionSet,
     Error,
@@ -162,6 +164,13 @@ class Reported:
 
 
 @dataclass(frozen=True)
+class Strained:
+    """The machine carries this much for each session now."""
+
+    quality: Quality
+
+
+@dataclass(frozen=True)
 class TimePassed:
     """The deadline came."""
 
@@ -173,7 +182,7 @@ class Ended:
 
 Event = (
     Offered | Connected | Lost | ControlOpened | ControlClosed | Received | Scheduled | PictureLeft | Heard
-    | UserHeard | Said | Stuck | CueReached | AttendTo | Reported | TimePassed | Ended
+    | UserHeard | Said | Stuck | CueReached | AttendTo | Reported | Strained | TimePassed | Ended
 )  # fmt: skip
 
 
@@ -201,6 +210,14 @@ class Move:
     """How much the portrait moves by itself: `head`, `gaze` and `blink`, each 0 to 1."""
 
     amounts: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """So many pictures a second, of so many pixels a side."""
+
+    fps: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -248,7 +265,7 @@ class Close:
     reason: Reason
 
 
-Action = Send | Ease | Move | Announce | Pause | Resume | Interrupt | Behave | Assist | Close
+Action = Send | Ease | Move | Draw | Announce | Pause | Resume | Interrupt | Behave | Assist | Close
 
 
 @dataclass
@@ -347,6 +364,7 @@ class Session:
     _give_up: tuple[float, Reason] | None = None
     _floor: Floor = field(default_factory=Floor)
     _behaviour: Behave = Behave("idle", False)
+    _quality: Quality = Quality()
 
     def __post_init__(self) -> None:
         self._give_up = (self.created + FIRST_OFFER_S, "no_offer")
@@ -403,6 +421,9 @@ class Session:
                 return self._behave(now)
             case Reported(code, message):
                 return [Announce(Troubled(code, message))]
+            case Strained(quality):
+                self._quality = quality
+                return [Draw(quality.fps, quality.side(self.size)), self._degraded()]
             case TimePassed():
                 return self._time_passed(now)
             case Ended(reason):
@@ -422,7 +443,7 @@ class Session:
         self._control = True
         if self.status == "lost":
             self._give_up = (now + LOST_S, "gone")
-        return [self._state()]
+        return [self._state(), *([] if self._quality == Quality() else [self._degraded()])]
 
     def _control_closed(self, now: float) -> list[Action]:
         self._control = False
@@ -532,6 +553,9 @@ class Session:
         self.closed = True
         failed = [Send(Error(code="failed", message="this session's engine stream failed; start a new session"))]
         return [*(failed if reason == "failed" else []), Announce(SessionEnded(reason)), Close(reason)]
+
+    def _degraded(self) -> Send:
+        return Send(Degraded(fps=self._quality.fps, size=self._quality.side(self.size)))
 
     def _state(self, id: str | int | None = None) -> Send:
         return Send(

@@ -1,10 +1,14 @@
 """All sessions: who may come in, who is there, and how they share the engine."""
 
+import asyncio
 import hmac
+import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+
+import numpy as np
 
 from engine.les import Les
 from engine.portrait import Portrait
@@ -15,16 +19,20 @@ from server.engine_thread import EngineThread
 from server.engines import Engines
 from server.ice import IceServer, ice_servers
 from server.live import LiveSession, Means
+from server.load import Governor, Quality
 from server.media import Clock
 from server.protocol import CreateSession
 from server.settings import Settings
 from server.timeline import FRAME_S, widest_gap
 
+log = logging.getLogger(__name__)
+
 RETRY_AFTER_S = 10
+GOVERNED_S = 1.0
 
 
 class Full(Exception):
-    """All places are taken."""
+    """No further session can be carried. The message says why."""
 
 
 class Sessions:
@@ -32,6 +40,9 @@ class Sessions:
         self._settings, self._engines, self._clock = settings, engines, clock
         self._live: dict[str, LiveSession] = {}
         self._opening = 0
+        self.limit = 1 if settings.max_sessions is None else settings.max_sessions
+        """How many there may be."""
+        self.governor = Governor()
 
     def __len__(self) -> int:
         return len(self._live) + self._opening
@@ -44,8 +55,10 @@ class Sessions:
         assistant: Callable[[], Assistant] | None = None,
     ) -> tuple[LiveSession, tuple[IceServer, ...]]:
         """`target` is the emotion at the start, `assistant` makes one if the source is that. Raises `Full`."""
-        if len(self) >= self._settings.max_sessions:
-            raise Full
+        if len(self) >= self.limit:
+            raise Full(f"all {self.limit} places are taken; try again later")
+        if self.governor.step:
+            raise Full("this machine is overloaded at present; try again later")
         self._opening += 1
         try:
             return await self._open(request, portrait, target, assistant)
@@ -81,6 +94,32 @@ class Sessions:
         self._live[id] = live
         return live, ice
 
+    @property
+    def quality(self) -> Quality:
+        """What each session gets."""
+        return self.governor.quality
+
+    async def govern(self) -> None:
+        """Once a second: whether the machine keeps up, and what it draws if not."""
+        seen: dict[str, tuple[int, int]] = {}
+        before, busy_before = self._clock(), self._engines.busy_s
+        while True:
+            await asyncio.sleep(GOVERNED_S)
+            owed = {id: live.owed for id, live in self._live.items()}
+            now, busy = self._clock(), self._engines.busy_s
+            late = late_share(owed, seen)
+            most = max(b - a for a, b in zip(busy_before, busy, strict=True)) / max(now - before, 1e-3)
+            if self.governor.observe(now, late, most):
+                log.warning("%.0f %% of the pictures are late, engines %.0f %% busy", 100 * late, 100 * most)
+                self.adapt(self.governor.quality)
+            seen, before, busy_before = owed, now, busy
+
+    def adapt(self, quality: Quality) -> None:
+        """Every session gets this from now on."""
+        log.warning("%d frames a second, %.0f %% of the size asked for", quality.fps, 100 * quality.share)
+        for live in list(self._live.values()):
+            live.feed(core.Strained(quality))
+
     def get(self, id: str) -> LiveSession | None:
         """For those who have another proof that it is theirs."""
         return self._live.get(id)
@@ -104,3 +143,10 @@ class Sessions:
         others = [live for live in self._live.values() if live.engine is engine]
         phases = [phase for live in others if (phase := live.phase) is not None]
         return now + (widest_gap(phases) - now) % FRAME_S if phases else now
+
+
+def late_share(owed: Mapping[str, tuple[int, int]], before: Mapping[str, tuple[int, int]]) -> float:
+    """Of the pictures that became due between two countings of (due, late), the share that was late or never came."""
+    gained = [np.subtract(now, before.get(id, (0, 0))) for id, now in owed.items()]
+    due, late = np.sum([gain for gain in gained if gain[0] > 0] or [[0, 0]], axis=0)
+    return float(late / due) if due else 0.0

@@ -67,8 +67,10 @@ class AssistantSettings:
 class Settings:
     host: str = "127.0.0.1"
     port: int = 8080
-    max_sessions: int = 4
-    """Calls at once; further ones get 503."""
+    max_sessions: int | None = None
+    """Calls at once; further ones get 503. None: as many as the machine is measured to carry."""
+    capacity_file: Path = field(default_factory=lambda: data_home() / "capacity.json")
+    """Where that measurement is kept."""
     engines: int = 1
     """Threads that step sessions; one uses one core."""
     max_size: int = MAX_SIZE

@@ -47,6 +47,11 @@ class Meter:
         self._offsets.append(behind_sound)
         self._latencies.extend(latencies)
 
+    @property
+    def owed(self) -> tuple[int, int]:
+        """Pictures since the beginning: all that were owed, and those of them that came late or never."""
+        return self._due, self._late
+
     def summary(self, now: float) -> dict[str, float | None]:
         """The `stats` message's numbers since the last summary."""
         span = max(now - self.began, 1e-3)

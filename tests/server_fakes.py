@@ -61,6 +61,9 @@ class FakeStream:
     def set_activity(self, activity: str, *, addressed: bool) -> None:
         self.activities.append(activity)
 
+    def skip(self, frames: int) -> None:
+        self.frame += frames
+
     def hush(self) -> None:
         """Shuts the mouth at once, and forgets the sound whose pictures have not come."""
         self.hushed += 1
@@ -83,6 +86,9 @@ class FakeEngine:
         stream = FakeStream(seed, size, ahead, deque([0.0] * ahead))
         self.streams.append(stream)
         return stream
+
+    def resize(self, stream: FakeStream, size: int) -> None:
+        stream.size = size
 
     def twin(self) -> "FakeEngine":
         return self
@@ -127,6 +133,7 @@ class Seen:
     les: float
     seed: int
     time_s: float
+    size: int
 
 
 def read_picture(frame: av.VideoFrame) -> Seen:
@@ -137,7 +144,7 @@ def read_picture(frame: av.VideoFrame) -> Seen:
     )
     level = [(row[row.size // 4 : -row.size // 4].mean() - 16) / 220 for row in rows]
     assert frame.pts is not None and frame.time_base is not None
-    return Seen(number, level[1] * LOUD, level[2] * 4, seed, float(frame.pts * frame.time_base))
+    return Seen(number, level[1] * LOUD, level[2] * 4, seed, float(frame.pts * frame.time_base), frame.width)
 
 
 class Tone(MediaStreamTrack):

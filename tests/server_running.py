@@ -38,9 +38,11 @@ def load(data: bytes) -> Portrait:
 
 
 @asynccontextmanager
-async def running(directory: Path, engine: FakeEngine | None = None, **settings: Any) -> AsyncIterator[Running]:
+async def running(
+    directory: Path, engine: FakeEngine | None = None, max_sessions: int | None = 4, **settings: Any
+) -> AsyncIterator[Running]:
     fake = engine or FakeEngine()
-    chosen = Settings(port=0, portraits_dir=directory, **settings)
+    chosen = Settings(port=0, portraits_dir=directory, max_sessions=max_sessions, **settings)
     app = create_app(chosen, lambda: fake, prepare_at_once, load)
     server = Server(app, chosen)
     serving = asyncio.create_task(server.serve())

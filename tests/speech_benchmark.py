@@ -144,7 +144,7 @@ def vowel(seconds: float) -> bytes:
 
 @asynccontextmanager
 async def bench(seed: int, size: int) -> AsyncIterator[Bench]:
-    settings = Settings(port=0)  # with the portraits that a server has prepared before
+    settings = Settings(port=0, max_sessions=4)  # with the portraits that a server has prepared before
     server = Server(app := create_app(settings, Avatar), settings)
     serving = asyncio.create_task(server.serve())
     await until(lambda: server.started and (app.state.place.ready or bool(app.state.place.problem)), 300)

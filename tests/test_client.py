@@ -60,7 +60,7 @@ def serving(settings: Settings) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return Settings(port=free_port(), portraits_dir=tmp_path_factory.mktemp("portraits"))
+    return Settings(port=free_port(), portraits_dir=tmp_path_factory.mktemp("portraits"), max_sessions=4)
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +276,7 @@ class TestFailures:
             says(second, "Live")
 
     def test_a_server_that_went_away_is_found_again(self, open_page: Open, tmp_path: Path) -> None:
-        settings = Settings(port=free_port(), portraits_dir=tmp_path)
+        settings = Settings(port=free_port(), portraits_dir=tmp_path, max_sessions=4)
         with serving(settings) as url:
             probed = open_page(url)
             says(probed.page, "Live")

@@ -51,7 +51,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving(Settings(port=free_port(), portraits_dir=tmp_path_factory.mktemp("portraits"))) as address:
+    with serving(
+        Settings(port=free_port(), portraits_dir=tmp_path_factory.mktemp("portraits"), max_sessions=4)
+    ) as address:
         yield address
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from server.engine_thread import Engine
+from server.engine_thread import EngineThread
 from server.engines import Engines
 from tests.server_fakes import FakeEngine
 from tests.server_running import running
@@ -29,7 +29,7 @@ class TestEngines:
     async def test_the_next_session_goes_where_the_fewest_are(self) -> None:
         engines = Engines(FakeEngine, 3)
         await engines.ready
-        taken = []
+        taken: list[EngineThread] = []
         for _ in range(5):
             taken.append(engines.least(taken))
         assert len(engines) == 3 and [taken.count(thread) for thread in set(taken)] in ([2, 2, 1], [2, 1, 2], [1, 2, 2])
@@ -45,7 +45,7 @@ class TestEngines:
 
     async def test_a_twin_that_can_not_be_made_is_told(self) -> None:
         class Lonely(FakeEngine):
-            def twin(self) -> Engine:
+            def twin(self) -> FakeEngine:
                 raise MemoryError("no room for two")
 
         engines = Engines(Lonely, 2)

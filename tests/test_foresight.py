@@ -77,10 +77,19 @@ class TestForesight:
         ear, said = Ear(), voice(20)
         for now in range(len(said) - AHEAD):
             if now in (4, 5, 9):
-                ear.foresight.skip()
+                ear.foresight.skip(said[now])
             else:
                 ear.step(known(said, now, len(said)))
         np.testing.assert_allclose(ear.heard, straight(said), atol=1e-7)
+
+    def test_without_look_ahead_what_was_skipped_comes_with_the_next(self) -> None:
+        foresight, said = Foresight(), voice(6)
+        heard = [foresight.feed([said[0]]).chunks]
+        foresight.skip(said[1])
+        foresight.skip(said[2])
+        heard += [foresight.feed([slot]).chunks for slot in said[3:]]
+        assert [len(chunks) for chunks in heard] == [1, 3, 1, 1]
+        np.testing.assert_allclose(np.concatenate(heard), straight(said), atol=1e-7)
 
     def test_without_look_ahead_it_hears_slot_by_slot(self) -> None:
         foresight, said = Foresight(), voice(5)

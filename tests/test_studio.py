@@ -67,7 +67,7 @@ class TestAPerformance:
 
 class TestOpening:
     async def test_a_default_portrait_is_prepared_once_and_shared(self, tmp_path: Path) -> None:
-        async with Studio(FakeEngine, Settings(portraits_dir=tmp_path)) as studio:
+        async with Studio(FakeEngine, Settings(portraits_dir=tmp_path, max_sessions=4)) as studio:
             prepared: list[str] = []
             loaded: list[Portrait] = []
 

@@ -9,7 +9,8 @@ from importlib.metadata import version
 import numpy as np
 
 from engine.avatar import Avatar
-from engine.units import CHUNK, FPS, FRAME_MS, SAMPLE_RATE
+from engine.units import FRAME_MS
+from server.capacity import babble
 from server.commands.sources import checked_size, open_portrait
 
 WARM_UP = 10  # frames
@@ -33,10 +34,3 @@ def run(options: argparse.Namespace) -> int:
         print(f"{name:<10}  {p50:7.1f}{p95:7.1f}{p99:7.1f}")
     print(f"\na frame lasts {FRAME_MS} ms: {FRAME_MS / float(np.median(wall) * 1000):.1f} engines' worth on one core")
     return 0
-
-
-def babble(seconds: float) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """[frames, 640] a buzzing vowel four syllables a second: work for the network, from no recording."""
-    t = np.arange(max(WARM_UP + 1, int(seconds * FPS)) * CHUNK) / SAMPLE_RATE
-    voice = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 20))
-    return (0.1 * voice * np.sin(np.pi * 4 * t) ** 2).astype(np.float32).reshape(-1, CHUNK)

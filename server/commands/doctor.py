@@ -20,7 +20,7 @@ from engine.avatar import Avatar
 from engine.units import FRAME_MS
 from server.assistants import hibari_voice, sphinx
 from server.assistants.slots import HEARING_RATE
-from server.commands.bench import babble
+from server.capacity import babble
 from server.commands.sources import open_portrait
 
 PORT = 8080

@@ -1,0 +1,108 @@
+"""How many calls this machine carries: measured in a second at the start, and remembered for the next one.
+
+What is measured is the work itself: every engine thread draws a talking portrait and encodes it, all at the same time.
+The rest of a call (sound, encryption, Python) is known only by experience, as a share.
+"""
+
+import json
+import logging
+import os
+import platform
+import time
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from av.video.frame import PictureType
+
+from engine.portrait import Portrait
+from engine.units import CHUNK, FPS, FRAME_SIZE, SAMPLE_RATE
+from server.encoder import START_BITRATE, open_x264
+from server.engine_thread import Engine
+from server.engines import Engines
+from server.media import video_frame
+
+log = logging.getLogger(__name__)
+
+TRIAL_S = 1.0
+WARM_FRAMES = 5
+SHARE = 0.8  # of what the threads manage; the rest is for sound, encryption and the network
+
+
+@dataclass(frozen=True)
+class Capacity:
+    frames_per_second: float
+    """That all engine threads together draw and encode, talking, at 512 x 512."""
+    engines: int
+    machine: str
+
+    @property
+    def sessions(self) -> int:
+        """Talking at 25 frames a second; one is always tried."""
+        return max(1, int(self.frames_per_second * SHARE / FPS))
+
+
+async def capacity(engines: Engines, portrait: Portrait, memory: Path) -> Capacity:
+    """What was measured before on this machine with as many engines, else what is measured now."""
+    known = _recall(memory)
+    if known and (known.machine, known.engines) == (machine(), len(engines)):
+        return known
+    rates = await engines.run_on_each(partial(trial, portrait=portrait))
+    found = Capacity(round(sum(rates), 1), len(engines), machine())
+    _remember(found, memory)
+    return found
+
+
+def trial(engine: Engine, portrait: Portrait) -> float:
+    """Frames a second of one talking portrait, in the present thread."""
+    stream, encoder = engine.open(portrait, size=FRAME_SIZE), open_x264(FRAME_SIZE, FRAME_SIZE, START_BITRATE)
+    chunks, begun, frames = babble(TRIAL_S), 0.0, -WARM_FRAMES
+    while frames <= 0 or time.perf_counter() - begun < TRIAL_S:
+        if frames == 0:
+            begun = time.perf_counter()
+        picture = engine.step([(stream, chunks[frames % len(chunks)])])[0]
+        frame = video_frame(picture.rgb, frames + WARM_FRAMES)
+        frame.pict_type = PictureType.NONE
+        encoder.encode(frame)
+        frames += 1
+    return frames / (time.perf_counter() - begun)
+
+
+def babble(seconds: float) -> npt.NDArray[np.float32]:
+    """[frames, 640] a buzzing vowel four syllables a second: work for the network, from no recording."""
+    t = np.arange(int(seconds * FPS) * CHUNK) / SAMPLE_RATE
+    voice = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 20))
+    return (0.1 * voice * np.sin(np.pi * 4 * t) ** 2).astype(np.float32).reshape(-1, CHUNK)
+
+
+def machine() -> str:
+    """What a measurement is good for: another processor or another version has to be measured anew."""
+    return f"{processor()}, {os.cpu_count()} CPUs, les-avatar {version('les-avatar')}, openvino {version('openvino')}"
+
+
+def processor() -> str:
+    """Its name where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def _recall(memory: Path) -> Capacity | None:
+    try:
+        return Capacity(**json.loads(memory.read_text()))
+    except (OSError, ValueError, TypeError):  # none yet, or not one of ours
+        return None
+
+
+def _remember(found: Capacity, memory: Path) -> None:
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        memory.write_text(json.dumps(asdict(found)))
+    except OSError as error:
+        log.warning("the measured capacity can't be kept, so every start measures: %s", error)

@@ -1,0 +1,68 @@
+"""How many calls the server lets in: measured once on a machine, remembered, and never a reason not to start."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import server.capacity
+from server.capacity import Capacity
+from tests.server_fakes import FakeEngine
+from tests.server_running import running
+
+MEASURED = {"frames_per_second": 130.0, "engines": 1}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.capacity, "TRIAL_S", 0.1)
+
+
+async def told(directory: Path, memory: Path) -> dict[str, Any]:
+    async with (
+        running(directory, max_sessions=None, capacity_file=memory) as server,
+        httpx.AsyncClient(base_url=server.url) as http,
+    ):
+        answer: dict[str, Any] = (await http.get("/v1/capacity")).json()
+        assert (await http.get("/readyz")).json()["max_sessions"] == answer["max_sessions"]
+        return answer
+
+
+class TestCapacity:
+    async def test_is_measured_and_remembered(self, tmp_path: Path) -> None:
+        memory = tmp_path / "home" / "capacity.json"
+        first = await told(tmp_path, memory)
+        assert first["measured"] == json.loads(memory.read_text())
+        assert first["max_sessions"] == first["free"] == Capacity(**first["measured"]).sessions > 1
+        memory.write_text(json.dumps(first["measured"] | {"frames_per_second": 71.0}))
+        assert (await told(tmp_path, memory))["max_sessions"] == 2
+
+    @pytest.mark.parametrize("content", ["", "[]", '{"sessions": 99}', json.dumps(MEASURED | {"machine": "another"})])
+    async def test_what_is_not_of_this_machine_is_measured_anew(self, tmp_path: Path, content: str) -> None:
+        (tmp_path / "home").mkdir()
+        memory = tmp_path / "home" / "capacity.json"
+        memory.write_text(content)
+        measured = (await told(tmp_path, memory))["measured"]
+        assert measured["machine"] == server.capacity.machine() and measured["frames_per_second"] != 130
+
+    async def test_a_place_to_keep_it_is_not_needed(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        assert (await told(tmp_path, tmp_path / "file" / "capacity.json"))["max_sessions"] >= 1
+
+    async def test_what_was_said_is_not_measured(self, tmp_path: Path) -> None:
+        async with running(tmp_path, max_sessions=3) as server, httpx.AsyncClient(base_url=server.url) as http:
+            answer = (await http.get("/v1/capacity")).json()
+            assert answer["max_sessions"] == answer["free"] == 3 and answer["measured"] is None
+            (await http.post("/v1/sessions", json={"portrait": "anna", "source": "push"})).raise_for_status()
+            assert (await http.get("/v1/capacity")).json()["free"] == 2
+
+    @pytest.mark.parametrize(("rate", "sessions"), [(3.0, 1), (31.2, 1), (62.6, 2), (130.0, 4)])
+    def test_leaves_room_for_the_rest_of_a_call(self, rate: float, sessions: int) -> None:
+        assert Capacity(rate, 1, "").sessions == sessions
+
+    def test_a_trial_draws_and_encodes(self) -> None:
+        engine = FakeEngine()
+        assert server.capacity.trial(engine, None) > 10  # type: ignore[arg-type]
+        assert engine.streams[0].frame > 10
