@@ -10,7 +10,7 @@ import pytest
 from engine.cdan import CDAN_GRAPH
 from engine.renderer.export import DATA
 from engine.runtime import OpenVinoNetwork
-from trt_build.__main__ import export_all
+from trt_build.graphs import export_all
 
 SHIPPED = {"cdan.onnx": CDAN_GRAPH, "fields.onnx": DATA / "fields.onnx", "renderer.onnx": DATA / "renderer.onnx"}
 

@@ -1,63 +1,203 @@
-"""`python -m trt_build export -o DIR`: every network as ONNX of opset 17, with hashes and signatures."""
+"""`python -m trt_build export | build | check | bench`: graphs, TensorRT plans, what they are worth, how fast they are.
+
+Exit status: 0, or 1 if a check fails, or 2 with one line on stderr if something that is needed is missing.
+"""
 
 import argparse
-import hashlib
-import json
+import logging
+import platform
 import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-Entry = dict[str, Any]
+import numpy as np
+
+from engine.audio.file import AudioError
+from engine.portrait import PortraitError
+from engine.runtime import Network
+from engine.runtime.tensorrt import LIBRARIES, GpuMissing, card
+from engine.runtime.tensorrt_plan import PlanRefused, plans_home
+from engine.units import FRAME_SIZE
+from trt_build import bench, check, graphs, material
+from trt_build.build import BATCHES, PRECISIONS, BuildFailed, Recipe, build, present_library, recipe_for, up_to_date
+
+REFUSALS = (AudioError, BuildFailed, GpuMissing, PlanRefused, PortraitError, graphs.ExportNeeds)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m trt_build", description="Graphs for GPUs and other runtimes.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    export = commands.add_parser("export", help="every network as ONNX, with manifest.json")
-    export.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
-    options = parser.parse_args()
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.DEBUG if options.verbose else logging.WARNING)
     try:
-        for name, entry in export_all(options.output).items():
-            print(f"{name:<16}{entry['bytes'] / 1e6:7.2f} MB  {entry['sha256'][:16]}")
-    except ImportError as error:
-        print(f"trt_build: exporting needs torch and onnx ({error}): pip install 'les-avatar[train]'", file=sys.stderr)
+        status: int = options.command(options)
+    except REFUSALS as refusal:
+        print(f"trt_build: {refusal}", file=sys.stderr)
         return 2
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m trt_build", description="Graphs and plans for GPUs.")
+    parser.add_argument("--verbose", action="store_true", help="what TensorRT says, too")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_export(commands.add_parser("export", help="every network as ONNX of opset 17, with manifest.json"))
+    _add_build(commands.add_parser("build", help="plans for this machine, or for RTX cards from any machine"))
+    _add_check(commands.add_parser("check", help="torch against ONNX runtimes against plans"))
+    _add_bench(commands.add_parser("bench", help="milliseconds and frames a second by batch"))
+    return parser
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--size", type=int, default=FRAME_SIZE, help="pixels a side of the renderer's pictures")
+    parser.set_defaults(command=run_export)
+
+
+def _add_graphs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--graphs", type=Path, metavar="DIR", help="where `export` wrote; else those that ship")
+    parser.add_argument("--only", choices=graphs.NAMES, action="append", help="this network; may be repeated")
+
+
+def _add_build(parser: argparse.ArgumentParser) -> None:
+    _add_graphs(parser)
+    parser.add_argument("-o", "--output", type=Path, default=plans_home(), metavar="DIR", help=f"({plans_home()})")
+    parser.add_argument("--library", choices=LIBRARIES, help="else what is installed, TensorRT first")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp16")
+    parser.add_argument("--batches", type=_sizes, default=BATCHES, metavar="N,N", help="1,4,16,64")
+    parser.add_argument("--force", action="store_true", help="build what is up to date, too")
+    parser.set_defaults(command=run_build)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    _add_graphs(parser)
+    parser.add_argument("--plans", type=Path, metavar="DIR", help="where `build` wrote; compared where a GPU runs them")
+    parser.add_argument("--library", choices=LIBRARIES)
+    parser.add_argument("--seconds", type=float, default=300, help="of one stream (300)")
+    parser.add_argument("--recording", type=Path, metavar="FILE", help="speech to hear; else the built-in voice")
+    parser.add_argument("--portraits", type=int, default=10)
+    parser.add_argument("--photo", type=Path, action="append", default=[], help="a portrait to draw; may be repeated")
+    parser.add_argument("--frames", type=int, default=10, help="of each portrait (10)")
+    parser.set_defaults(command=run_check)
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    _add_graphs(parser)
+    parser.add_argument("--plans", type=Path, metavar="DIR")
+    parser.add_argument("--library", choices=LIBRARIES)
+    parser.add_argument("--batches", type=_sizes, default=BATCHES, metavar="N,N")
+    parser.add_argument(
+        "--compile", action="store_true", help="torch.compile too (minutes on a CPU; a GPU always does)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.set_defaults(command=run_bench)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    sizes = tuple(sorted({int(size) for size in text.split(",")}))
+    if sizes[0] < 1:
+        raise argparse.ArgumentTypeError("batches are at least 1")
+    return sizes
+
+
+def run_export(options: argparse.Namespace) -> int:
+    for name, entry in graphs.export_all(options.output, options.size).items():
+        print(f"{name:<16}{entry['bytes'] / 1e6:7.2f} MB  {entry['sha256'][:16]}")
     return 0
 
 
-def export_all(folder: Path) -> dict[str, Entry]:
-    """Writes cdan.onnx, fields.onnx, renderer.onnx and manifest.json; returns the manifest."""
-    from engine.cdan.training.export import load, write_graph  # torch, only here
-    from engine.renderer.export import export_fields, export_renderer
-
-    folder.mkdir(parents=True, exist_ok=True)
-    write_graph(load(), folder / "cdan.onnx")
-    export_fields(folder / "fields.onnx")
-    export_renderer(folder / "renderer.onnx")
-    manifest = {path.name: describe(path) for path in sorted(folder.glob("*.onnx"))}
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-    return manifest
-
-
-def describe(path: Path) -> Entry:
-    """A graph's hash, size and signature."""
-    import onnx
-
-    data = path.read_bytes()
-    graph = onnx.load_from_string(data).graph
-    return {
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "bytes": len(data),
-        "inputs": [_plain(value, onnx) for value in graph.input],
-        "outputs": [_plain(value, onnx) for value in graph.output],
-    }
+def run_build(options: argparse.Namespace) -> int:
+    asked = Recipe(options.library or present_library(), options.precision, options.batches)
+    for name in options.only or graphs.NAMES:
+        recipe = recipe_for(name, asked)
+        graph, plan = graphs.find(name, options.graphs), options.output / f"{name}.plan"
+        why = "it was asked for" if options.force else up_to_date(plan, recipe, graph)
+        if why is None:
+            print(f"{plan}: up to date")
+            continue
+        print(f"{plan}: building, {why}", flush=True)
+        start = time.monotonic()
+        built = build(name, graph, options.output, recipe, lambda phase: print(f"  {phase}", flush=True))
+        print(
+            f"  {built.layers} layers, {built.halved} of {built.products} products in half precision,"
+            f" {built.path.stat().st_size / 1e6:.1f} MB, {time.monotonic() - start:.0f} s;"
+            f" for {built.manifest.gpu or 'compute capability ' + ', '.join(built.manifest.capabilities)}"
+        )
+    return 0
 
 
-def _plain(value: Any, onnx: Any) -> dict[str, Any]:
-    tensor = value.type.tensor_type
-    shape = [axis.dim_value if axis.HasField("dim_value") else None for axis in tensor.shape.dim]
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-    return {"name": value.name, "shape": shape, "dtype": str(dtype)}
+def run_check(options: argparse.Namespace) -> int:
+    wanted = options.only or graphs.SERVED
+    print(check.HEAD)
+    results = []
+    heard, faces = check.check_stream(_made("cdan", options), options.seconds, options.recording)
+    if "cdan" in wanted:
+        results += _told(heard)
+    if "renderer" in wanted:
+        shots = faces[np.linspace(0, len(faces) - 1, options.portraits * options.frames).astype(int)]
+        people = material.portraits(options.portraits, options.photo)
+        results += _told(check.check_pictures(_made("renderer", options), people, np.split(shots, options.portraits)))
+    failures = [line for result in results if (line := result.failure(_precision(result.backend, options)))]
+    print("\n".join(failures) or "all within the limits")
+    return 1 if failures else 0
+
+
+def _told(results: list[check.Result]) -> list[check.Result]:
+    for result in results:
+        print(result, flush=True)
+    return results
+
+
+def _precision(backend: str, options: argparse.Namespace) -> str:
+    return "fp16" if options.plans and backend in LIBRARIES else "fp32"
+
+
+def _made(name: str, options: argparse.Namespace) -> dict[str, Network]:
+    return {backend: make() for backend, make in _backends(name, options).items()}
+
+
+def _backends(name: str, options: argparse.Namespace) -> dict[str, Callable[[], Network]]:
+    """Torch first; the plan where one was named."""
+    graph = graphs.find(name, options.graphs)
+    every = graphs.backends(name, graph)
+    if options.plans:
+        library = options.library or present_library()
+        card()  # or refuse before anything is compared
+        every[library] = partial(graphs.plan, name, graph, options.plans, library)
+    return every
+
+
+def run_bench(options: argparse.Namespace) -> int:
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_num_threads(1)
+    timings, floors = [], []
+    best = bench.peaks(device)
+    print(f"{machine_line(device)}; {best.gigabytes_per_second:.0f} GB/s, {best.gigaflops:.0f} GFLOP/s\n{bench.HEAD}")
+    for name in options.only or graphs.SERVED:
+        feeds = material.sample(name)
+        every = _backends(name, options)
+        if device == "cuda" or options.compile:
+            every["torch.compile"] = partial(graphs.compiled, name, graphs.find(name, options.graphs), device)
+        for backend, make in every.items():
+            for timing in bench.measure(name, backend, make, feeds, options.batches):
+                timings.append(timing)
+                print(timing, flush=True)
+        for batch in options.batches:
+            floors.append(bench.floor(name, graphs.module(name), feeds, batch, best))
+            print(floors[-1], flush=True)
+    if options.json:
+        bench.write_json(options.json, {"machine": machine_line(device)}, timings, floors)
+    return 0
+
+
+def machine_line(device: str) -> str:
+    """What the figures were measured on."""
+    import torch
+
+    gpu = f", {' '.join(card())}" if device == "cuda" else ", one thread"
+    return f"{platform.processor() or platform.machine()}{gpu}, torch {torch.__version__}"
 
 
 if __name__ == "__main__":

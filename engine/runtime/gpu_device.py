@@ -1,0 +1,105 @@
+"""Where a network's tensors live: memory, one stream and recorded launches, of a CUDA device or of the host.
+
+The host does the same in the same order, without a graph: it is how the rules are tested where there is no GPU.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+WARM_UPS = 3  # runs before a recording: libraries allocate and choose in the first ones
+
+
+class Device(Protocol):
+    """One stream of one device. Everything below it happens in the order it was asked for."""
+
+    @property
+    def stream(self) -> int:
+        """The stream's handle for other libraries; 0 on the host."""
+        ...
+
+    def zeros(self, shape: Sequence[int], dtype: npt.DTypeLike) -> Tensor:
+        """On the device."""
+        ...
+
+    def staging(self, shape: Sequence[int], dtype: npt.DTypeLike) -> Tensor:
+        """On the host, page-locked: the device reads and writes it while the host goes on. Contents are arbitrary."""
+        ...
+
+    def at_work(self) -> AbstractContextManager[object]:
+        """Within it, work goes to the stream."""
+        ...
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """`work` once over, as one launch; it must use the same tensors every time and none of the host's."""
+        ...
+
+    def wait(self) -> None:
+        """Until everything asked for is done."""
+        ...
+
+
+class Host:
+    """The CPU as a device."""
+
+    stream = 0
+
+    def zeros(self, shape: Sequence[int], dtype: npt.DTypeLike) -> Tensor:
+        return torch.zeros(tuple(shape), dtype=torch_dtype(dtype))
+
+    def staging(self, shape: Sequence[int], dtype: npt.DTypeLike) -> Tensor:
+        return torch.empty(tuple(shape), dtype=torch_dtype(dtype))
+
+    def at_work(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        work()
+        return work
+
+    def wait(self) -> None:
+        pass
+
+
+class Cuda:
+    """The first CUDA device. Torch allocates: from its pools, a page-locked array takes microseconds."""
+
+    def __init__(self) -> None:
+        self._device = torch.device("cuda", 0)
+        self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]  # torch has no types here
+
+    @property
+    def stream(self) -> int:
+        return int(self._stream.cuda_stream)
+
+    def zeros(self, shape: Sequence[int], dtype: npt.DTypeLike) -> Tensor:
+        return torch.zeros(tuple(shape), dtype=torch_dtype(dtype), device=self._device)
+
+    def staging(self, shape: Sequence[int], dtype: npt.DTypeLike) -> Tensor:
+        return torch.empty(tuple(shape), dtype=torch_dtype(dtype), pin_memory=True)
+
+    def at_work(self) -> AbstractContextManager[object]:
+        return torch.cuda.stream(self._stream)
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """A CUDA graph; the allocations of `work` stay its own."""
+        for _ in range(WARM_UPS):
+            work()
+        self._stream.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        # Other threads (encoders, a second server) may go on using CUDA meanwhile.
+        with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+            work()
+        return graph.replay
+
+    def wait(self) -> None:
+        self._stream.synchronize()
+
+
+def torch_dtype(dtype: npt.DTypeLike) -> torch.dtype:
+    return torch.from_numpy(np.empty(0, dtype)).dtype

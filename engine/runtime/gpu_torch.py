@@ -1,0 +1,37 @@
+"""A torch module as an executor: what runs on a GPU where there is no plan for it."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from engine.runtime.network import Signature
+
+
+class Module:
+    """`engine.runtime.gpu.Executor`: positional inputs and outputs in the signature's order.
+
+    Not capturable: a module may make constants on the host as it goes, which a recording forbids.
+    """
+
+    capturable = False
+
+    def __init__(self, module: torch.nn.Module, signature: Signature, device: str = "cuda") -> None:
+        self._module = module.eval().to(device)
+        self._signature = signature
+
+    @property
+    def signature(self) -> Signature:
+        return self._signature
+
+    def prepare(self, batch: int, tensors: Mapping[str, Tensor], stream: int) -> Callable[[], None]:
+        inputs = [tensors[spec.name] for spec in self._signature.inputs]
+        targets = [tensors[spec.name] for spec in self._signature.outputs]
+
+        @torch.inference_mode()
+        def launch() -> None:
+            outputs = self._module(*inputs)
+            for target, value in zip(targets, outputs if isinstance(outputs, tuple) else (outputs,), strict=True):
+                target.copy_(value)
+
+        return launch

@@ -1,0 +1,181 @@
+"""TensorRT and TensorRT-RTX: the library, the machine it finds, and plans run by the tensor-name API of 8.5 to 11.
+
+Nothing here was given a CUDA stream or a buffer of its own: whoever runs a plan owns both.
+"""
+
+import ctypes
+import importlib
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+
+from engine.runtime.network import Signature, TensorSpec
+from engine.runtime.tensorrt_plan import Machine, read_plan
+
+log = logging.getLogger(__name__)
+
+LIBRARIES = {"tensorrt": ("tensorrt",), "tensorrt_rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings")}
+"""The modules each may be imported as."""
+INSTALL = {"tensorrt": "pip install tensorrt", "tensorrt_rtx": "pip install tensorrt-rtx"}
+_MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
+
+
+class GpuMissing(Exception):
+    """No GPU, driver or library; the message is one line that says what to install."""
+
+
+class Address(Protocol):
+    """A tensor on the device; torch's."""
+
+    @property
+    def shape(self) -> Any: ...
+    def data_ptr(self) -> int: ...
+
+
+def library(name: str) -> ModuleType:
+    """The Python module of "tensorrt" or "tensorrt_rtx"; GpuMissing if it is not installed."""
+    for module in LIBRARIES[name]:
+        try:
+            return importlib.import_module(module)
+        except (ImportError, OSError):
+            continue
+    raise GpuMissing(f"{name} is not installed: {INSTALL[name]}")
+
+
+def card() -> tuple[str, str]:
+    """The first GPU's name and compute capability, as the driver tells; GpuMissing if there is none."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError as error:
+        raise GpuMissing(
+            "no NVIDIA driver found (libcuda.so.1): install it, or serve with --runtime openvino"
+        ) from error
+    device, name, part = ctypes.c_int(), ctypes.create_string_buffer(256), ctypes.c_int()
+    if driver.cuInit(0) or driver.cuDeviceGet(ctypes.byref(device), 0):
+        raise GpuMissing("the NVIDIA driver finds no GPU: see nvidia-smi, or serve with --runtime openvino")
+    driver.cuDeviceGetName(name, len(name), device)
+    parts = []
+    for attribute in (_MAJOR, _MINOR):
+        driver.cuDeviceGetAttribute(ctypes.byref(part), attribute, device)
+        parts.append(str(part.value))
+    return name.value.decode(errors="replace"), ".".join(parts)
+
+
+def machine(name: str) -> Machine:
+    """This machine for a library; GpuMissing says what it lacks."""
+    version = str(library(name).__version__)
+    return Machine(name, version, *card())
+
+
+class Plan:
+    """A deserialised plan: `engine.runtime.gpu.Executor`. It may be captured into a CUDA graph."""
+
+    capturable = True
+
+    def __init__(self, path: Path, graph: Path, name: str = "tensorrt") -> None:
+        """PlanRefused unless the plan was built from `graph`, by the library of that `name`, for this machine."""
+        data, manifest = read_plan(path, machine(name), graph)
+        trt = library(name)
+        self._logger = Messages(trt)
+        self._runtime = trt.Runtime(self._logger.sink)
+        self._engine = self._runtime.deserialize_cuda_engine(data)
+        if self._engine is None:
+            raise GpuMissing(f"{path.name} can't be loaded: {self._logger.last}")
+        self._batches = manifest.batches
+        self._signature = manifest.signature
+        check_signature(signature_of(trt, self._engine), manifest.signature)
+
+    @property
+    def signature(self) -> Signature:
+        return self._signature
+
+    def prepare(self, batch: int, tensors: Mapping[str, Address], stream: int) -> Callable[[], None]:
+        """Binds tensors of one batch size for good; the function returned puts one run on the stream."""
+        context = self._engine.create_execution_context()
+        context.set_optimization_profile_async(profile_for(batch, self._batches), stream)
+        for spec in self._signature.inputs:
+            _sure(context.set_input_shape(spec.name, tuple(tensors[spec.name].shape)), f"the shape of {spec.name}")
+        for name, tensor in tensors.items():
+            _sure(context.set_tensor_address(name, tensor.data_ptr()), f"the address of {name}")
+
+        def launch() -> None:
+            _sure(context.execute_async_v3(stream), self._logger.last or "a run")
+
+        return launch
+
+
+def profile_for(batch: int, batches: tuple[int, ...]) -> int:
+    """The first profile whose largest batch is enough."""
+    found = next((i for i, most in enumerate(batches) if batch <= most), None)
+    if found is None:
+        raise ValueError(f"a batch of {batch} is more than the plan's {batches[-1]}")
+    return found
+
+
+def signature_of(trt: ModuleType, engine: Any) -> Signature:
+    """As the engine itself tells."""
+    inputs: list[TensorSpec] = []
+    outputs: list[TensorSpec] = []
+    for i in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(i)
+        side = inputs if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT else outputs
+        side.append(tensor_spec(trt, name, engine.get_tensor_shape(name), engine.get_tensor_dtype(name)))
+    return Signature(tuple(inputs), tuple(outputs))
+
+
+def tensor_spec(trt: ModuleType, name: str, shape: Any, dtype: Any) -> TensorSpec:
+    """A border tensor in the library's own terms, in ours."""
+    free = tuple(None if n < 0 else int(n) for n in shape)
+    return TensorSpec(name, free, np.dtype(trt.nptype(dtype)))
+
+
+def check_signature(found: Signature, promised: Signature) -> None:
+    """ValueError if an engine's border is not what its manifest promises. The order does not matter, nor does a size
+    that either side leaves free: a parser may not follow every slice."""
+    for side in ("inputs", "outputs"):
+        a, b = ({spec.name: spec for spec in getattr(signature, side)} for signature in (found, promised))
+        wrong = sorted({*(a.keys() ^ b.keys()), *(name for name in a.keys() & b.keys() if not same(a[name], b[name]))})
+        if wrong:
+            raise ValueError(f"the engine's {side} differ from its manifest: {', '.join(wrong)}")
+
+
+def same(a: TensorSpec, b: TensorSpec) -> bool:
+    """Whether two specs describe one tensor."""
+    sizes = len(a.shape) == len(b.shape) and all(
+        None in pair or pair[0] == pair[1] for pair in zip(a.shape, b.shape, strict=True)
+    )
+    return a.dtype == b.dtype and sizes
+
+
+class Messages:
+    """The library's logger, into ours; it keeps the last error, because TensorRT returns None where others raise."""
+
+    def __init__(self, trt: ModuleType) -> None:
+        levels = {
+            trt.ILogger.Severity.INTERNAL_ERROR: logging.ERROR,
+            trt.ILogger.Severity.ERROR: logging.ERROR,
+            trt.ILogger.Severity.WARNING: logging.DEBUG,  # TensorRT warns of every cast; nobody can act on it
+        }
+        self.last = ""
+        keeper = self
+
+        class Sink(trt.ILogger):  # type: ignore[misc, name-defined]  # a class of a library without types
+            def __init__(self) -> None:
+                trt.ILogger.__init__(self)
+
+            def log(self, severity: Any, message: str) -> None:
+                level = levels.get(severity, logging.NOTSET)
+                if level == logging.ERROR:
+                    keeper.last = keeper.last or message.splitlines()[0]
+                log.log(min(level, logging.DEBUG), "%s", message)
+
+        self.sink = Sink()
+
+
+def _sure(worked: bool, what: str) -> None:
+    if not worked:
+        raise RuntimeError(f"TensorRT refused {what}")
