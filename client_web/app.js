@@ -138,6 +138,7 @@ class App {
     on("control", (control) => this.#expression.attach(control));
     on("received", (stats) => this.#stats.received(stats));
     on("stats", (stats) => this.#stats.told(stats));
+    on("degraded", (drawn) => this.#stats.degraded(drawn));
     on("state", (state) => this.#heed(state));
     on("speech", ({ active }) => this.#stage.speaking(active && this.#talking && !this.#assisted));
     on("activity", ({ activity }) => this.#attend(activity));

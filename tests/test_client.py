@@ -1,5 +1,6 @@
 """The page in a real Chromium, with a fake microphone that speaks, against the real server with a fake engine."""
 
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwrig
 from engine.les import AXES, EMOTIONS
 from engine.portrait import PortraitError, Remark, Report
 from server.app import Server, create_app
+from server.load import Quality
+from server.place import Place
 from server.settings import Settings
 from tests.browser import speech
 from tests.browser.harness import (
@@ -44,14 +47,20 @@ async def fake_prepare(photo: bytes, out: Path) -> dict[str, Any]:
     return Report(412, 0.0, 0.0, 0.0, (Remark("face", "412 pixels high"), shadows)).to_json()
 
 
+PLACES: dict[str, Place] = {}
+"""By address."""
+
+
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
     """The server in a thread; its address."""
-    server = Server(create_app(settings, FakeEngine, fake_prepare, load), settings)
+    app = create_app(settings, FakeEngine, fake_prepare, load)
+    server = Server(app, settings)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
         wait_until_ready(url := f"http://localhost:{settings.port}")
+        PLACES[url] = app.state.place
         yield url
     finally:
         server.should_exit = True
@@ -243,6 +252,14 @@ class TestExpression:
         says(probed.page, "Live")
         slide(probed.page, "Blinks: how much of it", 0)
         wait_until(probed.page, "probe.control.some(([, way, said]) => way === 'in' && said.motion?.blink === 0)")
+
+    def test_a_busy_server_is_told_of(self, open_page: Open, url: str) -> None:
+        page = open_page(url).page
+        says(page, "Live")
+        place = PLACES[url]
+        for quality, words in ((Quality(15), re.compile("busy")), (Quality(), re.compile(r"^\d+$"))):
+            place.engines.ready.get_loop().call_soon_threadsafe(place.sessions.adapt, quality)
+            expect(page.locator("#stat-fps")).to_contain_text(words)
 
 
 class TestFailures:

@@ -3,15 +3,18 @@
 import { byId } from "./dom.js";
 
 const DASH = "–";
+const FULL_RATE = 25;
 /** @param {number | null | undefined} value @param {number} digits @returns {string} */
 const number = (value, digits = 0) => (Number.isFinite(value) ? value.toFixed(digits) : DASH);
 
 export class Stats {
   #cells = Object.fromEntries(["fps", "latency", "offset", "bitrate", "rtt", "codec"].map((id) => [id, byId(`stat-${id}`)]));
 
+  #strained = false;
+
   /** @param {import("../call.js").CallStats} received as this browser measures it */
   received(received) {
-    this.#cells.fps.textContent = number(received.fps);
+    this.#cells.fps.textContent = number(received.fps) + (this.#strained ? " (the server is busy)" : "");
     this.#cells.bitrate.textContent = number(received.kbps && received.kbps / 1000, 2);
     this.#cells.rtt.textContent = number(received.rttMs);
   }
@@ -23,7 +26,13 @@ export class Stats {
     this.#cells.codec.textContent = { H264: "H.264" }[stats.codec] ?? stats.codec ?? DASH;
   }
 
+  /** @param {{fps: number}} drawn what a server draws that can't keep up: fewer frames before smaller ones */
+  degraded(drawn) {
+    this.#strained = drawn.fps < FULL_RATE;
+  }
+
   clear() {
+    this.#strained = false;
     for (const cell of Object.values(this.#cells)) cell.textContent = DASH;
   }
 }
