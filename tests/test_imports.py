@@ -30,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "engine.avatar": {
         f"engine.{p}" for p in "units les face audio cdan portrait renderer motion runtime thrift tracks".split()
     },
+    "engine.backend": {f"engine.{p}" for p in "units cdan renderer runtime".split()},
     "engine.evaluation": {
         f"engine.{p}"
         for p in "units les face audio cdan portrait capture renderer motion runtime tracks avatar".split()
@@ -153,6 +154,10 @@ class TestServingNeedsNoTorch:
         "engine.renderer.fields",
         "engine.renderer.module",
         "engine.runtime.export",
+        "engine.runtime.gpu",
+        "engine.runtime.gpu_device",
+        "engine.runtime.gpu_i420",
+        "engine.runtime.gpu_torch",
         "engine.runtime.torch",
     }
 

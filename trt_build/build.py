@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from engine.runtime import Signature
+from engine.runtime import Signature, graph_signature
 from engine.runtime.tensorrt import INSTALL, GpuMissing, Messages, check_signature, library, machine, tensor_spec
 from engine.runtime.tensorrt_plan import Machine, Manifest, PlanRefused, read_plan, sha256, write_plan
 from trt_build import graphs
@@ -93,7 +93,7 @@ def build(name: str, graph: Path, folder: Path, recipe: Recipe, report: Callable
     here = builder_machine(recipe.library)
     trt = library(recipe.library)
     model, halved, products = _in_precision(name, onnx.load(graph), recipe.precision)
-    border = graphs.signature(graph)
+    border = graph_signature(graph)
     folder.mkdir(parents=True, exist_ok=True)
     plan, layers = _plan(trt, model.SerializeToString(), border, recipe, folder / "timing.cache", report)
     capabilities = (here.capability,) if here.capability else rtx_capabilities(trt)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.cdan import CDAN_GRAPH
-from engine.runtime import Network, Signature, TensorSpec
+from engine.runtime import Network, Signature, TensorSpec, graph_signature
 from engine.runtime.network import Array
 from engine.runtime.tensorrt_plan import sha256, signature_to_plain
 from engine.units import FRAME_SIZE
@@ -59,21 +59,7 @@ def export_all(folder: Path, size: int = FRAME_SIZE) -> dict[str, Entry]:
 def describe(path: Path) -> Entry:
     """A graph's hash, size and signature."""
     data = path.read_bytes()
-    return {"sha256": sha256(data), "bytes": len(data), **signature_to_plain(signature(path))}
-
-
-def signature(path: Path) -> Signature:
-    """As the ONNX file tells; a free size is None."""
-    import onnx
-
-    graph = onnx.load(path, load_external_data=False).graph
-    return Signature(*(tuple(_spec(value, onnx) for value in side) for side in (graph.input, graph.output)))
-
-
-def _spec(value: Any, onnx: Any) -> TensorSpec:
-    tensor = value.type.tensor_type
-    shape = tuple(axis.dim_value if axis.HasField("dim_value") else None for axis in tensor.shape.dim)
-    return TensorSpec(value.name, shape, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)))
+    return {"sha256": sha256(data), "bytes": len(data), **signature_to_plain(graph_signature(path))}
 
 
 def module(name: str, size: int = FRAME_SIZE) -> "torch.nn.Module":
@@ -142,7 +128,7 @@ def backends(name: str, graph: Path) -> dict[str, Callable[[], Network]]:
     from engine.runtime import OpenVinoNetwork
     from engine.runtime.torch import TorchNetwork
 
-    border = signature(graph)
+    border = graph_signature(graph)
     return {
         "torch": lambda: TorchNetwork(module(name, picture_size(name, border)), border),
         "openvino": lambda: OpenVinoNetwork(graph),
@@ -164,7 +150,7 @@ def compiled(name: str, graph: Path, device: str) -> Network:
 
     from engine.runtime.torch import TorchNetwork
 
-    border, mode = signature(graph), "reduce-overhead" if device == "cuda" else "default"
+    border, mode = graph_signature(graph), "reduce-overhead" if device == "cuda" else "default"
     made = module(name, picture_size(name, border)).to(device)
     made.compile(mode=mode)
     return TorchNetwork(made, border, device)

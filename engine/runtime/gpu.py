@@ -5,7 +5,7 @@ and a call names rows. A launch gathers the rows, runs the network and finishes 
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -18,7 +18,7 @@ from engine.runtime.network import Array, Signature, TensorSpec
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 """What is recorded; a batch in between runs in the next larger one, a larger one in several."""
-Key = TypeVar("Key", bound=Hashable)
+Key = TypeVar("Key")  # hashable; a protocol cannot say so of itself
 
 
 class Executor(Protocol):
@@ -53,7 +53,7 @@ class Rows:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._free = list(range(capacity))[::-1]
-        self._rows: OrderedDict[Hashable, int] = OrderedDict()
+        self._rows: OrderedDict[object, int] = OrderedDict()
 
     def place(self, keys: Sequence[Key]) -> tuple[list[int], dict[Key, int]]:
         """Each key's row, and of these the ones to be filled first. No key of this call gives way to another."""

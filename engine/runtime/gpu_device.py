@@ -12,6 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from engine.runtime.tensorrt import GpuMissing
+
 WARM_UPS = 3  # runs before a recording: libraries allocate and choose in the first ones
 
 
@@ -69,8 +71,13 @@ class Host:
 class Cuda:
     """The first CUDA device. Torch allocates: from its pools, a page-locked array takes microseconds."""
 
+    name = "cuda:0"
+
     def __init__(self) -> None:
-        self._device = torch.device("cuda", 0)
+        """GpuMissing if torch was built for CPUs only, or for another driver."""
+        if not torch.cuda.is_available():
+            raise GpuMissing(f"torch {torch.__version__} finds no CUDA: install a build for CUDA, see pytorch.org")
+        self._device = torch.device(self.name)
         self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]  # torch has no types here
 
     @property

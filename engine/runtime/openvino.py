@@ -46,6 +46,12 @@ class OpenVinoNetwork:
         return {spec.name: result[i] for i, spec in enumerate(self._signature.outputs)}
 
 
+def graph_signature(path: Path) -> Signature:
+    """Of an ONNX file, without compiling it."""
+    model = ov.Core().read_model(path)
+    return Signature(tuple(map(_spec, model.inputs)), tuple(map(_spec, model.outputs)))
+
+
 def _spec(port: ov.ConstOutput) -> TensorSpec:
     shape = tuple(None if n.is_dynamic else n.get_length() for n in port.get_partial_shape())
     return TensorSpec(port.get_any_name(), shape, port.get_element_type().to_dtype())

@@ -1,0 +1,142 @@
+"""What the engine runs on: the networks and renderers of one runtime, chosen once at the start.
+
+On a GPU every session is part of one batch. `auto` takes the best that the machine has and says why it is no better.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.cdan import CDAN_GRAPH
+from engine.renderer import CpuRenderer, fields_network
+from engine.renderer.cpu import Layered
+from engine.runtime import Network, OpenVinoNetwork, Signature, graph_signature
+from engine.runtime.tensorrt import GpuMissing, Plan, card
+from engine.runtime.tensorrt_plan import PlanRefused, plans_home
+from engine.units import FRAME_SIZE
+
+if TYPE_CHECKING:
+    from engine.runtime.gpu_torch import Module
+
+log = logging.getLogger(__name__)
+Image = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+RENDERER_GRAPH = Path(str(files("engine.renderer") / "data" / "renderer.onnx"))
+RUNTIMES = {
+    "auto": ("tensorrt", "tensorrt_rtx", "torch", "openvino"),
+    "tensorrt": ("tensorrt", "tensorrt_rtx"),
+    "torch": ("torch",),
+    "openvino": ("openvino",),
+}
+"""What each choice tries, in order."""
+
+
+class Renderer(Protocol):
+    def draw(self, work: Sequence[tuple[Layered, Floats]]) -> list[Image]:
+        """Portraits with coefficients [69] each -> RGB [size, size, 3] each."""
+        ...
+
+
+@dataclass(frozen=True)
+class OneByOne:
+    """A CPU draws one picture after the other."""
+
+    renderer: CpuRenderer
+
+    def draw(self, work: Sequence[tuple[Layered, Floats]]) -> list[Image]:
+        return [self.renderer.render(portrait, face) for portrait, face in work]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Made by `choose`."""
+
+    name: str
+    cdan: Network
+    renderer: Callable[[int], Renderer]
+    """Of pictures of a size."""
+    shared: bool
+    """Whether several threads may step at the same time; a GPU is one thread's."""
+
+
+def choose(runtime: str = "auto", *, threads: int = 1, callers: int = 1, plans: Path | None = None) -> Backend:
+    """The first of RUNTIMES[runtime] that this machine can run; GpuMissing or PlanRefused, in one line, if none.
+
+    `threads` is for one step on a CPU, `callers` how many threads step at the same time there.
+    """
+    reasons: list[Exception] = []
+    for name in RUNTIMES[runtime]:
+        try:
+            made = cpu(threads, callers) if name == "openvino" else gpu(name, plans or plans_home())
+        except (GpuMissing, PlanRefused) as reason:
+            reasons.append(reason)
+            continue
+        for better in reasons if _has_card() else ():
+            log.warning("%s serves: %s", name, better)
+        return made
+    raise reasons[0]
+
+
+def cpu(threads: int = 1, callers: int = 1) -> Backend:
+    fields = fields_network(threads, callers)
+    network = OpenVinoNetwork(CDAN_GRAPH, threads=threads, callers=callers)
+    return Backend("openvino", network, lambda size: OneByOne(CpuRenderer(size, network=fields)), shared=True)
+
+
+def gpu(name: str, plans: Path) -> Backend:
+    """By a library's plans, and by torch for sizes that have none; or by torch alone."""
+    card()
+    try:
+        from engine.renderer.gpu import PORTRAIT, GpuRenderer
+        from engine.runtime.gpu import Executor, GpuNetwork
+        from engine.runtime.gpu_device import Cuda
+    except ImportError as error:
+        raise GpuMissing(f"a GPU needs torch for its memory ({error}): pip install 'les-avatar[gpu]'") from error
+    cuda = Cuda()
+
+    def executor(graph: Path, size: int = FRAME_SIZE) -> Executor:
+        if name == "torch" or size != FRAME_SIZE:
+            return module(graph, size, cuda.name)
+        return Plan(plans / f"{graph.stem}.plan", graph, name)
+
+    def renderer(size: int) -> GpuRenderer:
+        return GpuRenderer(GpuNetwork(executor(RENDERER_GRAPH, size), cuda, resident=PORTRAIT))
+
+    first = renderer(FRAME_SIZE)  # now, so that a plan that does not fit is refused at the start
+    network = GpuNetwork(executor(CDAN_GRAPH), cuda)
+    return Backend(name, network, lambda size: first if size == FRAME_SIZE else renderer(size), shared=False)
+
+
+def module(graph: Path, size: int, device: str) -> "Module":
+    """Torch's own of a graph that ships, for pictures of a size."""
+    from engine.runtime.gpu_torch import Module
+
+    border = graph_signature(graph)
+    if graph == CDAN_GRAPH:
+        from engine.cdan.training.export import OneFrame, load
+
+        return Module(OneFrame(load()), border, device)
+    from engine.renderer import module as renderer
+
+    return Module(renderer.Renderer(size), of_size(border, size), device)
+
+
+def of_size(border: Signature, size: int) -> Signature:
+    """The renderer's signature for pictures of another size."""
+    picture = replace(border.outputs[0], shape=(None, size, size, 3))
+    return Signature(border.inputs, (picture,))
+
+
+def _has_card() -> bool:
+    try:
+        card()
+    except GpuMissing:
+        return False
+    return True
