@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from engine.units import DEFAULT_LOOK_AHEAD, FRAME_SIZE, MAX_LOOK_AHEAD, MAX_SIZE, MIN_SIZE, SIZE_STEP
-from server.commands import Refusal, bench, doctor, prepare, render, serve
+from server.commands import Refusal, bench, doctor, prepare, render, serve, track
 
 ASSISTANTS = ("builtin", "endpoints", "realtime", "twilio")
 ASSISTANTS_HELP = (
@@ -44,7 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands.add_parser("serve", help="the page at http://localhost:8080"))
     _add_prepare(commands.add_parser("prepare", help="check and prepare a portrait, print a quality report"))
     _add_render(commands.add_parser("render", help="a film of the talking face"))
-    _add_bench(commands.add_parser("bench", help="how fast the engine is on this machine"))
+    _add_track(commands.add_parser("track", help="a film's face as coefficients, for `render --coefficients`"))
+    _add_bench(commands.add_parser("bench", help="how fast this machine is, and how many calls it holds"))
     doctor_parser = commands.add_parser("doctor", help="what this machine can do and what it lacks")
     doctor_parser.set_defaults(command=doctor.run)
     return parser
@@ -119,10 +120,23 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=render.run)
 
 
+def _add_track(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("film", type=Path, help="any film file that shows a face from the front")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="CSV")
+    parser.add_argument("--save-portrait", type=Path, metavar="PNG", help="the frame in which the face is at rest")
+    parser.set_defaults(command=track.run)
+
+
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--portrait", default="anna", help=PORTRAIT_HELP)
-    parser.add_argument("--seconds", type=float, default=10, help="length of the speech-like sound that is rendered")
+    parser.add_argument("--seconds", type=float, default=10, help="how long, of each kind")
     parser.add_argument("--size", type=int, default=FRAME_SIZE)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="the same for programs")
+    calls = parser.add_argument_group("the whole server, called over WebRTC by callers without a screen")
+    calls.add_argument("--calls", type=int, default=0, help="how many at once")
+    calls.add_argument("--engines", type=int, default=0, help="as of `serve`")
+    calls.add_argument("--speech", type=Path, metavar="FILE", help="what they say (default: a buzzing vowel)")
+    calls.add_argument("--silent", action="store_true", help="they say nothing")
     parser.set_defaults(command=bench.run)
 
 

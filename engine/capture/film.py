@@ -1,5 +1,6 @@
 """A film's face as a coefficient track, 25 rows a second, whatever the film's own rate."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,28 +43,28 @@ class Captured:
 
 def capture(path: Path) -> Captured:
     """Follows the largest face of a film. CaptureError if there is none, or the file is no film."""
-    pictures, times = read_film(path)
-    faces = [next(iter(find_faces(picture)), None) for picture in pictures]
+    found = [(next(iter(find_faces(picture)), None), time) for picture, time in read_film(path)]
+    faces, times = [face for face, _ in found], np.array([time for _, time in found])
     calm = calmest(faces)
     reference = faces[calm]
     if reference is None:
         raise CaptureError(f"{path.name}: no face was found: use a film that shows one from the front, well lit")
-    track = follow(make_frame(pictures[calm], reference), reference, faces)
+    picture, _ = next(itertools.islice(read_film(path), calm, None))  # read twice rather than held whole
+    track = follow(make_frame(picture, reference), reference, faces)
     seen = np.array([face is not None for face in faces])
-    return Captured(smooth(resampled(track, times[seen])), pictures[calm], int((~seen).sum()))
+    return Captured(smooth(resampled(track, times[seen])), picture, int((~seen).sum()))
 
 
-def read_film(path: Path) -> tuple[list[Rgb], npt.NDArray[np.float64]]:
-    """RGB pictures and when each is shown, seconds from the first."""
+def read_film(path: Path) -> Iterator[tuple[Rgb, float]]:
+    """RGB pictures and when each is shown, seconds. CaptureError for a file that is no film."""
     try:
         with av.open(str(path)) as film:
-            frames = [(frame.to_ndarray(format="rgb24"), frame.time or 0.0) for frame in film.decode(video=0)]
-    except (av.error.FFmpegError, IndexError) as error:
-        raise CaptureError(f"{path.name}: no film that can be read: {error}") from None
-    if not frames:
-        raise CaptureError(f"{path.name}: a film without pictures")
-    pictures, times = zip(*frames, strict=True)
-    return list(pictures), np.array(times) - times[0]
+            if not film.streams.video:
+                raise CaptureError(f"{path.name} has no pictures: give a film")
+            for frame in film.decode(video=0):
+                yield np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), frame.time or 0.0
+    except av.error.FFmpegError as error:
+        raise CaptureError(f"{path.name} can't be read as a film: {error.strerror}") from None
 
 
 def calmest(faces: Sequence[Face | None]) -> int:
@@ -107,5 +108,5 @@ def to_frame(frame: Frame, face: Face) -> npt.NDArray[np.float64]:
 
 def resampled(track: Floats, times: npt.NDArray[np.float64]) -> Floats:
     """[T, 69] at 25 rows a second of rows at `times`."""
-    at = np.arange(int(times[-1] * FPS) + 1) / FPS
+    at = times[0] + np.arange(round((times[-1] - times[0]) * FPS) + 1) / FPS
     return np.stack([np.interp(at, times, column) for column in track.T], 1).astype(np.float32)

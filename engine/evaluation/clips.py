@@ -48,11 +48,8 @@ class Film:
 
     @cached_property
     def _read(self) -> tuple[list[list[Rgb]], list[list[Face]]]:
-        pictures, times = read_film(self.path)
-        clips = [
-            [p for p, t in zip(pictures, times, strict=True) if start <= t < start + CLIP_S]
-            for start in STARTS[self.name]
-        ]
+        film = list(read_film(self.path))
+        clips = [[picture for picture, t in film if start <= t < start + CLIP_S] for start in STARTS[self.name]]
         found = self.kept.of(f"faces of {self.name}", DETECTOR, lambda: _found([p for clip in clips for p in clip]))
         faces = iter([Face(points, 1, 1) for points in found["points"]])
         return clips, [[next(faces) for _ in clip] for clip in clips]

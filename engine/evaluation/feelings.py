@@ -57,7 +57,7 @@ def _crop(grey: npt.NDArray[np.uint8], points: Floats, scale: float, lift: float
     matrix = np.array([[side / _SIDE, 0, middle[0] - side / 2], [0, side / _SIDE, middle[1] - side / 2]])
     flags = cv2.INTER_AREA | cv2.WARP_INVERSE_MAP
     crop = cv2.warpAffine(grey, matrix, (_SIDE, _SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.repeat(crop[None, ..., None], 3, -1).astype(np.float32) / 255
+    return np.asarray(np.repeat(crop[None, ..., None], 3, -1) / 255, np.float32)
 
 
 def table(seen: Mapping[str, Sequence[Floats]]) -> str:

@@ -20,6 +20,7 @@ from engine.portrait.landmarks import Rgb
 
 Floats = npt.NDArray[np.floating]
 
+MOVES, BLINKS = 0.05, 0.1  # inter-ocular distances; of the eye's width
 EVERY = 10  # frames: whose face it is does not change from one to the next
 
 
@@ -41,7 +42,7 @@ class Repeated:
     ssim: float
     lip_shape: float
     aperture: float
-    """Pearson's correlation over time."""
+    """Pearson's correlation over time; nan where the true mouth hardly moves."""
     blink: float
     """The same of the lids' opening."""
     regions: Floats
@@ -107,8 +108,8 @@ def repeat(way: Way, clip: Clip, judges: Judges, true: Watched) -> Repeated:
         psnr=float(np.mean([psnr(a, b, clip.inside) for a, b in pairs])),
         ssim=float(np.mean([ssim(a, b, clip.inside) for a, b in pairs])),
         lip_shape=float(lip_shape_error(seen.points, true.points).mean()),
-        aperture=correlation(readings.aperture(seen.points), readings.aperture(true.points)),
-        blink=correlation(readings.lids(seen.points), readings.lids(true.points)),
+        aperture=follows(readings.aperture(seen.points), readings.aperture(true.points), MOVES),
+        blink=follows(readings.lids(seen.points), readings.lids(true.points), BLINKS),
         regions=np.array([region_error(seen.points, true.points, region).mean() for region in REGIONS]),
         identity=float(apart.mean()),
         person=float(home.mean()),
@@ -116,6 +117,11 @@ def repeat(way: Way, clip: Clip, judges: Judges, true: Watched) -> Repeated:
         face_jitter=float(face),
         error=np.mean([np.abs(a.astype(np.float32) - b).mean(-1) for a, b in pairs], axis=0) * clip.inside,
     )
+
+
+def follows(seen: Floats, true: Floats, moves: float) -> float:
+    """Correlation of two tracks [T]; nan where the true one moves less than `moves`: a shut mouth proves nothing."""
+    return correlation(seen, true) if np.ptp(true) >= moves else float("nan")
 
 
 def _of(name: str) -> Callable[[Repeated], float]:
@@ -161,7 +167,7 @@ def table(found: Mapping[str, Sequence[Repeated]]) -> str:
     """Means over clips, a column for each way; only the first way's targets count."""
     lines = []
     for row in ROWS:
-        values = [float(np.mean([row.of(one) for one in clips])) for clips in found.values()]
+        values = [float(np.nanmean([row.of(one) for one in clips])) for clips in found.values()]
         met = "" if row.target == "–" else " ✓" if row.least <= values[0] <= row.most else " ✗"
         lines.append([row.label, row.target, row.format.format(values[0]) + met, *map(row.format.format, values[1:])])
     return markdown(["mean over clips", "target", *found], lines)
