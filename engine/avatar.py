@@ -25,6 +25,7 @@ from engine.tracks import rest
 from engine.units import CHUNK, DEFAULT_LOOK_AHEAD, FPS, FRAME_SIZE, MAX_LOOK_AHEAD
 
 Floats = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint8]
 
 QUIET = 10  # chunks of silence after which a voice is met as after any pause
 # What is left of the spoken pose in the frames after a hush: gone in 120 ms, with soft ends.
@@ -38,7 +39,7 @@ class Picture:
     frame: int
     """Counted from 0 at the stream's opening. Its sound is the chunk fed `look_ahead` chunks before."""
     rgb: npt.NDArray[np.uint8]
-    """[size, size, 3]"""
+    """[size, size, 3], with alpha 4"""
     coefficients: Floats
     """[69] in the order of `engine.face.coefficients.NAMES`"""
     les: Les
@@ -52,6 +53,10 @@ class Stream:
         self.portrait = portrait
         self.size = size
         self.look_ahead = look_ahead
+        self.plate: Pixels | None = None
+        """What the person stands before; None is the photo's own background."""
+        self.cut_out = False
+        """Whether pictures are of the person alone, RGBA."""
         self.frame = 0
         """The number of the frame that comes next."""
         self.memory = self._quiet = quiet
@@ -74,6 +79,10 @@ class Stream:
     def set_motion(self, amounts: MotionAmounts) -> None:
         """How much the portrait moves of its own accord from the next frame on."""
         self.motion.amounts = amounts
+
+    def stand_before(self, plate: Pixels | None, *, cut_out: bool = False) -> None:
+        """From the next frame on: `engine.background.Background.plate`, or nothing at all."""
+        self.plate, self.cut_out, self.drawn = plate, cut_out, None
 
     def set_activity(self, activity: Activity, *, addressed: bool = False) -> None:
         """How it moves while it does not speak, and whether somebody speaks to it."""
@@ -194,10 +203,16 @@ class Avatar:
             driven = stream.speak(coefficients[i], emotions[i])
             face = _face(driven, stream.live(prosody[i]))
             if not (stream.drawn and stream.drawn.will_do(driven, face, self._slack)):
-                stream.drawn = Drawn(driven, face, self._renderers[stream.size].render(stream.portrait, face))
+                stream.drawn = Drawn(driven, face, self._draw(stream, face))
             pictures.append(Picture(stream.frame, stream.drawn.rgb, face, emotions[i]))
             stream.frame += 1
         return pictures
+
+    def _draw(self, stream: Stream, face: Floats) -> Pixels:
+        renderer = self._renderers[stream.size]
+        if stream.cut_out:
+            return renderer.cut_out(stream.portrait, face)
+        return renderer.render(stream.portrait, face, stream.plate)
 
     def _hear(self, work: Sequence[tuple[Stream, Floats]]) -> tuple[Floats, Floats]:
         """One chunk each -> coefficients [N, 63] and prosody [N, 3]. In silence a network at rest has nothing to do."""

@@ -28,11 +28,29 @@ CODECS = {
     ".mkv": ("libx264", "aac"),
     ".webm": ("libvpx", "libopus"),
 }
+WITH_ALPHA = {
+    ".webm": ("libvpx-vp9", "libopus"),
+    ".mov": ("prores_ks", "aac"),
+}
+OPTIONS: dict[str, dict[str, object]] = {
+    "libx264": {"crf": "17", "preset": "veryfast"},
+    "libvpx": {"crf": "10", "b": "4M"},
+    # With alternate reference frames the alpha's stream would lose step with the picture's.
+    "libvpx-vp9": {"crf": "18", "b": "0", "deadline": "realtime", "cpu-used": "6", "auto-alt-ref": "0"},
+    "prores_ks": {"profile": "4444"},
+}
+PIXELS = {"libvpx-vp9": "yuva420p", "prores_ks": "yuva444p10le"}
+"""Of codecs with alpha; the others' are yuv420p."""
 
 
 def i420(rgb: Rgb) -> VideoFrame:
     """[H, W, 3] -> a new yuv420p frame, BT.601, limited range. OpenCV converts 30 times faster than libswscale."""
     return VideoFrame.from_ndarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420), format="yuv420p")
+
+
+def rgba(pixels: Rgb) -> VideoFrame:
+    """[H, W, 4], straight alpha -> a new frame."""
+    return VideoFrame.from_ndarray(pixels, format="rgba")
 
 
 class Film:
@@ -41,17 +59,20 @@ class Film:
     The file appears under its name only when it is whole.
     """
 
-    def __init__(self, path: Path, size: int, sound: Path | None) -> None:
-        """ValueError for a file ending that is none of `CODECS`."""
-        if path.suffix.lower() not in CODECS:
-            raise ValueError(f"{path.name}: the output must end in {', '.join(CODECS)}")
-        video, audio = CODECS[path.suffix.lower()]
+    def __init__(self, path: Path, size: int, sound: Path | None, *, alpha: bool = False) -> None:
+        """`alpha`: frames are RGBA. ValueError for a file ending that is none of `CODECS`, or of `WITH_ALPHA`."""
+        codecs = WITH_ALPHA if alpha else CODECS
+        if path.suffix.lower() not in codecs:
+            kind = "a film with alpha" if alpha else "the output"
+            raise ValueError(f"{path.name}: {kind} must end in {', '.join(codecs)}")
+        video, audio = codecs[path.suffix.lower()]
+        self._picture = rgba if alpha else i420
         self._path, self._part = path, path.with_name(f".{path.stem}.part{path.suffix}")
         self._container = av.open(str(self._part), "w")
         self._video = cast(VideoStream, self._container.add_stream(video, rate=FPS))
         self._video.width = self._video.height = size
-        self._video.pix_fmt = "yuv420p"
-        self._video.options = {"crf": "17", "preset": "veryfast"} if video == "libx264" else {"crf": "10", "b": "4M"}
+        self._video.pix_fmt = PIXELS.get(video, "yuv420p")
+        self._video.options = OPTIONS[video]
         self._frames = 0
         self._audio = cast(AudioStream, self._container.add_stream(audio, rate=SOUND_RATE)) if sound else None
         self._pieces = _resampled(sound, self._audio) if sound and self._audio else iter(())
@@ -60,8 +81,8 @@ class Film:
         return self
 
     def add(self, rgb: Rgb) -> None:
-        """[size, size, 3] the next frame."""
-        frame = i420(rgb)
+        """[size, size, 3 or with alpha 4] the next frame."""
+        frame = self._picture(rgb)
         frame.pts, frame.time_base = self._frames, Fraction(1, FPS)
         self._frames += 1
         self._container.mux(self._video.encode(frame))

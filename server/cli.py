@@ -110,6 +110,12 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
         "--emotion-track", type=Path, metavar="JSONL", help="changes over time, one JSON object a line"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".mp4, .mov, .mkv or .webm")
+    parser.add_argument(
+        "--background",
+        default="photo",
+        metavar="WHAT",
+        help="photo, blur, transparent (.webm or .mov), a colour as #rrggbb, or a picture file",
+    )
     parser.add_argument("--save-coefficients", type=Path, metavar="CSV")
     parser.add_argument("--no-motion", action="store_true", help="no blinks, gaze, breath or head motion")
     parser.add_argument(

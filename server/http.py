@@ -1,5 +1,6 @@
 """The HTTP calls of docs/protocol.md."""
 
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -7,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
 
+from engine.background import Background
 from engine.les import AXES, DESCRIPTIONS, EMOTIONS, Les, LesError
 from engine.les.vector import of_mixed
 from engine.portrait import PortraitError
@@ -17,12 +19,13 @@ from server.load import Quality
 from server.peer import BadOffer
 from server.place import Place, place_of
 from server.portraits import Busy, NoSpace, Protected
-from server.protocol import SIZES, Candidates, CreateSession, Description
+from server.protocol import SIZES, BackgroundSet, Candidates, CreateSession, Description
 from server.sessions import RETRY_AFTER_S, Full
 from server.web import HttpError, bearer
 
 router = APIRouter()
 STARTING_S = 2
+MAX_BACKGROUND_PIXELS = 4_000_000  # a few kilobytes may unpack to much more
 
 
 def place(request: Request) -> Place:
@@ -166,13 +169,38 @@ async def open_session(place: Place, request: CreateSession) -> tuple[LiveSessio
     assistant = assistant_for(request, place)
     try:
         portrait = await place.portraits.load(request.portrait)
-        return await place.sessions.create(request, portrait, emotion, assistant)
+        live, ice = await place.sessions.create(request, portrait, emotion, assistant)
     except LookupError:
         raise no_portrait(request.portrait) from None
     except PortraitError as error:
         raise HttpError(422, error.code, f"{error}; upload the photo again") from None
     except Full as full:
         raise HttpError(503, "full", str(full), RETRY_AFTER_S) from None
+    if request.background != "photo":
+        try:
+            await show_before(live, request.background)
+        except HttpError:
+            await live.end("deleted")
+            raise
+    return live, ice
+
+
+async def show_before(live: LiveSession, wanted: str) -> None:
+    """`HttpError` for a background that can't be had."""
+    try:
+        await live.show_before(await run_in_threadpool(background_of, wanted))
+    except PortraitError as error:
+        raise HttpError(422, error.code, str(error)) from None
+    except ValueError as error:
+        raise HttpError(422, "invalid", f"background: {error}") from None
+
+
+def background_of(wanted: str) -> Background:
+    """By its name or colour, or of a picture in a data URL."""
+    head, comma, data = wanted.partition(";base64,")
+    if not (comma and head.startswith("data:image/")):
+        return Background.parse(wanted)
+    return Background.of_picture(b64decode(data, validate=True), MAX_BACKGROUND_PIXELS)
 
 
 def assistant_for(request: CreateSession, place: Place) -> Callable[[], Assistant] | None:
@@ -215,6 +243,11 @@ async def candidates(live: Owned, body: Candidates) -> None:
         raise HttpError(422, "invalid", f"candidates: {error}") from None
     except LookupError:
         raise HttpError(409, "no_offer", "send the offer before its candidates") from None
+
+
+@router.put("/v1/sessions/{id}/background", status_code=204)
+async def set_background(live: Owned, body: BackgroundSet) -> None:
+    await show_before(live, body.background)
 
 
 @router.delete("/v1/sessions/{id}", status_code=204)

@@ -14,6 +14,7 @@ from typing import Any
 
 from aiortc import RTCDataChannel, RTCIceServer
 
+from engine.background import Background
 from engine.motion import MotionAmounts
 from engine.units import FPS
 from server import session as core
@@ -146,6 +147,11 @@ class LiveSession:
     async def voice(self, sdp: str) -> tuple[Peer, str]:
         """A microphone without a receiver. Raises `BadOffer`."""
         return await self._connect(sdp, voice=True, picture=False)
+
+    async def show_before(self, background: Background) -> None:
+        """What the person stands before from the next frame on. PortraitError where that can't be changed."""
+        plate = await asyncio.to_thread(background.plate, self._stream.portrait, self._stream.size)
+        await self._engine.run(lambda _: self._stream.stand_before(plate))
 
     def peer(self, id: str) -> Peer | None:
         return next((peer for peer in self._peers if peer.id == id), None)

@@ -56,6 +56,13 @@ class CreateSession(Strict):
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
     size: Annotated[int, Field(json_schema_extra={"enum": list(SIZES)})] = 512
     emotion: dict[str, Share] = {}
+    background: str = "photo"
+
+
+class BackgroundSet(Strict):
+    """`photo`, `blur`, `transparent`, `#rrggbb`, or a picture as a data URL."""
+
+    background: str
 
 
 class Description(Strict):

@@ -22,7 +22,7 @@ PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 CORS_HEADERS = {
-    "Access-Control-Allow-Methods": "GET, HEAD, POST, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
     "Access-Control-Expose-Headers": "Location, ETag, Link, Retry-After",
     "Access-Control-Max-Age": "600",

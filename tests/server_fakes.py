@@ -39,6 +39,7 @@ class FakePicture:
 
 @dataclass
 class FakeStream:
+    portrait: Portrait
     seed: int
     size: int
     look_ahead: int
@@ -50,6 +51,7 @@ class FakeStream:
     activities: list[str] = field(default_factory=list)
     hushed: int = 0
     """How often the mouth was shut."""
+    plate: npt.NDArray[np.uint8] | None = None
 
     def set_emotion(self, target: Les, *, transition_s: float, hold_s: float | None = None) -> int:
         self.les = float(np.sum(target.values))
@@ -63,6 +65,9 @@ class FakeStream:
 
     def skip(self, frames: int) -> None:
         self.frame += frames
+
+    def stand_before(self, plate: npt.NDArray[np.uint8] | None) -> None:
+        self.plate = plate
 
     def hush(self) -> None:
         """Shuts the mouth at once, and forgets the sound whose pictures have not come."""
@@ -83,7 +88,7 @@ class FakeEngine:
 
     def open(self, portrait: Portrait, *, seed: int = 0, size: int = 512, look_ahead: int | None = None) -> FakeStream:
         ahead = self.look_ahead if look_ahead is None else look_ahead
-        stream = FakeStream(seed, size, ahead, deque([0.0] * ahead))
+        stream = FakeStream(portrait, seed, size, ahead, deque([0.0] * ahead))
         self.streams.append(stream)
         return stream
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from engine.portrait import Portrait, PortraitError
+from engine.portrait import Portrait, PortraitError, Report
 from server.app import Server, create_app
 from server.place import Place
 from server.settings import Settings
@@ -30,7 +30,9 @@ async def prepare_at_once(photo: bytes, out: Path) -> dict[str, Any]:
 
 
 class FakePortrait:
-    """What `load` returns: the session only passes it on."""
+    """What `load` returns: the session passes it on, and asks whether its background may be changed."""
+
+    report = Report(400, 0, 0, 0, ())
 
 
 def load(data: bytes) -> Portrait:

@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "engine.motion": {"engine.units", "engine.les", "engine.face"},
     "engine.tracks": {"engine.units", "engine.les", "engine.face"},
     "engine.film": {"engine.units"},
+    "engine.background": {"engine.portrait"},
     "engine.thrift": {"engine.face"},
     "engine.avatar": {
         f"engine.{p}" for p in "units les face audio cdan portrait renderer motion runtime thrift tracks".split()
@@ -49,7 +50,7 @@ ASSISTANTS_MAY = {
     f"server.{p}"
     for p in "assistants conversation settings backlog side_by_side sound_format bridges.twilio_stream".split()
 } | {"engine.les"}
-SERVER_SHARED = {"engine.units", "engine.les", "engine.portrait", "engine.face", "engine.motion"}
+SERVER_SHARED = {"engine.background", "engine.units", "engine.les", "engine.portrait", "engine.face", "engine.motion"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:

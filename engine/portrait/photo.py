@@ -20,30 +20,30 @@ GROUND = (128, 128, 128)  # behind transparent pixels
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
-def load_photo(data: bytes) -> Rgb:
-    """[H, W, 3], at most ENOUGH pixels long; PortraitError for what is no whole picture."""
+def load_photo(data: bytes, most: int = MAX_PIXELS) -> Rgb:
+    """[H, W, 3], at most ENOUGH pixels long; PortraitError for what is no whole picture, or has over `most` pixels."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the size is judged below, odd metadata does not matter
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                return _pixels(image)
+                return _pixels(image, most)
     except UnidentifiedImageError:
         raise PortraitError("not_an_image", "this is no JPEG, PNG or WebP picture: save the photo as one") from None
     except Image.DecompressionBombError:
-        raise _too_many_pixels() from None
+        raise _too_many_pixels(most) from None
     except (OSError, SyntaxError, ValueError, MemoryError) as error:
         if isinstance(error, PortraitError):
             raise
         raise PortraitError("broken_image", "the picture is cut off or damaged: export it again") from error
 
 
-def _too_many_pixels() -> PortraitError:
-    return PortraitError("too_many_pixels", f"the picture has over {MAX_PIXELS // 10**6} megapixels: scale it down")
+def _too_many_pixels(most: int) -> PortraitError:
+    return PortraitError("too_many_pixels", f"the picture has over {most // 10**6} megapixels: scale it down")
 
 
-def _pixels(image: Image.Image) -> Rgb:
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_many_pixels()
+def _pixels(image: Image.Image, most: int) -> Rgb:
+    if image.width * image.height > most:
+        raise _too_many_pixels(most)
     image.draft(image.mode, (ENOUGH, ENOUGH))  # a JPEG decodes at 1/2, 1/4 or 1/8 straight away
     image.load()
     image.thumbnail((ENOUGH, ENOUGH), Image.Resampling.LANCZOS, reducing_gap=2.0)

@@ -25,6 +25,7 @@ Bounds = tuple[float, float, float, float]  # left, top, right, bottom, in units
 MOUTH_INSIDE = (28, 28, 164, 160)  # where in its window the mouth may open: units, half a SNAP to spare
 EYE_INSIDE = (12, 16, 100, 80)
 _TONGUE_OUT = INDEX["tongueOut"]
+_SOLID, _BESIDE = 64, 15  # alpha from which a pixel's own colour is sure; pixels about those that have none
 
 
 class Layered(Protocol):
@@ -85,11 +86,24 @@ class CpuRenderer:
         self._here = _texels(Window(size, size, SIDE / size).centres())
         self._backgrounds: WeakKeyDictionary[Layered, Image] = WeakKeyDictionary()
 
-    def render(self, portrait: Layered, coefficients: Floats) -> Image:
-        """`coefficients` [69] as `engine.face.coefficients.NAMES` -> RGB [size, size, 3]."""
+    def render(self, portrait: Layered, coefficients: Floats, plate: Image | None = None) -> Image:
+        """`coefficients` [69] as `engine.face.coefficients.NAMES` -> RGB [size, size, 3].
+
+        The person stands before `plate` [size, size, 3]; None is the photo's own background.
+        """
         ready = _prepare(portrait)
-        fields = self.fields(portrait, coefficients)
-        below = self._background(portrait, ready).copy()
+        below = self._background(portrait, ready) if plate is None else plate
+        return self._compose(ready, self.fields(portrait, coefficients), coefficients, below.copy())
+
+    def cut_out(self, portrait: Layered, coefficients: Floats) -> Image:
+        """RGBA [size, size, 4], straight alpha: what differs over black and over white (Smith & Blinn 1996)."""
+        ready, fields = _prepare(portrait), self.fields(portrait, coefficients)
+        plates = (np.full((self.size, self.size, 3), level, np.uint8) for level in (0, 255))
+        dark, bright = (self._compose(ready, fields, coefficients, plate) for plate in plates)
+        return _straight(dark, bright)
+
+    def _compose(self, ready: _Prepared, fields: Mapping[str, Floats], coefficients: Floats, below: Image) -> Image:
+        """The layers, back to front; `below` is drawn on."""
         self._inside(below, fields, ready)
         picture = self._person(below, fields["person"][0], ready.person)
         self._patch(picture, ready.lower, ready.extents[0], fields["mouth"][0], fields["mouth_to"][0], MOUTH)
@@ -209,6 +223,17 @@ def _reach(field: Floats, extent: Bounds, window: Window) -> Bounds:
 def _shutting(lid: Image, shut: Image, share: float) -> Image:
     """A lid on its way down: RGBA, its colours `share` of the way to those of the bare skin."""
     return np.asarray(cv2.addWeighted(lid, 1 - share, shut, share, 0), np.uint8) if share else lid
+
+
+def _straight(dark: Image, bright: Image) -> Image:
+    """RGBA from the same picture over black and over white; what is clear takes on the colours beside it."""
+    alpha = 255 - (bright.astype(np.float32) - dark).mean(2)
+    solid = (alpha > _SOLID).astype(np.float32)[..., None]
+    own = dark * (solid * 255 / np.maximum(alpha, _SOLID)[..., None])
+    total, count = (cv2.blur(a, (_BESIDE, _BESIDE)) for a in (own, solid))
+    near = total / np.maximum(count, 1e-3)[..., None]
+    colour = np.where(solid > 0, own, near)
+    return np.round(np.dstack([colour, alpha])).clip(0, 255).astype(np.uint8)
 
 
 def _over(below: Image, layer: Image) -> None:

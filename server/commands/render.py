@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.audio import AudioError, load_audio
 from engine.avatar import Avatar, Stream
+from engine.background import Background
 from engine.film import Film, Rgb
 from engine.les import LesError, parse
 from engine.motion import MotionAmounts
@@ -25,14 +26,15 @@ from engine.tracks import (
 )
 from engine.units import CHUNK, FPS
 from server.commands import Refusal
-from server.commands.sources import checked_size, open_portrait
+from server.commands.sources import checked_size, chosen_background, open_portrait
 
 
 def run(options: argparse.Namespace) -> int:
     size = checked_size(options.size)
+    background = chosen_background(options.background)
+    draw = _from_voice if options.audio else _from_coefficients
     try:
-        pictures = _from_voice(options, size) if options.audio else _from_coefficients(options, size)
-        _write(options, size, pictures)
+        _write(options, size, background.clear, draw(options, size, background))
     except (AudioError, LesError, TrackError, ValueError) as error:
         raise Refusal(str(error)) from None
     except OSError as error:
@@ -40,9 +42,9 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _write(options: argparse.Namespace, size: int, pictures: Iterator[tuple[Rgb, Coefficients]]) -> None:
+def _write(options: argparse.Namespace, size: int, alpha: bool, pictures: Iterator[tuple[Rgb, Coefficients]]) -> None:
     with ExitStack() as stack:
-        film = stack.enter_context(Film(options.output, size, options.audio))
+        film = stack.enter_context(Film(options.output, size, options.audio, alpha=alpha))
         rows: list[Coefficients] = []
         for rgb, coefficients in pictures:
             film.add(rgb)
@@ -52,11 +54,13 @@ def _write(options: argparse.Namespace, size: int, pictures: Iterator[tuple[Rgb,
             write_coefficients(file, rows)
 
 
-def _from_voice(options: argparse.Namespace, size: int) -> Iterator[tuple[Rgb, Coefficients]]:
+def _from_voice(options: argparse.Namespace, size: int, background: Background) -> Iterator[tuple[Rgb, Coefficients]]:
     events = _emotions(options)
     samples = load_audio(options.audio)
     avatar = Avatar(look_ahead=options.look_ahead)
-    stream = avatar.open(open_portrait(options.portrait), seed=options.seed, size=size)
+    portrait = open_portrait(options.portrait)
+    stream = avatar.open(portrait, seed=options.seed, size=size)
+    stream.stand_before(background.plate(portrait, size), cut_out=background.clear)
     if options.no_motion:
         stream.set_motion(MotionAmounts(head=0, gaze=0, blink=0))
     frames = -(-len(samples) // CHUNK)
@@ -85,12 +89,14 @@ def _emotions(options: argparse.Namespace) -> list[EmotionEvent]:
     return [EmotionEvent(0, parse(options.emotion), 0)] if options.emotion else []
 
 
-def _from_coefficients(options: argparse.Namespace, size: int) -> Iterator[tuple[Rgb, Coefficients]]:
+def _from_coefficients(
+    options: argparse.Namespace, size: int, background: Background
+) -> Iterator[tuple[Rgb, Coefficients]]:
     if options.emotion or options.emotion_track:
         raise Refusal("--emotion goes with --audio; a coefficient track holds the whole face already")
     frames = read_coefficients(options.coefficients)
     portrait: Portrait = open_portrait(options.portrait)
-    renderer = CpuRenderer(size)
+    renderer, plate = CpuRenderer(size), background.plate(portrait, size)
     for frame in frames:
         face = add_source(frame, portrait.source) if options.relative else frame
-        yield renderer.render(portrait, face), face
+        yield renderer.cut_out(portrait, face) if background.clear else renderer.render(portrait, face, plate), face

@@ -1,7 +1,8 @@
-"""What the commands' arguments name: a portrait, a size."""
+"""What the commands' arguments name: a portrait, a background, a size."""
 
 from pathlib import Path
 
+from engine.background import Background
 from engine.portrait import Portrait, PortraitError, default_names, default_photo, prepare
 from engine.units import MAX_SIZE, MIN_SIZE, SIZE_STEP
 from server.commands import Refusal
@@ -22,6 +23,14 @@ def open_portrait(name: str) -> Portrait:
         return Portrait.from_bytes(data) if Portrait.is_prepared(data) else prepare(data)
     except PortraitError as error:
         raise Refusal(f"{name}: {error}") from None
+
+
+def chosen_background(text: str) -> Background:
+    """One by its name or colour, or a picture file."""
+    try:
+        return Background.of_picture(Path(text).read_bytes()) if Path(text).is_file() else Background.parse(text)
+    except (OSError, ValueError) as error:
+        raise Refusal(f"--background {text}: {error}") from None
 
 
 def checked_size(size: int) -> int:
