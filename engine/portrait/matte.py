@@ -1,7 +1,8 @@
 """Cuts the person out: a soft matte, the background completed behind it, and the person's colours without its glow.
 
-GrabCut (Rother, Kolmogorov & Blake 2004) at low resolution starts from where the fitted head lies; a guided filter (He,
-Sun & Tang 2010) brings the hair's edge back.
+A segmentation network says where the person is, GrabCut (Rother, Kolmogorov & Blake 2004) decides by colour what it
+doubts, and a guided filter (He, Sun & Tang 2010) brings the hair's edge back. What the network takes for no person, a
+few lines for instance, GrabCut cuts out alone, from where the fitted head lies.
 A cut that can't be trusted is not made: the background then stays attached, and moves with the head.
 """
 
@@ -12,11 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face import Head
+from engine.portrait.behind import behind
 from engine.portrait.fit import Geometry
-from engine.portrait.frame import Frame, fill
+from engine.portrait.frame import Frame
+from engine.portrait.guided import guided
 from engine.portrait.landmarks import Rgb
 from engine.portrait.layers_layout import SIDE
 from engine.portrait.layers_mesh import extend
+from engine.portrait.segment import people
 from engine.portrait.surround import face_width, outline, paint
 
 Floats = npt.NDArray[np.float32]
@@ -26,8 +30,10 @@ _COARSE = 256  # texels: GrabCut's picture
 _ROUNDS = 4
 _CHIN = 152  # landmark
 _ABOVE, _BESIDE = 0.28, 1.1  # face widths that hair may reach: above its likely outline, from the face's middle
-_EDGE, _SMOOTH = 10, 3e-4  # the guided filter's radius in texels, and the variance that it takes for flat
-_GLOW = 5  # texels about the matte's edge that the background may not be taken from
+_EDGE, _SMOOTH = 7, 2e-4  # the guided filter's radius at half size, and the variance that it takes for flat
+_KNOWN, _LEAST, _DOUBT = 0.8, 0.05, 0.1  # of the face; of the frame, for either side; likelihood that is no certainty
+_SQUINT = 10  # texels: the blur through which drawings are looked at
+_BAND, _MARGIN = 2, 5  # coarse texels on both sides of its edge in which colour decides; by which landmarks may err
 _LEAST_SHOWN = 0.8  # of the head and the hair above it, that the photo must hold
 _LEAST_CONTRAST = 10.0  # levels between the two sides of the cut, below which it is a guess
 
@@ -48,18 +54,55 @@ class Separated:
 
 def separate(frame: Frame, geometry: Geometry, head: Head) -> Separated:
     """The person of a frame, by the head fitted to it."""
-    size = (_COARSE, _COARSE)
-    small = np.asarray(cv2.resize(frame.picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-    seeds = _seeds(geometry, head)
-    rough = _person(small, seeds)
-    if not (_has_room(frame, seeds) and _is_clear(small, rough, geometry)):
+    rough = _seen(frame, geometry)
+    if rough is None:
+        rough = _guessed(frame, geometry, head)
+    if rough is None:
         full = np.full(frame.picture.shape[:2], 255, np.uint8)
         return Separated(frame.picture, full, frame.picture, False)
     alpha = _refined(frame.picture, rough)
-    background = _behind(frame.picture, alpha)
+    background = behind(frame.picture, alpha)
     return Separated(
         _own_colours(frame.picture, alpha, background), np.round(alpha * 255).astype(np.uint8), background, True
     )
+
+
+def _seen(frame: Frame, geometry: Geometry) -> Floats | None:
+    """[256, 256] the person as the segmenter sees them; None where it does not know the face for one, or no edge.
+
+    What it doubts goes by colour.
+    """
+    face = np.zeros((_COARSE, _COARSE), np.uint8)
+    paint(face, geometry.landmarks[:468, :2], 1)
+    face = _shrunk(face, _MARGIN)
+    likely = people(frame.picture)
+    if likely[face > 0].mean() < _KNOWN:  # of drawings it sees lines and flat paint; out of focus they are people
+        likely = people(np.asarray(cv2.GaussianBlur(frame.picture, (0, 0), _SQUINT), np.uint8))
+    if likely[face > 0].mean() < _KNOWN or not _LEAST < (likely > 0.5).mean() < 1 - _LEAST:
+        return None
+    inside, outside = (_shrunk(side > 1 - _DOUBT, _BAND) for side in (likely, 1 - likely))
+    labels = np.select(
+        [(inside | face) > 0, outside > 0, likely > 0.5], [cv2.GC_FGD, cv2.GC_BGD, cv2.GC_PR_FGD], cv2.GC_PR_BGD
+    ).astype(np.uint8)
+    return _in_one_piece(_by_colour(_small(frame), labels, 2), face).astype(np.float32)
+
+
+def _guessed(frame: Frame, geometry: Geometry, head: Head) -> Floats | None:
+    """[256, 256] the person as the fitted head suggests and the colours allow: for drawings, say; None if unclear."""
+    seeds, small = _seeds(geometry, head), _small(frame)
+    mask = _in_one_piece(_by_colour(small, seeds, _ROUNDS), (seeds == cv2.GC_FGD).astype(np.uint8))
+    if not (_has_room(frame, seeds) and _is_clear(small, mask, geometry)):
+        return None
+    return mask.astype(np.float32)
+
+
+def _shrunk(mask: npt.NDArray[np.generic], by: int) -> Mask:
+    """By so many texels on every side."""
+    return np.asarray(cv2.erode(mask.astype(np.uint8), np.ones((2 * by + 1, 2 * by + 1), np.uint8)), np.uint8)
+
+
+def _small(frame: Frame) -> Rgb:
+    return np.asarray(cv2.resize(frame.picture, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _seeds(geometry: Geometry, head: Head) -> Mask:
@@ -76,16 +119,21 @@ def _seeds(geometry: Geometry, head: Head) -> Mask:
     return labels
 
 
-def _person(small: Rgb, seeds: Mask) -> Mask:
-    """[256, 256] 1 on the person: all in one piece with the face, without pinholes."""
-    labels = seeds.copy()
-    models = np.zeros((1, 65)), np.zeros((1, 65))
+def _by_colour(small: Rgb, labels: Mask, rounds: int) -> Mask:
+    """[256, 256] 1 on the person, by GrabCut from the labels of what is sure and what is likely."""
+    labels, models = labels.copy(), (np.zeros((1, 65)), np.zeros((1, 65)))
+    if not np.isin(labels, (cv2.GC_PR_FGD, cv2.GC_PR_BGD)).any():
+        return (labels == cv2.GC_FGD).astype(np.uint8)
     cv2.setRNGSeed(0)  # the same photo gives the same cut
-    cv2.grabCut(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), labels, None, *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)
-    mask = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
-    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) | (seeds == cv2.GC_FGD)
-    _, pieces = cv2.connectedComponents(mask.astype(np.uint8))
-    mask = (pieces == pieces[seeds == cv2.GC_FGD][0]).astype(np.uint8)
+    cv2.grabCut(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), labels, None, *models, rounds, cv2.GC_INIT_WITH_MASK)
+    return np.asarray(np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)), np.uint8)
+
+
+def _in_one_piece(mask: Mask, face: Mask) -> Mask:
+    """What hangs together with the face, without pinholes."""
+    mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) | face, np.uint8)
+    _, pieces = cv2.connectedComponents(mask)
+    mask = (pieces == pieces[face > 0][0]).astype(np.uint8)
     _, holes, stats, _ = cv2.connectedComponentsWithStats(1 - mask)
     small_holes = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] < 30)
     return np.asarray(mask | np.isin(holes, small_holes), np.uint8)
@@ -115,30 +163,16 @@ def _local_mean(picture: Floats, where: Mask) -> Floats:
     return np.asarray(total / np.maximum(count, 1e-3)[..., None], np.float32)
 
 
-def _refined(picture: Rgb, mask: Mask) -> Floats:
-    """[1024, 1024] the matte at full resolution: the mask follows the picture's own edges."""
-    guide = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-    large = cv2.resize(mask.astype(np.float32), picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    soft = np.asarray(cv2.GaussianBlur(large, (0, 0), 1.5), np.float32)
-    guide_mean, soft_mean = _mean(guide), _mean(soft)
-    slope = (_mean(guide * soft) - guide_mean * soft_mean) / (_mean(guide * guide) - guide_mean**2 + _SMOOTH)
-    alpha = _mean(slope) * guide + _mean(soft_mean - slope * guide_mean)
+def _refined(picture: Rgb, rough: Floats) -> Floats:
+    """[1024, 1024] the matte at full resolution: it follows the picture's own edges, in all three colours."""
+    size = (rough.shape[1] * 2, rough.shape[0] * 2)
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    soft = cv2.GaussianBlur(cv2.resize(rough, size, interpolation=cv2.INTER_LINEAR), (0, 0), 1)
+    slope, base = guided(small, np.asarray(soft, np.float32), _EDGE, _SMOOTH)
+    full = picture.shape[1::-1]
+    slope, base = (cv2.resize(a, full, interpolation=cv2.INTER_LINEAR) for a in (slope, base))
+    alpha = np.einsum("hwc,hwc->hw", slope, picture.astype(np.float32) / 255) + base
     return np.asarray(np.clip((alpha - 0.05) / 0.9, 0, 1), np.float32)
-
-
-def _mean(a: Floats) -> Floats:
-    side = 2 * _EDGE + 1
-    return np.asarray(cv2.blur(a, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
-
-
-def _behind(picture: Rgb, alpha: Floats) -> Rgb:
-    """The background with the person filled in from around."""
-    person = cv2.dilate((alpha > 0.02).astype(np.uint8), np.ones((2 * _GLOW + 1, 2 * _GLOW + 1), np.uint8))
-    filled = fill(picture, person == 0)
-    share = cv2.GaussianBlur(person.astype(np.float32), (0, 0), _GLOW / 2)[..., None]
-    share = np.clip(2 * share, 0, 1)  # all of it where the person was
-    mixed: Rgb = np.round(filled * share + picture * (1 - share)).clip(0, 255).astype(np.uint8)
-    return mixed
 
 
 def _own_colours(picture: Rgb, alpha: Floats, background: Rgb) -> Rgb:
