@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from engine.background import Background
 from engine.cdan import CDAN_GRAPH, Cdan, StreamState
 from engine.face.coefficients import FACE, INDEX
 from engine.face.les_map import LES_TO_FACE
@@ -53,8 +54,9 @@ class Stream:
         self.portrait = portrait
         self.size = size
         self.look_ahead = look_ahead
+        self.background = Background()
         self.plate: Pixels | None = None
-        """What the person stands before; None is the photo's own background."""
+        """The background at the pictures' size; None is the photo's own."""
         self.cut_out = False
         """Whether pictures are of the person alone, RGBA."""
         self.frame = 0
@@ -80,9 +82,16 @@ class Stream:
         """How much the portrait moves of its own accord from the next frame on."""
         self.motion.amounts = amounts
 
-    def stand_before(self, plate: Pixels | None, *, cut_out: bool = False) -> None:
-        """From the next frame on: `engine.background.Background.plate`, or nothing at all."""
-        self.plate, self.cut_out, self.drawn = plate, cut_out, None
+    def stand_before(self, background: Background, *, cut_out: bool = False) -> None:
+        """From the next frame on; `cut_out`: pictures have alpha. PortraitError where it can't be changed."""
+        background.check(self.portrait)
+        self.background, self.cut_out = background, cut_out
+        self.resize(self.size)
+
+    def resize(self, size: int) -> None:
+        """Pictures are `size` x `size` from the next one on."""
+        self.size, self.drawn = size, None
+        self.plate = self.background.plate(self.portrait, size)
 
     def set_activity(self, activity: Activity, *, addressed: bool = False) -> None:
         """How it moves while it does not speak, and whether somebody speaks to it."""
@@ -172,7 +181,7 @@ class Avatar:
     def resize(self, stream: Stream, size: int) -> None:
         """The stream's pictures are `size` x `size` from the next one on."""
         self._ensure_renderer(size)
-        stream.size, stream.drawn = size, None
+        stream.resize(size)
 
     def _ensure_renderer(self, size: int) -> None:
         if size not in self._renderers:

@@ -50,17 +50,17 @@ class Background:
         """Whether films show nothing there; what has no alpha shows KEY."""
         return self.kind == "transparent"
 
-    def plate(self, portrait: Portrait, size: int) -> Rgb | None:
-        """[size, size, 3] what the renderer draws the person on; None for the photo's own background.
-
-        PortraitError for a portrait whose person was not cut out: there is nothing that could be taken away.
-        """
-        if self.kind == "photo":
-            return None
-        if any(remark.subject == "background" for remark in portrait.report.remarks):
+    def check(self, portrait: Portrait) -> None:
+        """PortraitError for a portrait whose person was not cut out: there is nothing that could be taken away."""
+        if self.kind != "photo" and any(remark.subject == "background" for remark in portrait.report.remarks):
             raise PortraitError(
                 "not_cut_out", "this photo's background can't be changed: it was not told from the person"
             )
+
+    def plate(self, portrait: Portrait, size: int) -> Rgb | None:
+        """[size, size, 3] what the renderer draws the person on; None for the photo's own background."""
+        if self.kind == "photo":
+            return None
         if self.kind == "blur":
             return blurred(portrait.layers["background"], size)
         if self.picture is not None:

@@ -150,8 +150,7 @@ class LiveSession:
 
     async def show_before(self, background: Background) -> None:
         """What the person stands before from the next frame on. PortraitError where that can't be changed."""
-        plate = await asyncio.to_thread(background.plate, self._stream.portrait, self._stream.size)
-        await self._engine.run(lambda _: self._stream.stand_before(plate))
+        await self._engine.run(lambda _: self._stream.stand_before(background))
 
     def peer(self, id: str) -> Peer | None:
         return next((peer for peer in self._peers if peer.id == id), None)

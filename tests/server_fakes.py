@@ -21,6 +21,7 @@ import numpy.typing as npt
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 
+from engine.background import Background
 from engine.les import Les
 from engine.motion import MotionAmounts
 from engine.portrait import Portrait
@@ -66,8 +67,9 @@ class FakeStream:
     def skip(self, frames: int) -> None:
         self.frame += frames
 
-    def stand_before(self, plate: npt.NDArray[np.uint8] | None) -> None:
-        self.plate = plate
+    def stand_before(self, background: Background) -> None:
+        background.check(self.portrait)
+        self.plate = background.plate(self.portrait, self.size)
 
     def hush(self) -> None:
         """Shuts the mouth at once, and forgets the sound whose pictures have not come."""

@@ -73,9 +73,9 @@ class TestChoice:
 
     def test_a_portrait_that_was_not_cut_out_keeps_its_own(self) -> None:
         whole = Portrait(anna().layers, Report(400, 0, 0, 0, (Remark("background", "is one", True),)), b"")
-        assert Background().plate(whole, SIZE) is None
+        Background().check(whole)
         with pytest.raises(PortraitError) as refusal:
-            Background.parse("blur").plate(whole, SIZE)
+            Background.parse("blur").check(whole)
         assert refusal.value.code == "not_cut_out"
 
 

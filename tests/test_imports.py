@@ -29,7 +29,8 @@ ALLOWED: dict[str, set[str]] = {
     "engine.background": {"engine.portrait"},
     "engine.thrift": {"engine.face"},
     "engine.avatar": {
-        f"engine.{p}" for p in "units les face audio cdan portrait renderer motion runtime thrift tracks".split()
+        f"engine.{p}"
+        for p in "units les face audio background cdan portrait renderer motion runtime thrift tracks".split()
     },
     "engine.backend": {f"engine.{p}" for p in "units cdan renderer runtime".split()},
     "engine.evaluation": {
@@ -133,7 +134,7 @@ class TestAdapters:
 class TestPureParts:
     """Rules that say "pure" know no clock, task or socket: time is an argument."""
 
-    PURE = "bargein conversation foresight line microphone playout protocol session speech timeline".split()
+    PURE = "bargein conversation foresight line load microphone playout protocol session speech timeline".split()
     IMPURE = {"aiortc", "asyncio", "fastapi", "socket", "threading", "time", "uvicorn"}
 
     @pytest.mark.parametrize("part", PURE)

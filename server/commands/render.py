@@ -60,7 +60,7 @@ def _from_voice(options: argparse.Namespace, size: int, background: Background) 
     avatar = Avatar(look_ahead=options.look_ahead)
     portrait = open_portrait(options.portrait)
     stream = avatar.open(portrait, seed=options.seed, size=size)
-    stream.stand_before(background.plate(portrait, size), cut_out=background.clear)
+    stream.stand_before(background, cut_out=background.clear)
     if options.no_motion:
         stream.set_motion(MotionAmounts(head=0, gaze=0, blink=0))
     frames = -(-len(samples) // CHUNK)
@@ -96,6 +96,7 @@ def _from_coefficients(
         raise Refusal("--emotion goes with --audio; a coefficient track holds the whole face already")
     frames = read_coefficients(options.coefficients)
     portrait: Portrait = open_portrait(options.portrait)
+    background.check(portrait)
     renderer, plate = CpuRenderer(size), background.plate(portrait, size)
     for frame in frames:
         face = add_source(frame, portrait.source) if options.relative else frame
