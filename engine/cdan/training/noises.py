@@ -87,7 +87,7 @@ def keyboard(count: int, rng: Random) -> Floats:
     return np.asarray(out[:count], np.float32)
 
 
-HEARD_HZ = 60.0, 7000.0  # a whistle over 2.5 kHz is easily taken for an s
+LOWEST_HZ, HIGHEST_HZ = 60.0, 7000.0  # of a sweep: a whistle over 2.5 kHz is easily taken for an s
 
 
 def tones(count: int, rng: Random) -> Floats:
@@ -95,7 +95,7 @@ def tones(count: int, rng: Random) -> Floats:
     t = np.arange(count) / SAMPLE_RATE
     kind = rng.random()
     if kind < 0.35:
-        first, last = np.exp(rng.uniform(*np.log(HEARD_HZ), 2))
+        first, last = np.exp(rng.uniform(np.log(LOWEST_HZ), np.log(HIGHEST_HZ), 2))
         pitch = first * (last / first) ** (t / t[-1])
         return np.asarray(np.sin(2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE), np.float32)
     if kind < 0.5:
