@@ -1,7 +1,9 @@
 """The command line: every command does its work, and refuses in one line with exit status 2."""
 
+import json
 import math
 import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -127,7 +129,18 @@ class TestDoctor:
 
 
 class TestBench:
-    def test_prints_percentiles(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["bench", "--seconds", "1", "--size", SIZE]) == 0
+    def test_prints_percentiles(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["bench", "--seconds", "1", "--size", SIZE, "--json", str(tmp_path / "b.json")]) == 0
         lines = capsys.readouterr().out
-        assert "p95" in lines and "wall" in lines
+        assert "p95" in lines and "engine a frame, talking" in lines
+        report = json.loads((tmp_path / "b.json").read_text())
+        assert len(report["rows"]) == 6 and 0 < report["silent / talking, in the mean"] < 1
+
+    def test_calls_the_whole_server(self, tmp_path: Path) -> None:
+        command = [sys.executable, "-m", "server.cli", "bench", "--calls", "2", "--seconds", "6"]
+        subprocess.run([*command, "--json", str(tmp_path / "b.json")], check=True)
+        report = json.loads((tmp_path / "b.json").read_text())
+        assert len(report["frames a second"]) == 2 and min(report["frames a second"]) > 5
+        assert {"emotion.set to applied, ms", "call 2: time between pictures, ms"} <= {
+            r["name"] for r in report["rows"]
+        }
