@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,15 +89,22 @@ class Portraits:
     def list(self) -> list[Entry]:
         ids = [path.stem for path in sorted(self._directory.glob("*.json"), key=os.path.getmtime)]
         defaults = [id for id in default_names() if id in ids]
-        return [self.get(id) for id in defaults + [id for id in ids if id not in defaults]]
+        return [*self._entries(defaults + [id for id in ids if id not in defaults])]
+
+    def _entries(self, ids: Iterable[str]) -> Iterator[Entry]:
+        for id in ids:
+            try:
+                yield self.get(id)
+            except LookupError:
+                log.warning("%s is no portrait's description", self._path(id, ".json"))
 
     def get(self, id: str) -> Entry:
         """LookupError for an unknown one."""
         try:
             data = json.loads(self._path(id, ".json").read_text())
-        except OSError:
+            return Entry(id, data["name"], id in default_names(), data["report"])
+        except (OSError, ValueError, TypeError, KeyError):
             raise LookupError(id) from None
-        return Entry(id, data["name"], id in default_names(), data["report"])
 
     def thumbnail(self, id: str) -> bytes:
         """JPEG. LookupError for an unknown portrait."""

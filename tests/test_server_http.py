@@ -105,6 +105,13 @@ class TestPortraits:
                 assert (await http.post("/v1/portraits", files={"photo": PNG})).status_code == 201
                 refused(await http.post("/v1/portraits", files={"photo": PNG}), 409, "portraits_full")
 
+    @pytest.mark.parametrize("content", ["", "[]", "{}", '{"name": "half"'])
+    async def test_a_broken_description_harms_no_other(self, tmp_path: Path, content: str) -> None:
+        (tmp_path / "broken.json").write_text(content)
+        async with running(tmp_path) as server, httpx.AsyncClient(base_url=server.url) as http:
+            assert {p["id"] for p in (await http.get("/v1/portraits")).json()["portraits"]} == set(default_names())
+            refused(await http.get("/v1/portraits/broken"), 404, "no_portrait")
+
     async def test_refusals(self, http: httpx.AsyncClient) -> None:
         message = refused(await http.post("/v1/portraits", files={"photo": b"bad"}), 422, "no_face")
         assert message == "no face was found; choose a photo that shows one"
