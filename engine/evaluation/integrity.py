@@ -28,7 +28,8 @@ AT_ONCE = 8  # coefficients of a mixture
 MIXTURES = 200
 LEVELS = (0.25, 0.5, 0.75, 1.0)
 TEAR = 12.0  # times its area that a place of the photo may be drawn out to
-SEAM = 2.0  # units between what two layers show where one fades into the other, that an eye sees as a seam
+SEAM = 4.0  # units between what two layers show where one fades into the other; 3.8 could not be seen on sheets
+_OUTLINE = 33  # texels: twice what the face's outline, where hair and matte are soft, takes
 _FADING = (8, 247)  # of 255: where a layer fades
 
 
@@ -82,12 +83,14 @@ class Inspector:
     def look(self, values: Floats) -> Wholeness:
         """`values` [69]."""
         fields = self._renderer.fields(self._portrait, values)
-        maps = [(FRAME.centres() + _last(fields["person"][0]), FRAME), (_last(fields["mouth"][0]), MOUTH)]
-        maps += [(_last(eye), EYE) for eye in fields["eyes"][0]]
-        areas = [determinant(places, window.cell) for places, window in maps]
+        layers = self._portrait.layers
+        maps = [(FRAME.centres() + _last(fields["person"][0]), FRAME, layers["person"])]
+        maps += [(_last(fields["mouth"][0]), MOUTH, layers["lower"])]
+        maps += [(_last(eye), EYE, lid) for eye, lid in zip(fields["eyes"][0], layers["lids"], strict=True)]
+        areas = [determinant(places, window.cell)[shown(places, picture)] for places, window, picture in maps]
         return Wholeness(
-            least=min(float(area.min()) for area in areas),
-            most=max(float(area.max()) for area in areas),
+            least=float(np.concatenate(areas).min()),
+            most=float(np.concatenate(areas).max()),
             hole=green(self._renderer.render(self._closed, values)),
             seam=max(self._seams(fields)),
         )
@@ -112,6 +115,12 @@ def determinant(places: Floats, cell: float) -> Floats:
     return np.asarray(dx[..., 0] * dy[..., 1] - dx[..., 1] * dy[..., 0], np.float32)
 
 
+def shown(places: Floats, picture: Rgb) -> npt.NDArray[np.bool_]:
+    """[h - 4, w - 4] where a map [h, w, 2] leads to something of a layer RGBA: what is clear may fold."""
+    alpha = cv2.remap(picture[..., 3], places * TEXELS - np.float32(0.5), None, cv2.INTER_LINEAR)
+    return np.asarray(alpha > _FADING[0])[2:-2, 2:-2]
+
+
 def _seam(head: Floats, field: Floats, to: Floats, at: Floats, patch: Rgb, window: Window, below: int) -> float:
     """Between the head's map [128, 128, 2] and a patch's [2, h, w] on the far side of its slit."""
     own = _last(field)
@@ -130,6 +139,7 @@ def closed(portrait: Portrait) -> Portrait:
     points = find_faces(np.asarray(thumbnail, np.uint8))[0].points[:468, :2] * TEXELS
     face = np.zeros((SIDE * TEXELS, SIDE * TEXELS), np.uint8)
     cv2.fillConvexPoly(face, cv2.convexHull(points.round().astype(np.int32)), 1)
+    face = cv2.erode(face, np.ones((_OUTLINE, _OUTLINE), np.uint8))
     person = portrait.layers["person"].copy()
     person[face == 0] = (128, 128, 128, 255)
     background = np.broadcast_to(GREEN, portrait.layers["background"].shape).copy()
