@@ -8,9 +8,9 @@ import numpy as np
 from engine.face.build_closing import with_lips_closed
 from engine.face.build_identity import identity_directions
 from engine.face.build_landmarks import anchors
-from engine.face.build_mesh import LIPS_BORDER, MOUTH_KEEP, Cut, cut_head, eye_ring, mouth_ring, split_ring
+from engine.face.build_mesh import contours, cut_head
 from engine.face.build_shapes import shapes
-from engine.face.head import PATH, Part
+from engine.face.head import PATH
 from engine.face.source import average_adult
 
 # Set by eye on the neutral head: between the jaw's joints, and where the skull sits on the spine.
@@ -25,7 +25,7 @@ def main() -> None:
     options = parser.parse_args()
     mesh = average_adult()
     cut = cut_head(mesh)
-    rings = _rings(cut)
+    rings = contours(cut)
     cut = with_lips_closed(cut, rings)
     moved = shapes(mesh, cut, rings)
     triangle, weights = anchors(cut, rings, options.landmark_model)
@@ -51,16 +51,6 @@ def main() -> None:
 def _half(values: np.ndarray) -> np.ndarray:
     """float16, with what no eye can see (a hundredth of a percent of the inter-ocular distance) set to zero."""
     return np.where(abs(values) < 1e-4, 0, values).astype(np.float16)
-
-
-def _rings(cut: Cut) -> dict[str, np.ndarray]:
-    rings = dict(zip(("lips_upper", "lips_lower"), split_ring(cut, mouth_ring(cut)), strict=True))
-    border = split_ring(cut, cut.mouth_rings[LIPS_BORDER - MOUTH_KEEP])
-    rings |= dict(zip(("lips_outer_upper", "lips_outer_lower"), border, strict=True))
-    for side, part in (("left", Part.EYE_LEFT), ("right", Part.EYE_RIGHT)):
-        upper, lower = split_ring(cut, eye_ring(cut, part))
-        rings |= {f"lid_upper_{side}": upper, f"lid_lower_{side}": lower}
-    return rings
 
 
 if __name__ == "__main__":

@@ -85,6 +85,17 @@ def mouth_ring(cut: Cut) -> Integers:
     return cut.mouth_rings[MOUTH_MARGIN - MOUTH_KEEP]
 
 
+def contours(cut: Cut) -> dict[str, Integers]:
+    """The vertices along each of `Head.rings`."""
+    rings = dict(zip(("lips_upper", "lips_lower"), split_ring(cut, mouth_ring(cut)), strict=True))
+    border = split_ring(cut, cut.mouth_rings[LIPS_BORDER - MOUTH_KEEP])
+    rings |= dict(zip(("lips_outer_upper", "lips_outer_lower"), border, strict=True))
+    for side, part in (("left", Part.EYE_LEFT), ("right", Part.EYE_RIGHT)):
+        upper, lower = split_ring(cut, eye_ring(cut, part))
+        rings |= {f"lid_upper_{side}": upper, f"lid_lower_{side}": lower}
+    return rings
+
+
 def split_ring(cut: Cut, ring: Integers) -> tuple[Integers, Integers]:
     """The upper and the lower way along a ring, from its right corner (least x) to its left; both hold the corners."""
     right, left = (int(ring[i(cut.vertices[ring, 0])]) for i in (np.argmin, np.argmax))

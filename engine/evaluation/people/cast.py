@@ -1,0 +1,136 @@
+"""The people: what each looks like, one row a person. Colours are linear RGB."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Skin:
+    base: Colour
+    red: Colour
+    """Cheeks, nose and ears."""
+    dark: Colour
+    """Under the eyes, freckles."""
+    lip: Colour
+    freckles: float
+    wrinkles: float = 0.0
+    """0 none, 1 those of an old person; also spots and paler lips."""
+    dense: bool = False
+    """Much melanin: light reaches less deep."""
+
+
+@dataclass(frozen=True)
+class Hair:
+    style: Literal["long", "tied", "crop", "curls"]
+    melanin: float
+    """0 white, 0.3 blond, 0.8 brown, 1 black."""
+    redness: float
+    length_dm: float = 0.0
+    """Of a crop or of curls, on top."""
+    grey: float = 0.0
+    """Share of white hairs."""
+    receding: float = 0.0
+    """0 none, 1 a bald top."""
+    part_dm: float = 0.22
+    """Of long or tied hair: how far to the person's left it parts."""
+
+
+@dataclass(frozen=True)
+class Beard:
+    length_dm: float
+    density: float
+    """0 to 1."""
+
+
+@dataclass(frozen=True)
+class Person:
+    seed: int
+    race: Mapping[str, float]
+    """Shares of the source's three kinds of people."""
+    female: float
+    old: float
+    details: Mapping[str, float]
+    """The source's targets by folder and name; of those with two sides without the side."""
+    skin: Skin
+    hair: Hair
+    iris: Colour
+    cloth: Colour
+    backdrop: Colour
+    beard: Beard | None = None
+    brow: float = 1.0
+    """Thickness of the brows."""
+    resting: Mapping[str, float] = field(default_factory=dict)
+    """Coefficients of the face at rest."""
+
+
+FRIENDLY = {
+    "mouthSmileLeft": 0.16, "mouthSmileRight": 0.19, "cheekSquintLeft": 0.10, "cheekSquintRight": 0.08,
+}  # fmt: skip
+
+CAST: dict[str, Person] = {
+    "anna": Person(
+        seed=3, race={"caucasian": 0.85, "asian": 0.10, "african": 0.05}, female=1.0, old=0.10,
+        details={
+            "mouth/mouth-scale-horiz-decr": 0.15, "mouth/mouth-upperlip-volume-incr": 0.35,
+            "mouth/mouth-lowerlip-volume-incr": 0.25, "mouth/mouth-angles-up": 0.25,
+            "mouth/mouth-philtrum-volume-incr": 0.25, "mouth/mouth-laugh-lines-in": 0.15,
+            "nose/nose-scale-horiz-decr": 0.15, "nose/nose-width2-decr": 0.2,
+            "chin/chin-width-decr": 0.25, "chin/chin-prominent-incr": 0.1,
+            "eyes/eye-scale-incr": 0.6, "eyes/eye-bag-incr": 0.12, "cheek/cheek-volume-decr": 0.1,
+            "cheek/cheek-bones-incr": 0.2,
+            "head/head-oval": 0.6, "head/head-fat-decr": 0.35, "head/head-scale-horiz-decr": 0.45,
+            "neck/neck-scale-vert-decr": 0.35, "forehead/forehead-scale-vert-decr": 0.35,
+            "ears/ear-wing-decr": 1.0, "ears/ear-lobe-decr": 1.0, "ears/ear-scale-decr": 1.0,
+            "ears/ear-trans-backward": 0.7,
+        },
+        skin=Skin((0.57, 0.325, 0.22), (0.55, 0.18, 0.125), (0.33, 0.16, 0.115), (0.44, 0.13, 0.115), freckles=0.3),
+        hair=Hair("long", melanin=0.66, redness=0.35),
+        iris=(0.085, 0.075, 0.035), cloth=(0.055, 0.085, 0.13), backdrop=(0.46, 0.47, 0.47), resting=FRIENDLY,
+    ),
+    "marc": Person(
+        seed=11, race={"caucasian": 0.62, "asian": 0.28, "african": 0.10}, female=0.0, old=0.14,
+        details={
+            "chin/chin-width-incr": 0.15, "chin/chin-prominent-incr": 0.2, "chin/chin-jaw-drop-decr": 0.1,
+            "cheek/cheek-bones-incr": 0.25, "nose/nose-hump-incr": 0.15, "head/head-oval": 0.2,
+            "eyes/eye-scale-incr": 0.35, "head/head-fat-decr": 0.5, "eyes/eye-trans-out": 0.2,
+            "head/head-scale-horiz-decr": 0.35, "forehead/forehead-scale-vert-decr": 0.25,
+            "ears/ear-wing-decr": 0.5, "ears/ear-scale-decr": 0.3, "mouth/mouth-angles-up": 0.25,
+        },
+        skin=Skin((0.36, 0.195, 0.115), (0.36, 0.125, 0.075), (0.18, 0.09, 0.055), (0.29, 0.11, 0.085), freckles=0.12),
+        hair=Hair("crop", melanin=0.96, redness=0.1, length_dm=0.20),
+        iris=(0.06, 0.032, 0.017), cloth=(0.045, 0.05, 0.055), backdrop=(0.42, 0.43, 0.43),
+        beard=Beard(length_dm=0.022, density=0.9), brow=1.35, resting=FRIENDLY,
+    ),
+    "otto": Person(
+        seed=47, race={"caucasian": 0.95, "asian": 0.03, "african": 0.02}, female=0.0, old=0.62,
+        details={
+            "mouth/mouth-laugh-lines-out": 0.35, "eyes/eye-bag-incr": 0.45, "nose/nose-scale-horiz-incr": 0.15,
+            "head/head-oval": 0.15, "cheek/cheek-bones-incr": 0.2, "neck/neck-double-incr": 0.15,
+            "ears/ear-wing-decr": 0.3, "mouth/mouth-angles-up": 0.3, "eyes/eye-scale-incr": 0.3,
+            "head/head-fat-decr": 0.4, "head/head-scale-horiz-decr": 0.3, "eyes/eye-trans-out": 0.15,
+        },
+        skin=Skin(
+            (0.54, 0.31, 0.215), (0.52, 0.165, 0.115), (0.32, 0.155, 0.105), (0.40, 0.15, 0.12), 0.4, wrinkles=0.8,
+        ),
+        hair=Hair("crop", melanin=0.62, redness=0.05, length_dm=0.14, grey=0.72, receding=0.7),
+        iris=(0.10, 0.16, 0.22), cloth=(0.17, 0.16, 0.14), backdrop=(0.44, 0.44, 0.42),
+        beard=Beard(length_dm=0.05, density=1.0), brow=1.25, resting=FRIENDLY,
+    ),
+    "zola": Person(
+        seed=23, race={"caucasian": 0.12, "asian": 0.08, "african": 0.80}, female=1.0, old=0.08,
+        details={
+            "mouth/mouth-angles-up": 0.25, "head/head-oval": 0.4, "eyes/eye-scale-incr": 0.3,
+            "cheek/cheek-bones-incr": 0.3, "chin/chin-width-decr": 0.15, "nose/nose-width3-decr": 0.3,
+            "head/head-fat-decr": 0.35, "forehead/forehead-scale-vert-decr": 0.3, "head/head-scale-horiz-decr": 0.2,
+            "ears/ear-wing-decr": 0.6, "ears/ear-scale-decr": 0.4,
+        },
+        skin=Skin(
+            (0.235, 0.115, 0.066), (0.235, 0.085, 0.052), (0.10, 0.045, 0.028), (0.21, 0.068, 0.056), 0.1, dense=True,
+        ),
+        hair=Hair("curls", melanin=0.97, redness=0.05, length_dm=0.35),
+        iris=(0.065, 0.032, 0.017), cloth=(0.42, 0.24, 0.09), backdrop=(0.47, 0.45, 0.42), resting=FRIENDLY,
+    ),
+}  # fmt: skip

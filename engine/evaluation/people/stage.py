@@ -1,0 +1,134 @@
+"""A soft studio: a large key light, a broad fill, two rims, a plain backdrop, and a portrait lens."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from mathutils import Vector
+
+from engine.evaluation.people import objects
+from engine.evaluation.people.cast import Colour
+from engine.evaluation.people.nodes import Nodes
+from engine.evaluation.people.places import Points
+from engine.face.source import Floats
+
+LENS_DM = 19.0  # from the origin: far enough for a portrait's perspective
+SHOWN_DM = 3.4  # of the person, from edge to edge
+WARM, COOL, WHITE = (1.0, 0.96, 0.91), (0.93, 0.96, 1.0), (1.0, 0.98, 0.95)
+
+
+@dataclass(frozen=True)
+class Quality:
+    size: int = 1024
+    samples: int = 24
+    noise: float = 0.04
+    """A pixel this sure needs no further sample."""
+
+
+def camera_of(points: Points) -> Floats:
+    return np.array([0, points.eye[1] - 0.20, LENS_DM])
+
+
+def set_stage(points: Points, backdrop: Colour) -> None:
+    """Lights, backdrop and camera for a person who stands at the origin."""
+    y = points.eye[1] - 0.30
+    face = (0, y, 1.2)
+    _light((-4.6, y + 4.2, 8.0), face, 4.2, 900, WARM)
+    _light((6.5, y + 0.6, 8.0), face, 6.5, 300, COOL)
+    _light((-2.8, y + 3.4, 11.5), face, 1.6, 120, WHITE)
+    _light((0, y - 4.5, 6), face, 4.5, 80, WHITE)
+    _light((-5, y + 3.2, -5.5), (0, y + 0.4, 0), 1.8, 130, WARM, mirrored=True)
+    _light((5.5, y + 2.8, -5), (0, y + 0.2, 0), 1.8, 110, COOL, mirrored=True)
+    _catch_light((-3.0, y + 3.6, 11.0), face)
+    world = bpy.data.worlds.new("world")
+    world.use_nodes = True
+    world.node_tree.nodes["Background"].inputs[0].default_value = (0.60, 0.61, 0.63, 1)
+    world.node_tree.nodes["Background"].inputs[1].default_value = 0.12
+    bpy.context.scene.world = world
+    _backdrop(backdrop, y)
+    _camera(points, y)
+
+
+Spot = tuple[float, float, float]
+
+
+def _catch_light(at: Spot, target: Spot) -> None:
+    """Seen in the eyes' mirror alone."""
+    lamp = _light(at, target, 2.6, 800, WHITE, mirrored=True)
+    lamp.visible_diffuse = lamp.visible_transmission = lamp.visible_volume_scatter = False
+
+
+def _light(at: Spot, target: Spot, size: float, watts: float, colour: Colour, mirrored: bool = False) -> Any:
+    """A square lamp. Those in front are not mirrored, so that each eye shows one catch-light."""
+    data = bpy.data.lights.new("light", "AREA")
+    data.energy, data.size, data.color = watts, size, colour
+    light = bpy.data.objects.new("light", data)
+    bpy.context.collection.objects.link(light)
+    light.location = at
+    light.rotation_euler = (Vector(target) - Vector(at)).to_track_quat("-Z", "Y").to_euler()
+    light.visible_camera, light.visible_glossy = False, mirrored
+    return light
+
+
+def _backdrop(colour: Colour, y: float) -> None:
+    """Lit by itself alone: brighter behind the head."""
+    t = Nodes("backdrop")
+    near = t.add("Mapping", {"Vector": t.place(), "Scale": (0.085, 0.085, 0.085)}).outputs[0]
+    glow = t.add("TexGradient", {"Vector": near}, gradient_type="SPHERICAL").outputs[1]
+    r, g, b = colour
+    shade = t.mix(glow, (0.55 * r, 0.55 * g, 0.55 * b), colour)
+    emission = t.add("Emission", {0: shade, 1: 0.8})
+    corners = np.array([[-30, -30, 0], [30, -30, 0], [30, 30, 0], [-30, 30, 0]], float)
+    wall = objects.mesh("backdrop", corners, [(0, 1, 2, 3)], t.surface(emission))
+    wall.location = (-1.2, y + 0.6, -14)
+    wall.visible_diffuse = wall.visible_glossy = wall.visible_shadow = False
+
+
+def _camera(points: Points, y: float) -> None:
+    data = bpy.data.cameras.new("camera")
+    camera = bpy.data.objects.new("camera", data)
+    bpy.context.collection.objects.link(camera)
+    bpy.context.scene.camera = camera
+    at = camera_of(points)
+    camera.location = at.tolist()
+    camera.rotation_euler = (-np.arctan2(at[1] - y, at[2] - 1.0), 0, 0)
+    data.sensor_width, data.clip_end = 36, 200
+    data.lens = 36 * (at[2] - 1.2) / SHOWN_DM
+    data.dof.use_dof = True
+    data.dof.focus_distance = at[2] - points.nose[2] + 0.22
+    data.dof.aperture_fstop = 50.0  # f/5, as the scene's unit is a tenth of a metre
+
+
+def set_quality(quality: Quality, seed: int, threads: int = 1) -> None:
+    scene: Any = bpy.context.scene
+    scene.render.engine = "CYCLES"
+    scene.render.resolution_x = scene.render.resolution_y = quality.size
+    scene.render.threads_mode, scene.render.threads = "FIXED", threads
+    scene.render.image_settings.file_format = "PNG"
+    scene.render.use_persistent_data = True
+    cycles = scene.cycles
+    cycles.device, cycles.samples, cycles.seed = "CPU", quality.samples, seed
+    cycles.use_adaptive_sampling, cycles.adaptive_threshold = True, quality.noise
+    cycles.use_denoising, cycles.denoiser = True, "OPENIMAGEDENOISE"
+    cycles.denoising_input_passes = "RGB_ALBEDO_NORMAL"
+    cycles.max_bounces, cycles.transparent_max_bounces, cycles.sample_clamp_indirect = 4, 8, 4
+    cycles.caustics_reflective = cycles.caustics_refractive = False
+    cycles.pixel_filter_type, cycles.filter_width = "BLACKMAN_HARRIS", 1.35
+    scene.cycles_curves.shape, scene.cycles_curves.subdivisions = "RIBBONS", 2
+    scene.view_settings.view_transform, scene.view_settings.look = "AgX", "AgX - Medium High Contrast"
+
+
+Window = tuple[float, float, float, float]
+"""A part of the picture: left, right, bottom, top, as shares of its sides."""
+WHOLE: Window = (0, 1, 0, 1)
+
+
+def shoot(path: Path, window: Window = WHOLE) -> None:
+    """Renders what the camera sees, or a window of it alone, into a PNG."""
+    render = bpy.context.scene.render
+    render.filepath = str(path.resolve())
+    render.use_border = render.use_crop_to_border = window != WHOLE
+    render.border_min_x, render.border_max_x, render.border_min_y, render.border_max_y = window
+    bpy.ops.render.render(write_still=True)
