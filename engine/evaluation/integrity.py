@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from engine.evaluation.likeness import REGIONS, unrest
 from engine.face.coefficients import FACE, HEAD, INDEX, NAMES
 from engine.portrait import Portrait
 from engine.portrait.landmarks import find_faces
@@ -179,8 +178,3 @@ def sweep(frames: int = 50) -> Floats:
     track[:, NAMES.index("browInnerUp")] = (1 - np.cos(t)) / 2
     track[:, NAMES.index("headYaw")] = 8 * np.sin(t)
     return track.astype(np.float32)
-
-
-def sweep_unrest(points: npt.NDArray[np.floating]) -> float:
-    """Jitter of a sweep [T, 478, 2] as `likeness.unrest` has it, the worst of all regions but the irises."""
-    return max(unrest(points, region) for region in REGIONS if region != "irises")

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.evaluation import feelings, integrity, repeating, truth
-from engine.evaluation.clips import MEASURED, Clip, films
+from engine.evaluation.clips import MEASURED, Clip, Film, films
 from engine.evaluation.feelings import Classifier
 from engine.evaluation.gallery import gallery
 from engine.evaluation.kept import Arrays, Kept
@@ -29,6 +29,7 @@ from engine.les import EMOTIONS, Les
 from engine.portrait import Portrait, default_names
 from engine.renderer import CpuRenderer
 from engine.tracks import rest
+from engine.units import MIN_SIZE
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -57,9 +58,13 @@ class Bench:
         clips = [clip for film in films(self.kept.folder, self.kept) for clip in film.clips()]
         with Judges() as judges:
             found = {way.name: [self._repeated(way, clip, judges) for clip in clips] for way in _ways()}
+            seen = {"as filmed": [self._true(clip, judges).points for clip in clips]}
+            seen["a smooth sweep"] = [self._swept(film, judges) for film in dict.fromkeys(clip.film for clip in clips)]
         ours = next(iter(found.values()))
         write(self.output / "clips_errors.png", error_sheet(clips, found))
-        return "\n\n".join([repeating.table(found), repeating.clip_table([clip.name for clip in clips], ours)])
+        names = [clip.name for clip in clips]
+        tables = repeating.table(found), repeating.clip_table(names, ours), repeating.unrest_table(seen)
+        return "\n\n".join(tables)
 
     def _repeated(self, way: Way, clip: Clip, judges: Judges) -> Repeated:
         def made() -> Arrays:
@@ -69,6 +74,18 @@ class Bench:
 
     def _true(self, clip: Clip, judges: Judges) -> Watched:
         return Watched(**self.kept.of(f"true: {clip.name}", (*JUDGING, *FRAMED), lambda: vars(judges.watch(clip.true))))
+
+    def _swept(self, film: Film, judges: Judges) -> npt.NDArray[np.floating]:
+        """[T, 478, 2] landmarks of a film's portrait while its coefficients change perfectly smoothly."""
+
+        def made() -> Arrays:
+            renderer = CpuRenderer()
+            return {
+                "points": judges.watch([small(renderer.render(film.portrait, c)) for c in integrity.sweep()]).points
+            }
+
+        parts = (*JUDGING, *Avatar.depends, "evaluation/integrity.py")
+        return self.kept.of(f"swept: {film.name}", parts, made)["points"]
 
     def truth(self) -> str:
         """Tables, and a sheet for each person."""
@@ -82,10 +99,10 @@ class Bench:
 
     def wholeness(self) -> str:
         """A row for each of ten portraits."""
-        renderer, lines = CpuRenderer(), []
+        lines: list[list[str]] = []
         for shown in gallery(self.kept.folder):
             parts = ("portrait", "renderer", "face", "evaluation/integrity.py", "evaluation/gallery.py")
-            found = self.kept.of(f"whole: {shown.name}", parts, partial(_inspected, shown.portrait, renderer))
+            found = self.kept.of(f"whole: {shown.name}", parts, partial(_inspected, shown.portrait))
             lines.append([shown.name, *map(str, found["row"])])
         return markdown(WHOLE, lines)
 
@@ -104,9 +121,9 @@ class Bench:
         return feelings.table(seen)
 
 
-def _inspected(portrait: Portrait, renderer: CpuRenderer) -> Arrays:
+def _inspected(portrait: Portrait) -> Arrays:
     """One row of WHOLE, as text."""
-    inspector = integrity.Inspector(portrait, renderer)
+    renderer, inspector = CpuRenderer(), integrity.Inspector(portrait, CpuRenderer(MIN_SIZE))
     found = {name: inspector.look(values) for name, values in integrity.everything(integrity.MIXTURES)}
     faulty = {name: ", ".join(one.faults) for name, one in found.items() if one.faults}
     row = [

@@ -178,3 +178,12 @@ def clip_table(names: Sequence[str], ours: Sequence[Repeated]) -> str:
     rows = ROWS[:9]
     lines = [[name, *(row.format.format(row.of(one)) for row in rows)] for name, one in zip(names, ours, strict=True)]
     return markdown(["clip", *(row.label for row in rows)], lines)
+
+
+def unrest_table(seen: Mapping[str, Sequence[Floats]]) -> str:
+    """How restless landmarks are by region, mean over clips [T, 478, 2]: what a renderer adds to smooth motion."""
+    lines = [
+        [name, *(f"{np.mean([unrest(points, region) for points in clips]):.4f}" for region in REGIONS)]
+        for name, clips in seen.items()
+    ]
+    return markdown(["jitter, inter-ocular distances", *REGIONS], lines)
