@@ -48,30 +48,30 @@ class Person:
 
     @cached_property
     def expressions(self) -> dict[str, Floats]:
-        """Name -> coefficients [69]."""
+        """Name -> coefficients [69], of those that have a picture."""
         told = json.loads((self.folder / "expressions.json").read_text())
-        return {name: coefficients(one["units"]) for name, one in told.items()}
+        return {name: coefficients(one["units"]) for name, one in told.items() if self._pictures(name)}
 
     @cached_property
     def portrait(self) -> Portrait:
-        return prepare(self._path(NEUTRAL).read_bytes())
+        return prepare(self._pictures(NEUTRAL)[0].read_bytes())
 
     @cached_property
     def true(self) -> dict[str, Rgb]:
         """Name -> [512, 512, 3] in the portrait's frame."""
-        neutral = load_photo(self._path(NEUTRAL).read_bytes())
+        neutral = load_photo(self._pictures(NEUTRAL)[0].read_bytes())
         face = find_faces(neutral)[0]
         matrix = to_frame(make_frame(neutral, face), face)
-        pictures = {name: load_photo(self._path(name).read_bytes()) for name in self.expressions}
+        pictures = {name: load_photo(self._pictures(name)[0].read_bytes()) for name in self.expressions}
         return {name: warped(picture, matrix, FRAME_SIZE) for name, picture in pictures.items()}
 
-    def _path(self, name: str) -> Path:
-        return next(path for path in sorted(self.folder.glob(f"{name}.*")) if path.suffix != ".json")
+    def _pictures(self, name: str) -> list[Path]:
+        return [path for path in sorted(self.folder.glob(f"{name}.*")) if path.suffix != ".json"]
 
 
 def people(folder: Path) -> list[Person]:
-    """Those below a folder, or the one that it is itself."""
-    return [Person(path.parent) for path in sorted(folder.glob("**/expressions.json"))]
+    """Those whose folders lie in a folder."""
+    return [Person(path.parent) for path in sorted(folder.glob("*/expressions.json"))]
 
 
 def coefficients(text: str) -> Floats:
