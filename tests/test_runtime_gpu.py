@@ -1,0 +1,217 @@
+"""What runs on a GPU, on the host: the same buffers, tables, batches and launches in the same order."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from engine.runtime import OpenVinoNetwork, Signature, TensorSpec, graph_signature, initial_state, next_state
+from engine.runtime.export import export
+from engine.runtime.gpu import GpuNetwork, Rows, parts
+from engine.runtime.gpu_device import Host
+from engine.runtime.gpu_i420 import I420, write_i420
+from engine.runtime.gpu_torch import Module
+from engine.runtime.network import Array
+
+FLOAT = np.dtype(np.float32)
+
+
+class Leaky(torch.nn.Module):
+    """y = x + 0.5 * memory: the smallest network with a state."""
+
+    def forward(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        y = x + 0.5 * memory
+        return y, y.clone()
+
+
+class Tinted(torch.nn.Module):
+    """A picture that stays, times a level that changes."""
+
+    def forward(self, level: Tensor, picture: Tensor) -> Tensor:
+        return (picture.float() * level[:, :, None, None]).to(torch.uint8)
+
+
+TINTED = Signature(
+    (TensorSpec("level", (None, 1), FLOAT), TensorSpec("picture", (None, 4, 6, 3), np.dtype(np.uint8))),
+    (TensorSpec("drawn", (None, 4, 6, 3), np.dtype(np.uint8)),),
+)
+
+
+class Recorder(Host):
+    """Counts what is recorded."""
+
+    def __init__(self) -> None:
+        self.recorded = 0
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        self.recorded += 1
+        return super().record(work)
+
+
+class Capturable(Module):
+    """A module that says that it may be recorded, and keeps the batches it was bound for."""
+
+    capturable = True
+
+    def __init__(self, module: torch.nn.Module, signature: Signature) -> None:
+        super().__init__(module, signature, "cpu")
+        self.bound: list[tuple[int, dict[str, int]]] = []
+
+    def prepare(self, batch: int, tensors: Mapping[str, Tensor], stream: int) -> Callable[[], None]:
+        self.bound.append((batch, {name: tensor.data_ptr() for name, tensor in tensors.items()}))
+        return super().prepare(batch, tensors, stream)
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("graph") / "leaky.onnx"
+    export(Leaky(), (torch.zeros(1, 3), torch.zeros(1, 3)), ["x", "memory_in"], ["y", "memory_out"], path)
+    return path
+
+
+@pytest.fixture
+def leaky(graph: Path) -> GpuNetwork:
+    return GpuNetwork(Module(Leaky(), graph_signature(graph), "cpu"), Host())
+
+
+class TestNetwork:
+    def test_agrees_with_another_backend_over_steps_and_batches(self, leaky: GpuNetwork, graph: Path) -> None:
+        reference = OpenVinoNetwork(graph)
+        for batch in (1, 3, 64):
+            mine, theirs = initial_state(leaky.signature, batch), initial_state(leaky.signature, batch)
+            for x in np.random.default_rng(0).standard_normal((5, batch, 3)).astype(np.float32):
+                a, b = leaky({"x": x, **mine}), reference({"x": x, **theirs})
+                np.testing.assert_allclose(a["y"], b["y"], atol=1e-6)
+                mine, theirs = next_state(a), next_state(b)
+
+    def test_more_than_the_largest_batch_runs_in_several(self, leaky: GpuNetwork) -> None:
+        x = np.arange(3 * 150, dtype=np.float32).reshape(150, 3)
+        assert np.array_equal(leaky({"x": x, "memory_in": np.zeros_like(x)})["y"], x)
+
+    def test_rows_beyond_a_batch_are_not_returned_and_leave_no_trace(self, leaky: GpuNetwork) -> None:
+        leaky({"x": np.full((4, 3), 9, np.float32), "memory_in": np.zeros((4, 3), np.float32)})
+        three = leaky({"x": np.ones((3, 3), np.float32), "memory_in": np.zeros((3, 3), np.float32)})
+        assert three["y"].shape == (3, 3) and (three["y"] == 1).all()
+
+    def test_outputs_stay_the_callers(self, leaky: GpuNetwork) -> None:
+        zero = np.zeros((1, 3), np.float32)
+        first = leaky({"x": np.ones((1, 3), np.float32), "memory_in": zero})["y"]
+        leaky({"x": np.full((1, 3), 9, np.float32), "memory_in": zero})
+        assert (first == 1).all()
+
+    def test_wrong_inputs_are_named(self, leaky: GpuNetwork) -> None:
+        with pytest.raises(ValueError, match="missing \\['memory_in'\\]"):
+            leaky({"x": np.zeros((1, 3), np.float32)})
+
+
+class TestRecording:
+    def test_one_recording_and_one_binding_a_batch_size(self, graph: Path) -> None:
+        device, executor = Recorder(), Capturable(Leaky(), graph_signature(graph))
+        network = GpuNetwork(executor, device)
+        for batch in (1, 2, 3, 4, 3, 2, 1):
+            x = np.full((batch, 3), batch, np.float32)
+            assert (network({"x": x, "memory_in": x})["y"] == 1.5 * batch).all()
+        assert [batch for batch, _ in executor.bound] == [1, 2, 4] and device.recorded == 3
+
+    def test_batch_sizes_share_no_buffer(self, graph: Path) -> None:
+        executor = Capturable(Leaky(), graph_signature(graph))
+        GpuNetwork(executor, Recorder(), batches=(1, 2)).warm()
+        addresses = [address for _, bound in executor.bound for address in bound.values()]
+        assert len(addresses) == len(set(addresses)) == 8
+
+    def test_a_module_that_may_not_be_recorded_is_not(self, graph: Path) -> None:
+        device = Recorder()
+        GpuNetwork(Module(Leaky(), graph_signature(graph), "cpu"), device).warm()
+        assert device.recorded == 0
+
+
+class TestRows:
+    def test_the_least_recently_used_gives_way(self) -> None:
+        rows = Rows(2)
+        (a, b), fresh = rows.place(["a", "b"])
+        assert fresh == {"a": a, "b": b} and a != b
+        assert rows.place(["a"]) == ([a], {})
+        assert rows.place(["c"]) == ([b], {"c": b})
+        assert rows.place(["a", "c", "a"]) == ([a, b, a], {})
+
+    def test_none_of_one_call_gives_way_to_another_of_it(self) -> None:
+        rows = Rows(2)
+        rows.place(["a", "b"])
+        placed, fresh = rows.place(["c", "a"])
+        assert len(set(placed)) == 2 and set(fresh) == {"c"}
+
+    def test_more_at_once_than_there_are_rows_is_refused_and_changes_nothing(self) -> None:
+        rows = Rows(2)
+        before = rows.place(["a", "b"])[0]
+        with pytest.raises(ValueError, match="3 at once"):
+            rows.place(["c", "d", "e"])
+        assert rows.place(["a", "b"]) == (before, {})
+
+
+class TestResidents:
+    def network(self, capacity: int = 64, finish: bool = False) -> GpuNetwork:
+        how = {"drawn": I420} if finish else None
+        module = Module(Tinted(), TINTED, "cpu")
+        return GpuNetwork(module, Host(), resident=["picture"], capacity=capacity, finish=how)
+
+    @staticmethod
+    def pictures(count: int) -> dict[str, Array]:
+        random = np.random.default_rng(1)
+        return {f"p{i}": random.integers(0, 256, (4, 6, 3), np.uint8) for i in range(count)}
+
+    @staticmethod
+    def draw(network: GpuNetwork, keys: Sequence[str], pictures: dict[str, Array], loads: list[str]) -> Array:
+        def load(key: str) -> dict[str, Array]:
+            loads.append(key)
+            return {"picture": pictures[key]}
+
+        level = np.linspace(0, 1, len(keys), dtype=np.float32)[:, None]
+        return network.run({"level": level}, keys, load)["drawn"]
+
+    def test_each_is_loaded_once_and_every_session_sees_its_own(self) -> None:
+        network, pictures, loads = self.network(), self.pictures(3), []  # type: ignore[var-annotated]
+        for keys in (["p0", "p1", "p0", "p2", "p1"], ["p2", "p0"]):
+            drawn = self.draw(network, keys, pictures, loads)
+            for i, (key, level) in enumerate(zip(keys, np.linspace(0, 1, len(keys), dtype=np.float32), strict=True)):
+                np.testing.assert_array_equal(drawn[i], (pictures[key] * level).astype(np.uint8))
+        assert loads == ["p0", "p1", "p2"]
+
+    def test_what_gave_way_is_loaded_again_and_is_right(self) -> None:
+        network, pictures, loads = self.network(capacity=2), self.pictures(5), []  # type: ignore[var-annotated]
+        keys = ["p0", "p1", "p2", "p3", "p4", "p0"]
+        drawn = self.draw(network, keys, pictures, loads)
+        for i, level in enumerate(np.linspace(0, 1, len(keys), dtype=np.float32)):
+            np.testing.assert_array_equal(drawn[i], (pictures[keys[i]] * level).astype(np.uint8))
+        assert loads == keys
+
+    def test_a_picture_that_does_not_fit_is_named(self) -> None:
+        with pytest.raises(ValueError, match="tensor 'picture'"):
+            self.draw(self.network(), ["p"], {"p": np.zeros((4, 4, 3), np.uint8)}, [])
+
+    def test_finished_frames_are_what_the_host_would_have_made(self) -> None:
+        pictures = self.pictures(3)
+        plain = self.draw(self.network(), list(pictures), pictures, [])
+        finished = self.draw(self.network(finish=True), list(pictures), pictures, [])
+        for rgb, i420 in zip(plain, finished, strict=True):
+            np.testing.assert_array_equal(i420, cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420))
+
+
+class TestI420:
+    def test_same_bytes_as_opencv_for_every_colour_it_meets(self) -> None:
+        steps = np.array([0, 1, 15, 16, 64, 127, 128, 200, 235, 254, 255], np.uint8)
+        colours = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3)
+        rgb = np.random.default_rng(0).permutation(np.resize(colours, (48 * 64, 3))).reshape(1, 48, 64, 3)
+        i420 = torch.zeros(1, 72, 64, dtype=torch.uint8)
+        write_i420(torch.from_numpy(rgb), i420)
+        np.testing.assert_array_equal(i420[0].numpy(), cv2.cvtColor(rgb[0], cv2.COLOR_RGB2YUV_I420))
+
+
+@pytest.mark.parametrize(("count", "most", "lengths"), [(0, 4, []), (4, 4, [4]), (9, 4, [4, 4, 1])])
+def test_parts(count: int, most: int, lengths: list[int]) -> None:
+    found = parts(count, most)
+    assert [part.stop - part.start for part in found] == lengths
+    assert [i for part in found for i in range(part.start, part.stop)] == list(range(count))
