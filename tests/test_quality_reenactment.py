@@ -29,6 +29,7 @@ def repeated() -> Repeated:
     return Repeated(
         psnr=25, ssim=0.9, lip_shape=0.01, aperture=0.95, blink=0.9, regions=np.full(len(REGIONS), 0.02),
         identity=0.2, person=0.2, jitter=1, face_jitter=1, error=np.zeros((4, 4)),
+        shown=np.zeros((1, 4, 4, 3), np.uint8),
     )  # fmt: skip
 
 

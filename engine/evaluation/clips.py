@@ -36,6 +36,8 @@ STARTS: dict[str, tuple[float, ...]] = {
     "franck": (5.0, 50.0, 80.0, 125.0, 160.0),
 }
 """Film -> where its clips begin, seconds: faces from the front, no hand before them."""
+DRAWN = ("cap13_edit2", "cap12_edit")
+"""Films whose frames may stand on sheets: their author made and licensed them. The third shows somebody else."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ clips: real faces repeated from one of their frames; truth: rendered heads whose
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.evaluation import feelings, integrity, repeating, truth
-from engine.evaluation.clips import MEASURED, Clip, Film, films
+from engine.evaluation.clips import DRAWN, Clip, Film, films
 from engine.evaluation.feelings import Classifier
 from engine.evaluation.gallery import gallery
 from engine.evaluation.kept import Arrays, Kept
 from engine.evaluation.landmarker import Landmarker
 from engine.evaluation.reenact import FRAMED, Avatar, ClosedForm, DelaunayWarp, Static, Way, small
-from engine.evaluation.repeating import Judges, Repeated, Watched, repeat
+from engine.evaluation.repeating import SHOWN, Judges, Repeated, Watched, repeat
 from engine.evaluation.tables import markdown
 from engine.face import LES_TO_FACE
 from engine.face.coefficients import FACE
@@ -36,6 +36,7 @@ Rgb = npt.NDArray[np.uint8]
 WHOLE = ("portrait", "least determinant", "most", "hole, pixels", "seam, units", "eyes seen at blink 1", "still",
          "faces with a fault", "such as")  # fmt: skip
 MOST_NAMED = 4
+SHEET_CLIPS = 2
 PEOPLE = Path("tests/data/people")
 CACHE = Path(tempfile.gettempdir()) / "les-avatar-quality"
 JUDGING = tuple(
@@ -61,7 +62,10 @@ class Bench:
             seen = {"as filmed": [self._true(clip, judges).points for clip in clips]}
             seen["a smooth sweep"] = [self._swept(film, judges) for film in dict.fromkeys(clip.film for clip in clips)]
         ours = next(iter(found.values()))
-        write(self.output / "clips_errors.png", error_sheet(clips, found))
+        drawn = [i for i, clip in enumerate(clips) if clip.film.name in DRAWN]
+        some = {way: [figures[i] for i in drawn] for way, figures in found.items()}
+        write(self.output / "clips_errors.jpg", error_sheet([clips[i] for i in drawn], some))
+        write(self.output / "clips.jpg", clip_sheet([clips[i] for i in drawn[:SHEET_CLIPS]], some))
         names = [clip.name for clip in clips]
         tables = repeating.table(found), repeating.clip_table(names, ours), repeating.unrest_table(seen)
         return "\n\n".join(tables)
@@ -154,14 +158,21 @@ def _ways() -> Iterator[Way]:
     yield ClosedForm()
 
 
-def error_sheet(clips: list[Clip], found: dict[str, list[Repeated]]) -> Rgb:
+def clip_sheet(clips: Sequence[Clip], found: Mapping[str, Sequence[Repeated]]) -> Rgb:
+    """Of each clip some frames: as filmed, below by every way."""
+    rows = []
+    for i, clip in enumerate(clips):
+        rows += [np.concatenate(clip.true[SHOWN], 1), *(np.concatenate(ways[i].shown, 1) for ways in found.values())]
+    return np.concatenate(rows)
+
+
+def error_sheet(clips: Sequence[Clip], found: Mapping[str, Sequence[Repeated]]) -> Rgb:
     """A row for each clip: the portrait, then where each way errs, black to white: 0 to 60 of 255."""
     rows = []
     for i, clip in enumerate(clips):
         maps = [cv2.applyColorMap(np.clip(ways[i].error / 60 * 255, 0, 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
                 for ways in found.values()]  # fmt: skip
-        portrait = cv2.resize(clip.film.frame.picture, (MEASURED, MEASURED), interpolation=cv2.INTER_AREA)
-        rows.append(np.concatenate([portrait, *(m[..., ::-1] for m in maps)], 1))
+        rows.append(np.concatenate([small(clip.film.frame.picture), *(m[..., ::-1] for m in maps)], 1))
     return np.concatenate(rows)
 
 

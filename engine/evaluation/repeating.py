@@ -21,6 +21,7 @@ from engine.portrait.landmarks import Rgb
 Floats = npt.NDArray[np.floating]
 
 MOVES, BLINKS = 0.05, 0.1  # inter-ocular distances; of the eye's width
+SHOWN = slice(4, None, 9)  # frames for sheets
 EVERY = 10  # frames: whose face it is does not change from one to the next
 
 
@@ -57,6 +58,8 @@ class Repeated:
     """The same of brows, nose and jaw."""
     error: Floats
     """[h, w] mean absolute difference to the true frames."""
+    shown: npt.NDArray[np.uint8]
+    """[n, h, w, 3] some of its pictures, for sheets."""
 
     def arrays(self) -> Arrays:
         """To be kept."""
@@ -116,6 +119,7 @@ def repeat(way: Way, clip: Clip, judges: Judges, true: Watched) -> Repeated:
         jitter=float(lips),
         face_jitter=float(face),
         error=np.mean([np.abs(a.astype(np.float32) - b).mean(-1) for a, b in pairs], axis=0) * clip.inside,
+        shown=np.stack(pictures[SHOWN]),
     )
 
 
