@@ -8,7 +8,6 @@ import numpy.typing as npt
 import pytest
 
 pytest.importorskip("mediapipe")
-pytest.importorskip("dlib")
 
 from engine.evaluation.clips import MEASURED, warped
 from engine.evaluation.likeness import REGIONS

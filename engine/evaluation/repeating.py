@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from engine.evaluation import readings
 from engine.evaluation.clips import Clip
-from engine.evaluation.identity import Recogniser
 from engine.evaluation.kept import Arrays
 from engine.evaluation.landmarker import Landmarker
 from engine.evaluation.likeness import REGIONS, lip_shape_error, psnr, region_error, ssim, unrest
@@ -76,6 +75,8 @@ class Judges:
     """MediaPipe and dlib. A context."""
 
     def __init__(self) -> None:
+        from engine.evaluation.identity import Recogniser  # so that tables need no dlib
+
         self._landmarker, self._recogniser = Landmarker(), Recogniser()
 
     def watch(self, pictures: Sequence[Rgb]) -> Watched:
