@@ -96,6 +96,11 @@ export class Api {
     await this.#call("PATCH", `/v1/sessions/${session.id}/offer`, { token: session.token, body: { candidates } });
   }
 
+  /** @param {SessionGrant} session @param {string} background as the protocol names it */
+  async setBackground(session, background) {
+    await this.#call("PUT", `/v1/sessions/${session.id}/background`, { token: session.token, body: { background } });
+  }
+
   /** Works while the page is being left, too. @param {SessionGrant} session */
   async end(session) {
     await this.#call("DELETE", `/v1/sessions/${session.id}`, { token: session.token, keepalive: true });

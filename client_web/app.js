@@ -5,6 +5,7 @@ import { Expression } from "./expression.js";
 import { vector } from "./les.js";
 import { Microphone } from "./microphone.js";
 import { Session } from "./session.js";
+import { Background } from "./view/background.js";
 import { Conversation } from "./view/conversation.js";
 import { Panel } from "./view/panel.js";
 import { Portraits } from "./view/portraits.js";
@@ -27,6 +28,7 @@ class App {
   #expression = new Expression();
   #stage = new Stage();
   #portraits = new Portraits();
+  #background = new Background();
   #conversation = new Conversation();
   #spectrum = new Spectrum();
   #stats = new Stats();
@@ -49,6 +51,7 @@ class App {
     this.#hearStage();
     this.#hearPortraits();
     this.#hearPage();
+    this.#background.addEventListener("chosen", ({ detail }) => this.#session.standBefore(detail));
     this.#conversation.addEventListener("chosen", ({ detail }) => this.#chooseVoice(detail));
     this.#expression.addEventListener("applied", () => this.#spectrum.show(vector(this.#expression.applied)));
     this.#microphone.addEventListener("ended", () => this.#unplugged());
@@ -135,6 +138,7 @@ class App {
     const on = (type, listener) => this.#session.addEventListener(type, ({ detail }) => listener(detail));
     on("status", (status) => this.#follow(status));
     on("stream", (stream) => this.#play(stream));
+    on("background", (error) => this.#background.refused(words.ofServer(error)));
     on("control", (control) => this.#expression.attach(control));
     on("received", (stats) => this.#stats.received(stats));
     on("stats", (stats) => this.#stats.told(stats));

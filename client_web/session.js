@@ -2,7 +2,8 @@
  * A session that is kept alive: created, connected, and after every loss tried again, until it is closed.
  *
  * Events: `status` (detail: Status), `stream` (detail: MediaStream), `control` (detail: Control), `received` (detail:
- * CallStats of this browser), and the server's `stats`, `speech` (of the user), `state`, `activity`, `caption`, `degraded`, `error`.
+ * CallStats of this browser), `background` (detail: Error, why it was refused), and the server's `stats`, `speech` (of
+ * the user), `state`, `activity`, `caption`, `degraded`, `error`.
  */
 
 import { Call } from "./call.js";
@@ -29,6 +30,7 @@ export class Session extends EventTarget {
   #track = /** @type {MediaStreamTrack | null} */ (null);
   #hurry = new AbortController();
   #guest = false;
+  #background = "photo";
 
   /** @param {import("./api.js").Api} api */
   constructor(api) {
@@ -62,6 +64,12 @@ export class Session extends EventTarget {
   /** What the portrait says now is not to be said to its end. */
   interrupt() {
     this.#control?.send({ type: "speech.interrupt" });
+  }
+
+  /** What the person stands before, in this session and in later ones. @param {string} background */
+  async standBefore(background) {
+    this.#background = background;
+    if (this.#grant) await this.#setBackground();
   }
 
   /** Speaks from now on with this microphone, also after a reconnection. @param {MediaStreamTrack | null} track */
@@ -121,6 +129,17 @@ export class Session extends EventTarget {
       throw new DOMException("closed while opening", "AbortError");
     }
     this.#adopt(grant);
+    if (this.#background !== "photo") await this.#setBackground();
+  }
+
+  /** A refusal is told by `background`; the picture then stays as it is. */
+  async #setBackground() {
+    try {
+      await this.#api.setBackground(this.#grant, this.#background);
+    } catch (error) {
+      this.#background = "photo";
+      this.dispatchEvent(new CustomEvent("background", { detail: error }));
+    }
   }
 
   /** @param {import("./api.js").SessionGrant} grant */

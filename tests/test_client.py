@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import cv2
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
+from engine.background import Background
 from engine.les import AXES, EMOTIONS
 from engine.portrait import PortraitError, Remark, Report
 from server.app import Server, create_app
@@ -357,6 +359,50 @@ class TestPortraits:
         page.locator("input[type=file]").set_input_files(photo)
         expect(page.locator("#portrait-note")).to_have_text("this is no picture; send a JPEG, PNG or WebP photo")
         expect(page.locator("#name")).to_have_text("Anna")
+
+
+class TestBackground:
+    """The choice reaches the engine, also in the session that follows."""
+
+    @pytest.fixture
+    def shown(self, monkeypatch: pytest.MonkeyPatch) -> Queue[Background]:
+        seen: Queue[Background] = Queue()
+        monkeypatch.setattr(FakeStream, "stand_before", lambda stream, background: seen.put(background))
+        return seen
+
+    def test_a_name_a_colour_and_a_picture(
+        self, open_page: Open, url: str, tmp_path: Path, shown: Queue[Background]
+    ) -> None:
+        cv2.imwrite(str(tmp_path / "blue.png"), np.full((90, 300, 3), (255, 0, 0), np.uint8))
+        page = open_page(url).page
+        says(page, "Live")
+        choice = page.get_by_label("Background", exact=True)
+        choice.select_option("Blurred")
+        assert shown.get(timeout=60).kind == "blur"
+        choice.select_option("A colour")
+        assert shown.get(timeout=60).kind == "colour"
+        page.get_by_label("Background colour").fill("#c81e28")
+        assert shown.get(timeout=60).colour == (200, 30, 40)
+        with page.expect_file_chooser() as chooser:
+            choice.select_option("A picture …")
+        chooser.value.set_files(tmp_path / "blue.png")
+        picture = shown.get(timeout=60).picture
+        assert picture is not None and picture.shape == (512, 512, 3)
+        assert abs(picture.mean((0, 1)) - (0, 0, 255)).max() < 4
+        page.get_by_role("button", name="Zola").click()
+        assert shown.get(timeout=60).kind == "picture"
+        expect(choice).to_have_value("picture")
+
+    def test_a_refusal_is_told(self, open_page: Open, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(stream: FakeStream, background: Background) -> None:
+            raise PortraitError("not_cut_out", "this portrait was not told from its background")
+
+        monkeypatch.setattr(FakeStream, "stand_before", refuse)
+        page = open_page(url).page
+        says(page, "Live")
+        page.get_by_label("Background", exact=True).select_option("Blurred")
+        expect(page.locator("#background-note")).to_have_text("this portrait was not told from its background")
+        expect(page.get_by_label("Background", exact=True)).to_have_value("photo")
 
 
 class TestForm:
