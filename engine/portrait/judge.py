@@ -9,6 +9,7 @@ import numpy.typing as npt
 from engine.face.coefficients import FACE
 from engine.portrait.fit import Fit
 from engine.portrait.frame import EYES_APART, Frame
+from engine.portrait.glasses import find_glasses
 from engine.portrait.landmarks import Face, Rgb
 from engine.portrait.layers_layout import TEXELS
 from engine.portrait.report import Remark, Report
@@ -18,7 +19,7 @@ SHARP = 0.012  # the finest detail of eyes and brows, of their brightness, in a 
 TURNED, TILTED = 15.0, 20.0  # degrees that still go well
 DARK, BRIGHT, UNEVEN = 45, 225, 2.2
 STRANGE = 3.5  # units that landmarks may lie off the model
-FOREIGN, DIM_EYES, BRIDGE = 24.0, 0.6, 0.35  # see _cover
+FOREIGN, DIM_EYES = 24.0, 0.6  # see _cover
 OPEN = 0.06  # of the lips, inter-ocular distances
 _UPPER_LIP, _LOWER_LIP, _CHIN = 13, 14, 152
 _LEFT_CHEEK, _RIGHT_CHEEK = 425, 205
@@ -87,15 +88,13 @@ def _light(picture: Rgb, landmarks: npt.NDArray[np.float32]) -> Remark:
 
 
 def _cover(fit: Fit) -> Remark:
-    """A guess: by the shape, the skin's colour in places, the whites of the eyes, and a line across the nose."""
+    """A guess: by the shape, the skin's colour in places, the whites of the eyes, and rims about them."""
     if fit.residual > STRANGE or _patches(fit) > FOREIGN:
         return Remark("cover", "something may cover the face (mask, hand, hair): it will move with the skin", True)
     if _whites(fit) < DIM_EYES:
         return Remark("cover", "the eyes are in the dark or behind glasses: gaze and blinks will look false", True)
-    if _bridge(fit) > BRIDGE:
-        return Remark(
-            "cover", "glasses: their frame will bend with brows and lids; a photo without them is better", True
-        )
+    if find_glasses(fit.picture, fit.landmarks):
+        return Remark("cover", "glasses: brows and cheeks hardly move beneath them; a photo without is better", True)
     return Remark("cover", "the face looks free")
 
 
@@ -115,16 +114,6 @@ def _whites(fit: Fit) -> float:
     soft = cv2.GaussianBlur(grey, (0, 0), 8)
     cheeks = np.mean([_at(soft, fit.landmarks[i, :2]) for i in (_LEFT_CHEEK, _RIGHT_CHEEK)])
     return float(np.percentile(grey[opening > 0], 90) / max(cheeks, 1))
-
-
-def _bridge(fit: Fit) -> float:
-    """The depth of the darkest line across the nose between the eyes, as a share of the skin's brightness."""
-    grey = cv2.GaussianBlur(cv2.cvtColor(fit.picture, cv2.COLOR_RGB2GRAY), (0, 0), 2).astype(np.float32)
-    (x0, y0), (x1, y1) = fit.landmarks[8, :2] * TEXELS, fit.landmarks[197, :2] * TEXELS
-    along = np.linspace(0, 1, 80)
-    columns, rows = (np.clip(a + (b - a) * along, 0, len(grey) - 1).astype(int) for a, b in ((x0, x1), (y0, y1)))
-    profile = np.median([grey[rows, np.clip(columns + shift, 0, len(grey) - 1)] for shift in (-10, -5, 0, 5, 10)], 0)
-    return float(1 - profile.min() / max(np.median(profile), 1))
 
 
 def _at(values: npt.NDArray[np.generic], place: npt.NDArray[np.float32]) -> npt.NDArray[np.generic]:

@@ -123,7 +123,7 @@ def _by_colour(small: Rgb, labels: Mask, rounds: int) -> Mask:
     """[256, 256] 1 on the person, by GrabCut from the labels of what is sure and what is likely."""
     labels, models = labels.copy(), (np.zeros((1, 65)), np.zeros((1, 65)))
     if not np.isin(labels, (cv2.GC_PR_FGD, cv2.GC_PR_BGD)).any():
-        return (labels == cv2.GC_FGD).astype(np.uint8)
+        return np.asarray(labels == cv2.GC_FGD, np.uint8)
     cv2.setRNGSeed(0)  # the same photo gives the same cut
     cv2.grabCut(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), labels, None, *models, rounds, cv2.GC_INIT_WITH_MASK)
     return np.asarray(np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)), np.uint8)

@@ -9,6 +9,7 @@ from engine.portrait.errors import PortraitError
 from engine.portrait.file import Portrait
 from engine.portrait.fit import Fit, Geometry, fit_head
 from engine.portrait.frame import make_frame
+from engine.portrait.glasses import find_glasses, stiffened
 from engine.portrait.judge import judge
 from engine.portrait.landmarks import Face, Rgb, find_faces
 from engine.portrait.layers import build_layers
@@ -31,6 +32,8 @@ def prepare(data: bytes) -> Portrait:
     head = load()
     geometry = fit_head(frame, head)
     _check(photo, face, geometry)
+    if glasses := find_glasses(frame.picture, frame.landmarks):
+        geometry = stiffened(geometry, glasses)
     frame = continued(frame, geometry, head)
     parts = separate(frame, geometry, head)
     fit = Fit(**vars(geometry), picture=parts.picture, matte=parts.matte, background=parts.background)
