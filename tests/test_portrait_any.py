@@ -48,7 +48,7 @@ def pencil(picture: Rgb) -> Rgb:
 
 def painted(picture: Rgb) -> Rgb:
     flat = cv2.bilateralFilter(cv2.medianBlur(picture, 11), 15, 60, 15)
-    return (flat // 32 * 32 + 16).astype(np.uint8)
+    return np.asarray(flat // 32 * 32 + 16, np.uint8)
 
 
 def spectacled(picture: Rgb, thickness: int = 6) -> Rgb:
