@@ -64,7 +64,7 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, default=plans_home(), metavar="DIR", help=f"({plans_home()})")
     parser.add_argument("--library", choices=LIBRARIES, help="else what is installed, TensorRT first")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp16")
-    parser.add_argument("--batches", type=_sizes, default=BATCHES, metavar="N,N", help="1,4,16,64")
+    parser.add_argument("--batches", type=batch_sizes, default=BATCHES, metavar="N,N", help="1,4,16,64")
     parser.add_argument("--force", action="store_true", help="build what is up to date, too")
     parser.set_defaults(command=run_build)
 
@@ -85,7 +85,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     _add_graphs(parser)
     parser.add_argument("--plans", type=Path, metavar="DIR")
     parser.add_argument("--library", choices=LIBRARIES)
-    parser.add_argument("--batches", type=_sizes, default=BATCHES, metavar="N,N")
+    parser.add_argument("--batches", type=batch_sizes, default=BATCHES, metavar="N,N")
     parser.add_argument(
         "--compile", action="store_true", help="torch.compile too (minutes on a CPU; a GPU always does)"
     )
@@ -93,7 +93,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=run_bench)
 
 
-def _sizes(text: str) -> tuple[int, ...]:
+def batch_sizes(text: str) -> tuple[int, ...]:
     sizes = tuple(sorted({int(size) for size in text.split(",")}))
     if sizes[0] < 1:
         raise argparse.ArgumentTypeError("batches are at least 1")

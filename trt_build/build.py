@@ -124,15 +124,19 @@ def rtx_capabilities(trt: ModuleType) -> tuple[str, ...]:
 
 
 def _in_precision(name: str, model: Any, precision: str) -> tuple[Any, int, int]:
-    """The model in `precision`, and how many of its products are in half precision."""
-    from trt_build.half import Trial, candidates, halve, may_be_halved
+    """The model in `precision`, how many of its products are in half precision, and how many there are."""
+    from trt_build.half import candidates, halve
+
+    chosen = to_be_halved(name, model) if precision == "fp16" else []
+    return halve(model, chosen), len(chosen), len(candidates(model))
+
+
+def to_be_halved(name: str, model: Any) -> list[str]:
+    """The products that speech and portraits allow."""
+    from trt_build.half import Trial, may_be_halved
     from trt_build.material import sample
 
-    products = candidates(model)
-    if precision == "fp32":
-        return model, 0, len(products)
-    chosen = may_be_halved(Trial(model, sample(name)))
-    return halve(model, chosen), len(chosen), len(products)
+    return may_be_halved(Trial(model, sample(name)))
 
 
 def _plan(

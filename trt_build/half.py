@@ -7,12 +7,13 @@ precision is the rounding of a product's factors and of its result (as tensor co
 written as arithmetic, because runtimes for CPUs take casts to half and back for nothing and leave them out.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx.parser
 from onnx import TensorProto, helper
 
 from engine.runtime.network import Array
@@ -20,8 +21,6 @@ from trt_build.graphs import OnnxRuntime
 
 PRODUCTS = ("MatMul", "Gemm", "Conv")
 _HALF = TensorProto.FLOAT16
-_S, _LEAST, _BESIDE = 2.0**13 + 1, 2.0**-14, 0.75
-_UP, _DOWN = 2.0**112, 2.0**-112
 SWITCHES = "half_switches"
 BUDGET = 1e-3  # root mean square error that halving may add, of full scale: 60 dB
 
@@ -70,41 +69,49 @@ def _halved(node: onnx.NodeProto, output: str) -> list[onnx.NodeProto]:
 def _rounded(node: onnx.NodeProto, output: str) -> list[onnx.NodeProto]:
     """The product of factors rounded to half precision, itself rounded, all in single precision."""
     names = [f"{output}.in{i}" for i in range(len(node.input))]
-    factors = [made for a, b in zip(node.input, names, strict=True) for made in _round(a, b)]
-    return [*factors, _renamed(node, names, f"{output}.product"), *_round(f"{output}.product", output)]
+    factors = [made for a, b in zip(node.input, names, strict=True) for made in rounding(a, b)]
+    return [*factors, _renamed(node, names, f"{output}.product"), *rounding(f"{output}.product", output)]
 
 
-def _round(value: str, into: str) -> list[onnx.NodeProto]:
-    """To half precision in single precision's arithmetic, for every value: `numpy.float16` agrees to the bit.
+_ROUNDING = onnx.parser.parse_graph(f"""
+rounding (float[n] x) => (float[n] y) {{
+    s = Constant <value_float = {2.0**13 + 1}> ()
+    sx = Mul (x, s)
+    low = Sub (sx, x)
+    upper = Sub (sx, low)
+    up = Constant <value_float = {2.0**112}> ()
+    down = Constant <value_float = {2.0**-112}> ()
+    raised = Mul (upper, up)
+    normal = Mul (raised, down)
+    beside = Constant <value_float = 0.75> ()
+    stepped = Add (x, beside)
+    small = Sub (stepped, beside)
+    size = Abs (x)
+    least = Constant <value_float = {2.0**-14}> ()
+    tiny = Less (size, least)
+    y = Where (tiny, small, normal)
+}}
+""")
+"""To half precision in single precision's arithmetic, for every value: `numpy.float16` agrees to the bit.
 
-    s x - (s x - x) keeps the upper 11 of 24 bits for s = 2^13 + 1 (Dekker 1971); below 2^-14 half precision counts in
-    steps of 2^-24, as single precision does beside 0.75; what reaches 2^16 becomes infinite, as 2^128 does.
-    """
-    steps = [
-        ("Mul", value, _S, "sx"), ("Sub", "sx", value, "low"), ("Sub", "sx", "low", "upper"),
-        ("Mul", "upper", _UP, "up"), ("Mul", "up", _DOWN, "normal"),
-        ("Add", value, _BESIDE, "beside"), ("Sub", "beside", _BESIDE, "small"),
-    ]  # fmt: skip
-    nodes = []
-    for kind, left, right, out in steps:
-        names = [value if x == value else f"{into}.{x}" for x in (left, right)]
-        if isinstance(right, float):
-            names[1] = f"{into}.{out}.by"
-            nodes.append(helper.make_node("Constant", [], [names[1]], value_float=right))
-        nodes.append(helper.make_node(kind, names, [f"{into}.{out}"]))
-    return [
-        *nodes,
-        helper.make_node("Abs", [value], [f"{into}.size"]),
-        helper.make_node("Constant", [], [f"{into}.least"], value_float=_LEAST),
-        helper.make_node("Less", [f"{into}.size", f"{into}.least"], [f"{into}.tiny"]),
-        helper.make_node("Where", [f"{into}.tiny", f"{into}.small", f"{into}.normal"], [into]),
-    ]
+s x - (s x - x) keeps the upper 11 of 24 bits for s = 2^13 + 1 (Dekker 1971); what reaches 2^16 becomes infinite, as
+2^128 does; below 2^-14 half precision counts in steps of 2^-24, as single precision does beside 0.75.
+"""
 
 
-def _renamed(node: onnx.NodeProto, inputs: Sequence[str], output: str) -> onnx.NodeProto:
+def rounding(value: str, into: str) -> list[onnx.NodeProto]:
+    """_ROUNDING from one tensor to another."""
+
+    def name(local: str) -> str:
+        return {"x": value, "y": into}.get(local, f"{into}.{local}")
+
+    return [_renamed(node, map(name, node.input), name(node.output[0])) for node in _ROUNDING.node]
+
+
+def _renamed(node: onnx.NodeProto, inputs: Iterable[str], output: str) -> onnx.NodeProto:
     made = onnx.NodeProto.FromString(node.SerializeToString())
     made.name = output
-    made.input[:], made.output[:] = inputs, [output]
+    made.input[:], made.output[:] = list(inputs), [output]
     return made
 
 
