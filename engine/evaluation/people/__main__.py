@@ -10,8 +10,9 @@ from PIL import Image
 from engine.evaluation.people.cast import CAST
 from engine.evaluation.people.finish import finished
 from engine.evaluation.people.puppet import Puppet
-from engine.evaluation.people.stage import WHOLE, Quality, Window, set_quality, shoot
-from engine.evaluation.people.truth import PICTURES, coefficients_of, pasted, window_of, write_index
+from engine.evaluation.people.stage import Quality, set_quality, shoot
+from engine.evaluation.people.truth import PICTURES, coefficients_of, window_of, write_index
+from engine.evaluation.people.window import WHOLE, Window, pasted
 
 
 def main() -> None:

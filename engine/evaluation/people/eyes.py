@@ -16,6 +16,8 @@ PUPIL = 0.43  # of the iris
 LIMBUS = float(np.arcsin(IRIS))
 CORNEA = 0.66  # radius of its sphere
 SEGMENTS = 64
+CATCH_LIGHT = tuple(unit(np.array([-3.0, 1.8, 9.8])).tolist())
+"""Where the lamp stands that the cornea mirrors. Worked out: chance paths off a small mirror rarely meet one."""
 
 
 def eye_objects(person: Person, centre: Floats, radius: float, camera: Floats, side: int) -> list[tuple[Any, Floats]]:
@@ -97,7 +99,14 @@ def _wet_material() -> Any:
     clear = t.add("BsdfTransparent").outputs[0]
     shadow = t.add("LightPath").outputs["Is Shadow Ray"]
     seen = t.product(t.add("Fresnel", {"IOR": 1.45}).outputs[0], t.less(1.0, shadow))
-    return t.surface(t.add("MixShader", {0: seen, 1: clear, 2: glossy}))
+    mirror = t.add("MixShader", {0: seen, 1: clear, 2: glossy}).outputs[0]
+    towards = t.add("TexCoord").outputs["Reflection"]
+    to_lamp = t.add("VectorMath", {0: towards, 1: CATCH_LIGHT}, operation="DOT_PRODUCT").outputs["Value"]
+    shine = t.product(t.ramp(to_lamp, np.cos(np.radians(8.5)), np.cos(np.radians(6.0))), t.less(1.0, shadow), 1.6)
+    glint = t.add("Emission", {0: (1, 0.98, 0.95), 1: shine}).outputs[0]
+    material = t.surface(t.add("AddShader", {0: mirror, 1: glint}))
+    material.cycles.emission_sampling = "NONE"
+    return material
 
 
 def eye_texture(iris: Colour, seed: int, size: int = 1024) -> npt.NDArray[np.float64]:

@@ -88,19 +88,13 @@ def attribute(data: Any, name: str, values: Floats) -> None:
     data.attributes.new(name, kind, "POINT").data.foreach_set(slot, values.astype(np.float32).ravel())
 
 
-def corners(data: Any) -> Integers:
-    """[L] the vertex at each corner of each face, face by face."""
-    out = np.zeros(len(data.loops), np.int32)
-    data.loops.foreach_get("vertex_index", out)
-    return out.astype(np.int64)
-
-
 def uv_of_vertices(data: Any) -> Floats:
     """[V, 2] one texture coordinate of each vertex."""
-    uv = np.zeros(len(data.loops) * 2, np.float32)
+    corner, uv = np.zeros(len(data.loops), np.int32), np.zeros(len(data.loops) * 2, np.float32)
+    data.loops.foreach_get("vertex_index", corner)
     data.uv_layers[0].data.foreach_get("uv", uv)
     out = np.zeros((len(data.vertices), 2))
-    out[corners(data)] = uv.reshape(-1, 2)
+    out[corner] = uv.reshape(-1, 2)
     return out
 
 

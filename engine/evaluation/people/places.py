@@ -70,7 +70,7 @@ def visible_quads(body: Body, points: Points) -> tuple[Integers, Integers]:
     quads = body.mesh.quads
     middle = body.mesh.vertices[quads].mean(1)
     seen = (body.mesh.group == "body") & (middle[:, 1] > points.eye[1] - 4.2) & (abs(middle[:, 0]) < 3.2)
-    hem = points.neckline(middle) - np.where(abs(middle[:, 0]) < 0.85, 0.30, -0.03)
+    hem = points.neckline(middle) - np.where(abs(middle[:, 0]) < 0.85, 0.30, -0.25)
     return np.flatnonzero(seen & (middle[:, 1] > hem)), np.flatnonzero(seen)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import bmesh
 import bpy
 import numpy as np
 from PIL import Image
@@ -72,7 +71,7 @@ class Puppet:
         """Face and head; the names are `coefficients.NAMES`, what is absent rests."""
         face = {name: value for name, value in coefficients.items() if name not in HEAD}
         body = self._body.posed(face)
-        objects.place(self._coarse, body)
+        objects.place(self._coarse, body[self._bare])
         posture = Posture(body, self._subdivided() - self._rest)
         for thing in self._things:
             points = thing.points(posture)
@@ -94,20 +93,19 @@ class Puppet:
         """The coarse skin, which is posed but not shown; the fine one, which is; quads that clothes may cover."""
         above, shown = visible_quads(self._body, self._points)
         mesh = self._body.mesh
-        uv = _corner_uv()[above]
-        coarse = objects.mesh("coarse", mesh.vertices, mesh.quads[above], uv=uv)
+        self._bare, faces = np.unique(mesh.quads[above], return_inverse=True)
+        faces = faces.reshape(len(above), 4)
+        coarse = objects.mesh("coarse", mesh.vertices[self._bare], faces, uv=_corner_uv()[above])
         objects.subdivide(coarse, LEVELS)
         coarse.hide_render = True
-        data = objects.divided(coarse)
-        self._kept = np.unique(objects.corners(data))
-        fine = bpy.data.objects.new("skin", _without_loose(data))
+        fine = bpy.data.objects.new("skin", objects.divided(coarse))
         bpy.context.collection.objects.link(fine)
         return coarse, fine, shown
 
     def _subdivided(self) -> Floats:
         """[S, 3] the fine skin over the coarse one as it is now."""
         data = objects.divided(self._coarse)
-        points = objects.vertices(data)[self._kept]
+        points = objects.vertices(data)
         bpy.data.meshes.remove(data)
         return points
 
@@ -229,16 +227,6 @@ def _corner_uv() -> Floats:
                 quads.append([int(corner.split("/")[1]) - 1 for corner in corners])
     at_corners: Floats = np.array(uv)[np.array(quads)]
     return at_corners
-
-
-def _without_loose(data: Any) -> Any:
-    """The same mesh without vertices that no face uses."""
-    work = bmesh.new()
-    work.from_mesh(data)
-    bmesh.ops.delete(work, geom=[v for v in work.verts if not v.link_faces], context="VERTS")
-    work.to_mesh(data)
-    work.free()
-    return data
 
 
 def _mask(name: str) -> Floats:

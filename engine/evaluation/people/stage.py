@@ -12,6 +12,7 @@ from engine.evaluation.people import objects
 from engine.evaluation.people.cast import Colour
 from engine.evaluation.people.nodes import Nodes
 from engine.evaluation.people.places import Points
+from engine.evaluation.people.window import WHOLE, Window
 from engine.face.source import Floats
 
 LENS_DM = 19.0  # from the origin: far enough for a portrait's perspective
@@ -41,7 +42,6 @@ def set_stage(points: Points, backdrop: Colour) -> None:
     _light((0, y - 4.5, 6), face, 4.5, 80, WHITE)
     _light((-5, y + 3.2, -5.5), (0, y + 0.4, 0), 1.8, 130, WARM, mirrored=True)
     _light((5.5, y + 2.8, -5), (0, y + 0.2, 0), 1.8, 110, COOL, mirrored=True)
-    _catch_light((-3.0, y + 3.6, 11.0), face)
     world = bpy.data.worlds.new("world")
     world.use_nodes = True
     world.node_tree.nodes["Background"].inputs[0].default_value = (0.60, 0.61, 0.63, 1)
@@ -54,14 +54,8 @@ def set_stage(points: Points, backdrop: Colour) -> None:
 Spot = tuple[float, float, float]
 
 
-def _catch_light(at: Spot, target: Spot) -> None:
-    """Seen in the eyes' mirror alone."""
-    lamp = _light(at, target, 2.6, 800, WHITE, mirrored=True)
-    lamp.visible_diffuse = lamp.visible_transmission = lamp.visible_volume_scatter = False
-
-
-def _light(at: Spot, target: Spot, size: float, watts: float, colour: Colour, mirrored: bool = False) -> Any:
-    """A square lamp. Those in front are not mirrored, so that each eye shows one catch-light."""
+def _light(at: Spot, target: Spot, size: float, watts: float, colour: Colour, mirrored: bool = False) -> None:
+    """A square lamp. Those in front are not mirrored: `eyes` has the one catch-light."""
     data = bpy.data.lights.new("light", "AREA")
     data.energy, data.size, data.color = watts, size, colour
     light = bpy.data.objects.new("light", data)
@@ -69,7 +63,6 @@ def _light(at: Spot, target: Spot, size: float, watts: float, colour: Colour, mi
     light.location = at
     light.rotation_euler = (Vector(target) - Vector(at)).to_track_quat("-Z", "Y").to_euler()
     light.visible_camera, light.visible_glossy = False, mirrored
-    return light
 
 
 def _backdrop(colour: Colour, y: float) -> None:
@@ -118,11 +111,6 @@ def set_quality(quality: Quality, seed: int, threads: int = 1) -> None:
     cycles.pixel_filter_type, cycles.filter_width = "BLACKMAN_HARRIS", 1.35
     scene.cycles_curves.shape, scene.cycles_curves.subdivisions = "RIBBONS", 2
     scene.view_settings.view_transform, scene.view_settings.look = "AgX", "AgX - Medium High Contrast"
-
-
-Window = tuple[float, float, float, float]
-"""A part of the picture: left, right, bottom, top, as shares of its sides."""
-WHOLE: Window = (0, 1, 0, 1)
 
 
 def shoot(path: Path, window: Window = WHOLE) -> None:

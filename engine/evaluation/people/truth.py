@@ -3,13 +3,8 @@
 import json
 from pathlib import Path
 
-from PIL import Image, ImageFilter
-
-from engine.evaluation.people.stage import WHOLE, Window
+from engine.evaluation.people.window import FACE, WHOLE, Window
 from engine.face.coefficients import HEAD
-
-FACE: Window = (0.25, 0.75, 0.16, 0.86)
-"""All that an expression can change."""
 
 PICTURES: dict[str, dict[str, float]] = {
     "neutral": {},
@@ -53,18 +48,6 @@ def window_of(picture: str) -> Window:
     """What of it can differ from the neutral picture."""
     turned = any(name in HEAD for name in coefficients_of(picture))
     return WHOLE if turned or picture == "neutral" else FACE
-
-
-def pasted(neutral: Image.Image, part: Image.Image, window: Window) -> Image.Image:
-    """The neutral picture with a window of another, its edges softened."""
-    size = neutral.width
-    feather = size // 40
-    mask = Image.new("L", part.size, 0)
-    mask.paste(255, (feather, feather, part.width - feather, part.height - feather))
-    whole = neutral.copy()
-    at = round(window[0] * size), size - round(window[3] * size)
-    whole.paste(part, at, mask.filter(ImageFilter.BoxBlur(feather // 2)))
-    return whole
 
 
 def write_index(folder: Path) -> None:
