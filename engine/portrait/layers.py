@@ -7,13 +7,25 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face import Head, Part
-from engine.portrait import layers_eyes, layers_mouth
+from engine.portrait import layers_eyes, layers_lips, layers_mouth, layers_teeth
 from engine.portrait.fit import Fit
+from engine.portrait.landmarks import Rgb
 from engine.portrait.layers_fields import Places, Slits, fields, place, pose_maps
-from engine.portrait.layers_layout import EYE, LEFT, MOUTH, RIGHT, SIDE, UPPER_TEETH, Array, Window, texture
+from engine.portrait.layers_layout import (
+    EYE,
+    LEFT,
+    LOWER_TEETH,
+    MOUTH,
+    RIGHT,
+    SIDE,
+    UPPER_TEETH,
+    Array,
+    Window,
+    texture,
+)
 from engine.portrait.layers_mesh import look
 from engine.portrait.layers_plates import find_plates
-from engine.portrait.layers_slit import Slit, straight, trace
+from engine.portrait.layers_slit import Slit, smoothstep, straight, trace
 from engine.portrait.layers_snap import snap
 
 # The landmark mesh's own numbering, from corner to corner.
@@ -29,8 +41,11 @@ _LID_LOWER = {
 }
 _BROW = {LEFT: [295, 282, 283], RIGHT: [65, 52, 53]}  # its lower edge
 _CHIN = 152
-_SHADE = np.array([26, 10, 8], np.float32)  # the colour of shadows in mouth and eyes
-_LIP_SHADE, _LIP_SHADOW = 0.6, 9  # the upper lip's: opacity, units
+_SHADE = np.array([26, 10, 8], np.float32)  # the colour of shadows in the eyes
+_LIP_TONE = np.array([66, 26, 22], np.float32)  # of shadows between the lips, in white light
+_LIP_SHADE, _LIP_SHADOW = 0.55, 9  # the upper lip's: opacity, units
+_SEAM, _SEAM_WIDTH = 0.6, 2.2  # the lower lip's, which falls on the upper where they meet
+_PARTED = 6.0  # units between the photo's lips: their edges are then no seam, and need but a breath of it
 _LID_SHADE, _LID_SHADOW = 0.45, 4  # the upper lid's
 
 
@@ -43,6 +58,7 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
     light = _light(eyeballs["whites"])
     slits = replace(slits, mouth=layers_mouth.below_teeth(slits.mouth, fit.picture, light))
     places = place(slits)
+    lips = layers_lips.unseamed(fit.picture, slits.mouth)
     skin = head.triangles[head.part == Part.SKIN]
     surface = look(snap(fit.vertices, head.rings, slits.mouth, slits.eyes), skin)
     eyes = float(np.hypot(*(fit.iris[LEFT, :2] - fit.iris[RIGHT, :2])))
@@ -54,8 +70,8 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
     layers |= fields(surface, fit.shapes, landmarks, slits, fit.source)
     layers |= pose_maps(surface, fit.vertices[:, 2], landmarks, places)
     layers |= find_plates(fit, head, slits, places, layers)
-    layers |= _pictures(fit, slits, places)
-    layers |= _mouth_pictures(fit, slits.mouth, layers["sprite_box"][UPPER_TEETH], light) | eyeballs
+    layers |= _pictures(fit, slits, places, lips, light)
+    layers |= _mouth_pictures(fit, slits.mouth, layers["sprite_box"], light) | eyeballs
     return layers | {name: layers[name].astype(np.float16) for name in ("face_maps", "mouth_maps", "eye_maps")}
 
 
@@ -76,18 +92,18 @@ def _eye(landmarks: Array, side: int) -> Slit:
     return trace(landmarks, lower, upper, replace(eye, depth=depth, reach=reach, soft=1.3, sheet=True))
 
 
-def _pictures(fit: Fit, slits: Slits, places: Places) -> dict[str, npt.NDArray[np.uint8]]:
+def _pictures(
+    fit: Fit, slits: Slits, places: Places, lips: layers_lips.Lips, light: Array
+) -> dict[str, npt.NDArray[np.uint8]]:
     """The head with its holes, the patches over them, and what lies behind it all."""
-    lip, cover = layers_eyes.cut(fit.picture, MOUTH, places.mouth), slits.mouth.cover(texture(MOUTH), places.mouth, 8)
-    mouth = np.dstack([lip, np.round(cover * 255).astype(np.uint8)])
     lids = [_lid(fit, slit, at) for slit, at in zip(slits.eyes, places.eyes, strict=True)]
     shut = [
         layers_eyes.shut(lid[..., :3], slit, at) for lid, slit, at in zip(lids, slits.eyes, places.eyes, strict=True)
     ]
     return {
-        "person": _person(fit, slits),
+        "person": _person(replace(fit, picture=lips.upper), slits, light),
         "background": fit.background,
-        "lower": mouth,
+        "lower": _lower(lips.lower, slits.mouth, places.mouth, light),
         "lids": np.stack(lids),
         "shut": np.stack(shut),
     }
@@ -107,33 +123,43 @@ def _light(whites: npt.NDArray[np.uint8]) -> Array:
     return np.clip(np.percentile(whites.reshape(-1, 3), 85, axis=0) / 235, 0.3, 1).astype(np.float32)
 
 
-def _mouth_pictures(fit: Fit, slit: Slit, box: Array, light: Array) -> dict[str, npt.NDArray[np.uint8]]:
-    """The mouth's inside, toned to the light; `box` is the upper teeth's."""
-    mouth = layers_mouth.pictures(light)
-    mouth[UPPER_TEETH] = layers_mouth.with_own(mouth[UPPER_TEETH], fit.picture, slit, box, light)
+def _mouth_pictures(fit: Fit, slit: Slit, boxes: Array, light: Array) -> dict[str, npt.NDArray[np.uint8]]:
+    """The mouth's inside, toned to the light; `boxes` are the plates'."""
+    mouth = layers_mouth.pictures(light, layers_mouth.sidelight(fit.picture, slit))
+    rows = [UPPER_TEETH, LOWER_TEETH]
+    upper, lower = mouth[rows]
+    mouth[rows] = layers_teeth.with_own(upper, lower, fit.picture, slit, boxes[rows], light)
     return {"mouth_pictures": mouth}
 
 
-def _person(fit: Fit, slits: Slits) -> npt.NDArray[np.uint8]:
+def _lower(picture: Rgb, slit: Slit, at: tuple[float, float], light: Array) -> npt.NDArray[np.uint8]:
+    """RGBA: lower lip and chin, and the shadow where the lip meets the upper."""
+    cover = slit.cover(texture(MOUTH), at, 8)
+    met = 1 - 0.6 * smoothstep(0, _PARTED, (slit.patch - slit.base).max())
+    shade = _SEAM * met * slit.shadow(texture(MOUTH), at, _SEAM_WIDTH, of_base=False)
+    return _shaded(layers_eyes.cut(picture, MOUTH, at), cover, shade * (1 - cover), _LIP_TONE * light)
+
+
+def _person(fit: Fit, slits: Slits, light: Array) -> npt.NDArray[np.uint8]:
     """RGBA: the photo cut out of its background, with holes; the upper lip's shadow lies in the mouth's."""
     whole = texture(Window(SIDE, SIDE, 1))
     cut = np.zeros((whole.rows, whole.cols), np.float32)
     for slit in slits.all():
         np.maximum(cut, slit.hole(whole, (0, 0)), out=cut)
     shade = _LIP_SHADE * cut * slits.mouth.shadow(whole, (0, 0), _LIP_SHADOW, of_base=True)
-    return _shaded(fit.picture, (fit.matte / 255 * (1 - cut)).astype(np.float32), shade)
+    return _shaded(fit.picture, (fit.matte / 255 * (1 - cut)).astype(np.float32), shade, _LIP_TONE * light)
 
 
 def _lid(fit: Fit, slit: Slit, at: tuple[float, float]) -> npt.NDArray[np.uint8]:
     """RGBA: an upper lid, and the shadow it casts on the eyeball."""
     cover = slit.cover(texture(EYE), at, 5)
     shade = _LID_SHADE * slit.shadow(texture(EYE), at, _LID_SHADOW, of_base=False)
-    return _shaded(layers_eyes.cut(fit.picture, EYE, at), cover, shade * (1 - cover))
+    return _shaded(layers_eyes.cut(fit.picture, EYE, at), cover, shade * (1 - cover), _SHADE)
 
 
-def _shaded(picture: npt.NDArray[np.uint8], opacity: Array, shade: Array) -> npt.NDArray[np.uint8]:
-    """RGBA of a layer with `opacity` [h, w] and, where it is clear, of a `shade` of _SHADE."""
+def _shaded(picture: Rgb, opacity: Array, shade: Array, dark: Array) -> npt.NDArray[np.uint8]:
+    """RGBA of a layer with `opacity` [h, w] and, where it is clear, of a `shade` of the colour `dark`."""
     alpha = opacity + shade * (1 - opacity)
     share = (opacity / np.maximum(alpha, 1e-3))[..., None]
-    colour = np.where(shade[..., None] > 0, _SHADE + (picture - _SHADE) * share, picture)
+    colour = np.where(shade[..., None] > 0, dark + (picture - dark) * share, picture)
     return np.round(np.dstack([colour, alpha * 255])).astype(np.uint8)

@@ -72,7 +72,8 @@ def _mouth_plates(fit: Fit, head: Head, slit: Slit, layers: dict[str, npt.NDArra
         moves = lower if kind == TONGUE_OUT else _moves(fit, head, part)
         x, y, width, height = layers_mouth.box(kind, slit, eyes)
         # It rests below the upper lip as that is at rest; where the photo's mouth is open, it has moved with it.
-        own = fit.source @ (moves - upper)
+        # The tongue that is put out has its place in the face at rest.
+        own = fit.source @ ((0 if kind == TONGUE_OUT else moves) - upper)
         plates.append(_Plate((x + own[0], y + own[1], width, height), depth - behind * eyes, moves))
     return plates
 

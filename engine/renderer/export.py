@@ -18,11 +18,12 @@ from engine.portrait.layers_layout import (
     FRAME,
     MOUTH,
     MOUTH_COLUMNS,
+    PLATE_COLS,
+    PLATE_ROWS,
     SIDE,
     TEXELS,
     texture,
 )
-from engine.portrait.layers_mouth import COLS, ROWS
 from engine.renderer.fields import Fields
 from engine.renderer.module import Renderer
 from engine.renderer.names import FIELDS, MAPS, PICTURES
@@ -65,7 +66,7 @@ def picture_shapes() -> dict[str, tuple[int, ...]]:
         "lower": (*mouth, 4),
         "lids": (2, *eye, 4),
         "shut": (2, *eye, 3),
-        "mouth_pictures": (5, ROWS, COLS, 4),
+        "mouth_pictures": (5, PLATE_ROWS, PLATE_COLS, 4),
         "whites": (2, *eye, 3),
         "irises": (2, IRIS_TEXELS, IRIS_TEXELS, 4),
     }

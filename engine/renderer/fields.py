@@ -198,8 +198,9 @@ class Fields(nn.Module):
 
     def _sprites(self, delta: Tensor, head: Pose, p: FieldInputs) -> Tensor:
         moved = torch.matmul(delta[:, None, None], p.sprite_moves)[:, :, 0]
-        out = (delta + p.source)[:, _TONGUE_OUT : _TONGUE_OUT + 1]
-        tongue, length = self._tongue(moved[:, _OUT], out, p.sprite_box[:, _OUT, 3:])
+        driven = delta + p.source
+        lip = torch.matmul(driven[:, None], p.sprite_moves[:, _OUT])[:, 0]
+        tongue, length = self._tongue(lip, driven[:, _TONGUE_OUT : _TONGUE_OUT + 1], p.sprite_box[:, _OUT, 3:])
         moved = torch.cat([moved[:, :_OUT], tongue[:, None]], 1)
         anchor = torch.cat([p.sprite_box[..., :2], p.sprite_depth[..., None]], 2) + moved
         to = head.move(anchor.transpose(1, 2)).transpose(1, 2)

@@ -1,0 +1,75 @@
+"""Lips in their own colour up to their edges: the dark seam where they meet in the photo does not part with them."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from engine.portrait.layers_layout import TEXELS, Array, Window
+from engine.portrait.layers_slit import Slit, smoothstep
+
+Picture = npt.NDArray[np.uint8]
+
+_BAND = 4.0  # units of a lip, in its middle, over which its edge may be dark
+_DARK, _WHOLE = 0.80, 0.62  # of the lip's brightness: where repainting begins, and where nothing is kept
+_TURN = 0.22  # how much darker a lip is at its very edge, where it turns inward
+_MOST = 1.25  # of the colour behind the edge that is seen there
+
+
+class Lips(NamedTuple):
+    """The photo twice, [h, w, 3]: with the upper lip's colour up to its edge and beyond, and with the lower's."""
+
+    upper: Picture
+    lower: Picture
+
+
+def unseamed(picture: Picture, slit: Slit) -> Lips:
+    """The lips' own colour in place of the shadow between them, of teeth and of each other's."""
+    left, top, right, bottom = _around(slit, picture.shape[0])
+    at = Window(bottom - top, right - left, 1 / TEXELS).centres((left / TEXELS, top / TEXELS))
+    soft = cv2.GaussianBlur(picture, (0, 0), 1.2).astype(np.float32)
+    part = np.s_[top:bottom, left:right]
+    done = picture.copy(), picture.copy()
+    for each, way in zip(done, (-1, 1), strict=True):
+        each[part] = np.clip(np.round(_repainted(picture, soft, part, slit, at, way)), 0, 255)
+    return Lips(*done)
+
+
+def _repainted(picture: Picture, soft: Array, part: tuple[slice, slice], slit: Slit, at: Array, way: int) -> Array:
+    """The lip above (`way` -1) or below (1) the slit [h, w, 3], its edge mirrored from the skin behind it."""
+    u, v = slit.local(at)
+    edge = slit.edges(u)[max(way, 0)]
+    deep = (v - edge) * way
+    band = _floats(_BAND * np.sqrt(np.clip(1.08 - np.abs(u), 0, 1)) + 0.8)
+    mirrored = _read(picture, slit.point(u, _floats(edge + way * (2 * band - np.clip(deep, -band, band)))))
+    behind = _read(soft, slit.point(u, _floats(edge + way * 1.7 * band)))
+    dark = 1 - smoothstep(_WHOLE, _DARK, _floats(_level(soft[part]) / np.maximum(_level(behind), 1)))
+    lip = np.minimum(mirrored, _MOST * behind) * (1 - _TURN * np.clip(1 - deep / band, 0, 1) ** 2)[..., None]
+    share = np.maximum(dark * smoothstep(1, 0.6, _floats(deep / band)), smoothstep(0.6, -0.2, deep))
+    share = share * smoothstep(-4, -3, deep) * smoothstep(1.1, 1.0, _floats(np.abs(u)))
+    own = picture[part].astype(np.float32)
+    return np.asarray(own + (lip - own) * share[..., None], np.float32)
+
+
+def _around(slit: Slit, side: int) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom in texels of what the lips' edges may touch."""
+    u = np.linspace(-1, 1, slit.base.size, dtype=np.float32)
+    edges = np.concatenate([slit.point(u, slit.base), slit.point(u, slit.patch)]) * TEXELS
+    low, high = np.floor(edges.min(0)) - 16, np.ceil(edges.max(0)) + 16
+    (left, top), (right, bottom) = (np.clip(p, 0, side).astype(int) for p in (low, high))
+    return int(left), int(top), int(right), int(bottom)
+
+
+def _read(picture: npt.NDArray[np.generic], at: Array) -> Array:
+    """Colours [h, w, 3] at points in units."""
+    texels = (at * TEXELS - 0.5).astype(np.float32)
+    return _floats(cv2.remap(picture, texels, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _level(colours: Array) -> Array:
+    return np.asarray(colours.mean(-1), np.float32)
+
+
+def _floats(values: npt.ArrayLike) -> Array:
+    return np.asarray(values, np.float32)
