@@ -43,12 +43,13 @@ def teeth(arch: Arch) -> Picture:
     """RGBA [ROWS, COLS], the crowns pointing down; a lower row is the same upside down."""
     x, y = _plane(*TEETH_MM)
     colour, alpha = _gums(arch, x, y)
+    colour *= alpha[..., None]
     for crown, place in reversed(list(zip(arch.crowns, _along(arch), strict=True))):
         for side in (-1, 1):
             own, cover = _crown(crown, place, arch, x * side, y)
             colour += (own - colour) * cover[..., None]
-            alpha = np.maximum(alpha, cover)
-    return _kept(colour, alpha)
+            alpha += (1 - alpha) * cover
+    return _kept(colour / np.maximum(alpha, 1e-6)[..., None], alpha)
 
 
 def tongue() -> Picture:

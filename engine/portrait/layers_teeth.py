@@ -19,7 +19,7 @@ _CROWN = UPPER.crowns[0].height * _MM  # rows
 _REACH = 3.0  # units: own teeth that come so close to the other lip go on behind it
 _BEHIND = 1.0  # mm that they go on
 _LIP_ROWS = 3  # of them that the other lip's colour has reached
-_SHARE, _LEAST = 0.3, 100  # of the gap's middle, in texels, that must show teeth
+_SHARE, _LEAST = 0.5, 4  # of the gap's middle columns that must show teeth, and how many texels of them
 _MIDDLE = 0.4  # of the way to the corners
 
 
@@ -88,7 +88,7 @@ def _laid(model: Picture, view: _View, own: Array) -> Picture:
     """`own` teeth over the model, which is moved so that its edges end where they do and takes their tone."""
     middle = np.abs(view.along) < _MIDDLE
     shown = own > 0.5
-    if (shown & middle).sum() < max(_SHARE * (view.gap[middle] > 0.5).sum(), _LEAST):
+    if ((shown & middle).sum(0)[middle.any(0)] >= _LEAST).mean() < _SHARE:
         return model
     rows = np.arange(ROWS, dtype=np.float32)[:, None]
     ends = np.where(shown, rows, 0).max(0)

@@ -1,0 +1,136 @@
+"""What shows between the lips: model teeth without gaps, the photo's own where it has any, lips in their own colour."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from engine.portrait import build_plates, layers_lips, layers_mouth, layers_teeth
+from engine.portrait.dentition import LOWER, TEETH_MM, UPPER, UPPER_EDGE
+from engine.portrait.layers_layout import PLATE_COLS, PLATE_ROWS, TEXELS, UPPER_TEETH, Array
+from engine.portrait.layers_slit import Slit
+
+Picture = npt.NDArray[np.uint8]
+WHITE = np.ones(3, np.float32)
+LIP, DARK, TOOTH = (190, 110, 105), (25, 12, 10), (225, 215, 190)
+START, END = np.array([60, 128], np.float32), np.array([196, 128], np.float32)
+UNITS = 256
+
+
+def slit(open_by: float) -> Slit:
+    """From (60, 128) to (196, 128), parted by so many units in the middle."""
+    bow = np.sqrt(1 - np.linspace(-1, 1, 201, dtype=np.float32) ** 2)
+    return Slit(START, END, 1, 0 * bow, open_by * bow, depth=40, reach=30, lip=0.5, fringe=0.5)
+
+
+def picture(*bands: tuple[float, float, tuple[int, int, int]]) -> Picture:
+    """A lip-coloured picture with bands from one y to another, in units."""
+    drawn = np.full((UNITS * TEXELS, UNITS * TEXELS, 3), LIP, np.uint8)
+    for top, bottom, colour in bands:
+        drawn[int(top * TEXELS) : int(bottom * TEXELS)] = colour
+    return drawn
+
+
+def row(drawn: Picture, y: float) -> Picture:
+    """The colours [136 units] between the corners' inner 80 % at a height."""
+    return drawn[int(y * TEXELS), 75 * TEXELS : 181 * TEXELS]
+
+
+class TestModel:
+    @pytest.mark.parametrize("name", build_plates.PICTURES)
+    def test_what_ships_is_what_the_script_draws(self, name: str) -> None:
+        shipped = cv2.imread(str(build_plates.DATA / name), cv2.IMREAD_UNCHANGED)
+        assert shipped is not None
+        drawn = cv2.cvtColor(np.ascontiguousarray(build_plates.PICTURES[name]()), cv2.COLOR_RGBA2BGRA)
+        assert np.abs(shipped.astype(int) - drawn).max() <= 1, "run python -m engine.portrait.build_plates"
+
+    @pytest.mark.parametrize("arch", [UPPER, LOWER], ids=["upper", "lower"])
+    def test_no_gap_between_the_crowns(self, arch: build_plates.Arch) -> None:
+        """Half way down the crowns of the front teeth."""
+        height = arch.neck + 0.6 * arch.crowns[0].height
+        rgba = build_plates.teeth(arch)[round((height / TEETH_MM[1] + 0.5) * PLATE_ROWS)]
+        front = rgba[np.abs(np.arange(PLATE_COLS) - PLATE_COLS / 2) < 30]
+        assert front[:, 3].min() == 255
+        assert front[:, :3].mean(1).min() > 0.45 * np.median(front[:, :3].mean(1))
+
+    def test_incisors_end_where_they_are_said_to(self) -> None:
+        middle = build_plates.teeth(UPPER)[:, PLATE_COLS // 2 - 12, 3]
+        assert np.flatnonzero(middle > 127).max() == pytest.approx((UPPER_EDGE / TEETH_MM[1] + 0.5) * PLATE_ROWS, abs=2)
+
+    def test_nothing_dark_bleeds_in_at_the_edges(self) -> None:
+        """A sampler that blends a clear texel with the incisor's edge finds about the edge's colour."""
+        rgba = build_plates.teeth(UPPER).astype(int)
+        column = rgba[:, PLATE_COLS // 2 - 12]
+        end = int(np.flatnonzero(column[:, 3] > 250).max())
+        assert np.abs(column[end + 1 : end + 4, :3] - column[end, :3]).max() < 40
+
+
+class TestLight:
+    def test_the_brighter_cheek_tells_the_brighter_side(self) -> None:
+        ramp = (picture() * np.linspace(1.2, 0.6, UNITS * TEXELS)[None, :, None]).astype(np.uint8)
+        left, right = layers_mouth.sidelight(ramp, slit(0))
+        assert left > 1.05 and right < 0.95
+        teeth = layers_mouth.pictures(WHITE, np.array([left, right], np.float32))[UPPER_TEETH].astype(int)
+        even = layers_mouth.pictures(WHITE, np.ones(2, np.float32))[UPPER_TEETH].astype(int)
+        assert (teeth - even)[:, : PLATE_COLS // 2].sum() > 0 > (teeth - even)[:, PLATE_COLS // 2 :].sum()
+
+    def test_even_light_changes_nothing(self) -> None:
+        assert layers_mouth.sidelight(picture(), slit(0)) == pytest.approx([1, 1], abs=0.01)
+
+
+class TestLips:
+    def test_the_seam_does_not_part_with_them(self) -> None:
+        photo = picture((127, 129, DARK))
+        lips = layers_lips.unseamed(photo, slit(0))
+        for own, y in ((lips.upper, 127.2), (lips.lower, 128.4)):
+            assert row(photo, y).mean() < 20
+            assert row(own, y).mean() > 0.75 * np.mean(LIP)
+
+    def test_neither_has_the_others_colour(self) -> None:
+        """A lower lip that shines must not leave a bright line on the upper."""
+        photo = picture((128, 200, (255, 220, 220)))
+        upper = layers_lips.unseamed(photo, slit(0)).upper
+        assert row(upper, 128.5).mean() < np.mean(LIP) + 5
+
+    def test_lips_that_show_no_dark_keep_their_texels(self) -> None:
+        photo = picture()
+        lips = layers_lips.unseamed(photo, slit(0))
+        assert np.array_equal(lips.upper[: 127 * TEXELS], photo[: 127 * TEXELS])
+        assert np.array_equal(lips.lower[130 * TEXELS :], photo[130 * TEXELS :])
+
+
+BOXES: Array = np.array([[128, 128, 99, 37], [128, 140, 99, 37]], np.float32)
+
+
+def rows_of(photo: Picture, open_by: float) -> tuple[list[Picture], list[Picture]]:
+    """The plates with the photo's own teeth, and the models'."""
+    models = [build_plates.teeth(UPPER), np.ascontiguousarray(build_plates.teeth(LOWER)[::-1])]
+    return layers_teeth.with_own(*models, photo, slit(open_by), BOXES, WHITE), models
+
+
+def at(plate: Picture, box: Array, y: float) -> npt.NDArray[np.float64]:
+    """RGBA in the middle third of a plate at a height of the picture, in units."""
+    line = round(((y - float(box[1])) / float(box[3]) + 0.5) * PLATE_ROWS - 0.5)
+    return np.asarray(plate[line, PLATE_COLS // 3 : -PLATE_COLS // 3].astype(float).mean(0))
+
+
+class TestOwnTeeth:
+    def test_the_photos_own_are_kept(self) -> None:
+        (upper, lower), (_, model) = rows_of(picture((128, 138, TOOTH)), 10)
+        assert at(upper, BOXES[0], 133)[:3] == pytest.approx(TOOTH, abs=6)
+        assert np.array_equal(lower, model)
+
+    def test_they_go_on_behind_the_lip_they_hang_from(self) -> None:
+        (upper, _), _ = rows_of(picture((128, 138, TOOTH)), 10)
+        assert at(upper, BOXES[0], 127)[:3] == pytest.approx(TOOTH, abs=12)
+
+    def test_after_a_dark_gap_comes_the_lower_row(self) -> None:
+        (upper, lower), _ = rows_of(picture((128, 134, TOOTH), (134, 140, DARK), (140, 146, (180, 176, 160))), 18)
+        assert at(upper, BOXES[0], 132)[:3] == pytest.approx(TOOTH, abs=8)
+        assert at(upper, BOXES[0], 143)[3] < 30
+        assert at(lower, BOXES[1], 144)[:3] == pytest.approx((180, 176, 160), abs=8)
+
+    @pytest.mark.parametrize("inside", [DARK, LIP, (150, 70, 70)])
+    def test_a_mouth_without_teeth_keeps_the_models(self, inside: tuple[int, int, int]) -> None:
+        drawn, models = rows_of(picture((128, 138, inside)), 10)
+        assert all(np.array_equal(a, b) for a, b in zip(drawn, models, strict=True))
