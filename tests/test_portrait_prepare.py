@@ -37,7 +37,7 @@ def refusal(data: bytes) -> str:
 
 class TestDefaults:
     def test_are_there(self) -> None:
-        assert default_names() == ["anna", "zola"]
+        assert default_names() == ["anna", "marc", "otto", "zola"]
 
     def test_have_nothing_to_complain_about(self) -> None:
         report = prepared().report
