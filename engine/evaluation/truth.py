@@ -15,8 +15,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from engine.capture.film import to_frame
-from engine.evaluation.clips import warped
 from engine.evaluation.landmarker import Landmarker
 from engine.evaluation.likeness import REGIONS, lip_shape_error, psnr, region_error, ssim
 from engine.evaluation.tables import markdown
@@ -32,6 +30,7 @@ from engine.units import FRAME_SIZE
 Floats = npt.NDArray[np.float32]
 
 NEUTRAL, MEAN = "neutral", "mean of the expressions"
+SIZE = (FRAME_SIZE, FRAME_SIZE)
 ACROSS = 6  # columns of a sheet
 WORST = 60  # of 255: an error that is drawn white
 
@@ -58,12 +57,12 @@ class Person:
 
     @cached_property
     def true(self) -> dict[str, Rgb]:
-        """Name -> [512, 512, 3] in the portrait's frame."""
+        """Name -> [512, 512, 3] in the portrait's frame, enlarged as portraits are."""
         neutral = load_photo(self._pictures(NEUTRAL)[0].read_bytes())
         face = find_faces(neutral)[0]
-        matrix = to_frame(make_frame(neutral, face), face)
         pictures = {name: load_photo(self._pictures(name)[0].read_bytes()) for name in self.expressions}
-        return {name: warped(picture, matrix, FRAME_SIZE) for name, picture in pictures.items()}
+        framed = {name: make_frame(picture, face).picture for name, picture in pictures.items()}
+        return {name: cv2.resize(one, SIZE, interpolation=cv2.INTER_AREA) for name, one in framed.items()}
 
     def _pictures(self, name: str) -> list[Path]:
         return [path for path in sorted(self.folder.glob(f"{name}.*")) if path.suffix != ".json"]
