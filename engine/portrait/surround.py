@@ -14,6 +14,7 @@ from engine.portrait.fit import Geometry
 from engine.portrait.frame import Frame, fill
 from engine.portrait.landmarks import Rgb
 from engine.portrait.layers_layout import SIDE
+from engine.portrait.segment import people
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.uint8]
@@ -67,8 +68,10 @@ def continued(frame: Frame, geometry: Geometry, head: Head) -> Frame:
     person, lines = np.zeros(frame.inside.shape, np.uint8), outline(geometry, head)
     paint(person, lines.hair, 1)
     paint(person, lines.trunk, 1)
+    seen = cv2.resize(people(frame.picture), person.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
+    own = seen if (seen & (person > 0)).sum() > _FEW else person > 0  # what the network knows for no person, it misses
     share = cv2.GaussianBlur(person.astype(np.float32), (0, 0), _SOFT)[..., None]
-    beyond = _from(frame, person > 0) * share + _from(frame, person == 0) * (1 - share)
+    beyond = _from(frame, own) * share + _from(frame, ~own) * (1 - share)
     edge = np.pad(frame.inside, 1, mode="edge").astype(np.uint8)
     kept = np.minimum(cv2.distanceTransform(edge, cv2.DIST_L2, 3)[1:-1, 1:-1, None] / _SEAM, 1)
     mixed: Rgb = np.round(frame.picture * kept + beyond * (1 - kept)).clip(0, 255).astype(np.uint8)
