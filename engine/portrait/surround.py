@@ -71,7 +71,7 @@ def continued(frame: Frame, geometry: Geometry, head: Head) -> Frame:
     seen = cv2.resize(people(frame.picture), person.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
     own = seen if (seen & (person > 0)).sum() > _FEW else person > 0  # what the network knows for no person, it misses
     share = cv2.GaussianBlur(person.astype(np.float32), (0, 0), _SOFT)[..., None]
-    beyond = _from(frame, own) * share + _from(frame, ~own) * (1 - share)
+    beyond = _from(frame, own) * share + _from(frame, ~own & (person == 0)) * (1 - share)
     edge = np.pad(frame.inside, 1, mode="edge").astype(np.uint8)
     kept = np.minimum(cv2.distanceTransform(edge, cv2.DIST_L2, 3)[1:-1, 1:-1, None] / _SEAM, 1)
     mixed: Rgb = np.round(frame.picture * kept + beyond * (1 - kept)).clip(0, 255).astype(np.uint8)
