@@ -166,9 +166,13 @@ class TestCheck:
         assert differences.result("bent", "coefficients").failure("fp16")
 
 
+@pytest.fixture(scope="module")
+def feeds() -> dict[str, Array]:
+    return material.sample("cdan")
+
+
 class TestBench:
-    def test_every_batch_is_timed_and_none_beats_the_floor(self) -> None:
-        feeds = material.sample("cdan")
+    def test_every_batch_is_timed_and_none_beats_the_floor(self, feeds: dict[str, Array]) -> None:
         best = Peaks(gigabytes_per_second=1e3, gigaflops=1e4)
         floors = [floor("cdan", graphs.module("cdan"), feeds, batch, best) for batch in (1, 2)]
         timings = measure("cdan", "openvino", lambda: OpenVinoNetwork(graphs.shipped("cdan")), feeds, (1, 2))
@@ -178,8 +182,8 @@ class TestBench:
             assert timing.frames_per_second == pytest.approx(1000 * timing.batch / timing.ms)
         assert floors[1].megaflops == pytest.approx(2 * floors[0].megaflops)
 
-    def test_the_floor_is_the_slower_of_bytes_and_arithmetic(self) -> None:
-        module, feeds = graphs.module("cdan"), material.sample("cdan")
+    def test_the_floor_is_the_slower_of_bytes_and_arithmetic(self, feeds: dict[str, Array]) -> None:
+        module = graphs.module("cdan")
         by_bytes, by_flops = (floor("cdan", module, feeds, 1, Peaks(*p)) for p in ((1.0, 1e9), (1e9, 1.0)))
         assert isinstance(by_bytes, Floor)
         assert by_bytes.ms == pytest.approx(by_bytes.megabytes) and by_flops.ms == pytest.approx(by_flops.megaflops)

@@ -143,8 +143,8 @@ def floor(name: str, module: "torch.nn.Module", feeds: Mapping[str, Array], batc
     from torch.utils.flop_counter import FlopCounterMode
 
     inputs = [torch.from_numpy(value) for value in of_batch(feeds, batch).values()]
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        outputs = module(*inputs)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        outputs = module.requires_grad_(False)(*inputs)  # the counter follows gradients where there are any
     flops = float(counter.get_total_flops())
     moved = [*inputs, *module.parameters(), *module.buffers(), *(outputs if isinstance(outputs, tuple) else (outputs,))]
     size = float(sum(tensor.nbytes for tensor in moved))
