@@ -12,15 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from engine.backend import Backend, Renderer, choose
 from engine.background import Background
-from engine.cdan import CDAN_GRAPH, Cdan, StreamState
+from engine.cdan import Cdan, StreamState
 from engine.face.coefficients import FACE, INDEX
 from engine.face.les_map import LES_TO_FACE
 from engine.les import Les, Trajectory
 from engine.motion import Activity, Motion, MotionAmounts
 from engine.portrait import Portrait
-from engine.renderer import CpuRenderer, fields_network
-from engine.runtime import OpenVinoNetwork
+from engine.renderer.shot import Shot
 from engine.thrift import Drawn
 from engine.tracks import rest
 from engine.units import CHUNK, DEFAULT_LOOK_AHEAD, FPS, FRAME_SIZE, MAX_LOOK_AHEAD
@@ -97,6 +97,12 @@ class Stream:
         """How it moves while it does not speak, and whether somebody speaks to it."""
         self.motion.activity, self.motion.addressed = activity, addressed
 
+    def show(self, face: Floats, emotion: Les) -> Picture:
+        """What was drawn last as this frame's picture; the next frame is the next one's."""
+        assert self.drawn
+        self.frame += 1
+        return Picture(self.frame - 1, self.drawn.rgb, face, emotion)
+
     def hush(self) -> None:
         """The mouth eases shut, within three frames and whatever it was about to say; new sound opens it again.
 
@@ -150,22 +156,31 @@ class Avatar:
     """The networks, for any number of streams. For one thread; a second thread works with a twin."""
 
     def __init__(
-        self, *, look_ahead: int = DEFAULT_LOOK_AHEAD, threads: int = 1, twins: int = 1, slack: float = 0.0
+        self,
+        *,
+        look_ahead: int = DEFAULT_LOOK_AHEAD,
+        threads: int = 1,
+        twins: int = 1,
+        slack: float = 0.0,
+        backend: Backend | None = None,
     ) -> None:
         """`threads` is for one step; `twins` is how many of them step at the same time, this one included.
 
-        A silent portrait's own motion may lag by `slack` pixels of a 512 x 512 picture before it is drawn again.
+        `backend` is the CPU unless one is given. A silent portrait's own motion may lag by `slack` pixels of a
+        512 x 512 picture before it is drawn again.
         """
         self.look_ahead = _checked(look_ahead)
         self._slack = slack
-        self._cdan = Cdan(OpenVinoNetwork(CDAN_GRAPH, threads=threads, callers=twins))
-        self._fields = fields_network(threads, callers=twins)
-        self._renderers: dict[int, CpuRenderer] = {}
+        self._backend = backend or choose("openvino", threads=threads, callers=twins)
+        self._cdan = Cdan(self._backend.cdan)
+        self._renderers: dict[int, Renderer] = {}
         self._quiet: dict[int, StreamState] = {}
         """By look-ahead."""
 
     def twin(self) -> "Avatar":
         """One for another thread, with the same networks; streams of one are not for the other."""
+        if not self._backend.shared:
+            raise ValueError(f"{self._backend.name} steps in one thread only")
         twin = copy(self)
         twin._renderers, twin._quiet = {}, dict(self._quiet)
         return twin
@@ -185,7 +200,7 @@ class Avatar:
 
     def _ensure_renderer(self, size: int) -> None:
         if size not in self._renderers:
-            self._renderers[size] = CpuRenderer(size, network=self._fields)
+            self._renderers[size] = self._backend.renderer(size)
 
     def _quiet_memory(self, look_ahead: int) -> StreamState:
         if look_ahead not in self._quiet:
@@ -207,21 +222,24 @@ class Avatar:
             self._hear([(stream, chunks[-left]) for stream, chunks in fed if len(chunks) >= left])
         emotions = [stream.emotion() for stream, _ in work]
         coefficients, prosody = self._hear([(stream, chunks[-1]) for stream, chunks in fed])
-        pictures = []
+        faces = []
+        stale: list[tuple[Stream, Floats, Floats]] = []
         for i, (stream, _) in enumerate(work):
             driven = stream.speak(coefficients[i], emotions[i])
-            face = _face(driven, stream.live(prosody[i]))
-            if not (stream.drawn and stream.drawn.will_do(driven, face, self._slack)):
-                stream.drawn = Drawn(driven, face, self._draw(stream, face))
-            pictures.append(Picture(stream.frame, stream.drawn.rgb, face, emotions[i]))
-            stream.frame += 1
-        return pictures
+            faces.append(_face(driven, stream.live(prosody[i])))
+            if not (stream.drawn and stream.drawn.will_do(driven, faces[i], self._slack)):
+                stale.append((stream, driven, faces[i]))
+        self._draw(stale)
+        return [stream.show(face, emotion) for (stream, _), face, emotion in zip(work, faces, emotions, strict=True)]
 
-    def _draw(self, stream: Stream, face: Floats) -> Pixels:
-        renderer = self._renderers[stream.size]
-        if stream.cut_out:
-            return renderer.cut_out(stream.portrait, face)
-        return renderer.render(stream.portrait, face, stream.plate)
+    def _draw(self, stale: Sequence[tuple[Stream, Floats, Floats]]) -> None:
+        """Streams with what drives them [63] and all of their face [69]; pictures of one size are one batch."""
+        for size in {stream.size for stream, _, _ in stale}:
+            group = [each for each in stale if each[0].size == size]
+            shots = [Shot(stream.portrait, face, stream.plate, stream.cut_out) for stream, _, face in group]
+            pictures = self._renderers[size].draw(shots)
+            for (stream, driven, face), rgb in zip(group, pictures, strict=True):
+                stream.drawn = Drawn(driven, face, rgb)
 
     def _hear(self, work: Sequence[tuple[Stream, Floats]]) -> tuple[Floats, Floats]:
         """One chunk each -> coefficients [N, 63] and prosody [N, 3]. In silence a network at rest has nothing to do."""

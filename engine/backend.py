@@ -16,6 +16,7 @@ import numpy.typing as npt
 from engine.cdan import CDAN_GRAPH
 from engine.renderer import CpuRenderer, fields_network
 from engine.renderer.cpu import Layered
+from engine.renderer.shot import Image, Shot
 from engine.runtime import Network, OpenVinoNetwork, Signature, graph_signature
 from engine.runtime.tensorrt import GpuMissing, Plan, card
 from engine.runtime.tensorrt_plan import PlanRefused, plans_home
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from engine.runtime.gpu_torch import Module
 
 log = logging.getLogger(__name__)
-Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 RENDERER_GRAPH = Path(str(files("engine.renderer") / "data" / "renderer.onnx"))
@@ -39,8 +39,8 @@ RUNTIMES = {
 
 
 class Renderer(Protocol):
-    def draw(self, work: Sequence[tuple[Layered, Floats]]) -> list[Image]:
-        """Portraits with coefficients [69] each -> RGB [size, size, 3] each."""
+    def draw(self, shots: Sequence[Shot]) -> list[Image]:
+        """RGB [size, size, 3] each; RGBA of a cut-out."""
         ...
 
 
@@ -50,8 +50,13 @@ class OneByOne:
 
     renderer: CpuRenderer
 
-    def draw(self, work: Sequence[tuple[Layered, Floats]]) -> list[Image]:
-        return [self.renderer.render(portrait, face) for portrait, face in work]
+    def draw(self, shots: Sequence[Shot]) -> list[Image]:
+        return [self._one(*shot) for shot in shots]
+
+    def _one(self, portrait: Layered, coefficients: Floats, plate: Image | None, cut_out: bool) -> Image:
+        if cut_out:
+            return self.renderer.cut_out(portrait, coefficients)
+        return self.renderer.render(portrait, coefficients, plate)
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ def choose(runtime: str = "auto", *, threads: int = 1, callers: int = 1, plans: 
         except (GpuMissing, PlanRefused) as reason:
             reasons.append(reason)
             continue
-        for better in reasons if _has_card() else ():
+        for better in reasons if has_card() else ():
             log.warning("%s serves: %s", name, better)
         return made
     raise reasons[0]
@@ -134,7 +139,8 @@ def of_size(border: Signature, size: int) -> Signature:
     return Signature(border.inputs, (picture,))
 
 
-def _has_card() -> bool:
+def has_card() -> bool:
+    """Whether a driver finds a GPU."""
     try:
         card()
     except GpuMissing:

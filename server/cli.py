@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from engine.backend import RUNTIMES
 from engine.units import DEFAULT_LOOK_AHEAD, FRAME_SIZE, MAX_LOOK_AHEAD, MAX_SIZE, MIN_SIZE, SIZE_STEP
 from server.commands import Refusal, bench, doctor, prepare, render, serve, track
 
@@ -56,6 +57,10 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--portraits", type=Path, metavar="DIR", help="where prepared portraits are kept")
     parser.add_argument("--max-sessions", type=int, help="calls at once; further ones get 503 (default: measured)")
+    parser.add_argument(
+        "--runtime", choices=RUNTIMES, default="auto", help="what draws (auto: the best that this machine has)"
+    )
+    parser.add_argument("--plans", type=Path, metavar="DIR", help="where `python -m trt_build build` wrote")
     parser.add_argument(
         "--engines",
         type=int,

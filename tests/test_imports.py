@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "engine.thrift": {"engine.face"},
     "engine.avatar": {
         f"engine.{p}"
-        for p in "units les face audio background cdan portrait renderer motion runtime thrift tracks".split()
+        for p in "units les face audio backend background cdan portrait renderer motion thrift tracks".split()
     },
     "engine.backend": {f"engine.{p}" for p in "units cdan renderer runtime".split()},
     "engine.evaluation": {

@@ -2,11 +2,15 @@
 
 import argparse
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from urllib.parse import urlsplit
 
 from engine.avatar import Avatar
+from engine.backend import choose, has_card
+from engine.runtime.tensorrt import GpuMissing
+from engine.runtime.tensorrt_plan import PlanRefused
 from server.app import serve
 from server.assistants.registry import offers
 from server.commands import Refusal
@@ -25,10 +29,26 @@ NEEDS = {
 def run(options: argparse.Namespace) -> int:
     try:
         chosen = settings(options)
-        serve(chosen, partial(Avatar, look_ahead=options.look_ahead, twins=chosen.engines, slack=SLACK))
+        serve(chosen, avatars(options, chosen.engines))
+    except (GpuMissing, PlanRefused) as missing:
+        raise Refusal(str(missing)) from missing
     except SystemExit as stopped:  # uvicorn's way to say that it could not start; it has logged why
         raise Refusal(f"can't serve on {options.host}:{options.port}; see above, or try another --port") from stopped
     return 0
+
+
+def avatars(options: argparse.Namespace, engines: int) -> Callable[[], Avatar]:
+    """Makes the engine. A GPU that was asked for is tried at once: if it can't serve, nothing begins."""
+    make = partial(choose, options.runtime, callers=engines, plans=options.plans)
+    made = make() if options.runtime not in ("auto", "openvino") else None
+    return lambda: Avatar(look_ahead=options.look_ahead, twins=engines, slack=SLACK, backend=made or make())
+
+
+def engines(options: argparse.Namespace) -> int:
+    """Threads that step: a GPU takes all sessions in one batch, from one thread."""
+    if options.runtime != "openvino" and has_card():
+        return 1
+    return options.engines or min(cores(), MOST_ENGINES)
 
 
 def cores() -> int:
@@ -49,7 +69,7 @@ def settings(options: argparse.Namespace) -> Settings:
         host=options.host,
         port=options.port,
         max_sessions=options.max_sessions,
-        engines=options.engines or min(cores(), MOST_ENGINES),
+        engines=engines(options),
         portraits_dir=options.portraits or data_home() / "portraits",
         ice=ice,
         assistant=assistant(options),
