@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.audio.mel import BANDS, BINS, FLOOR, WINDOW, mel_filters
 from engine.cdan import CDAN_GRAPH, CDAN_WEIGHTS, Cdan, Floats, StreamState
-from engine.cdan.network import SEAL_HIGH, SEAL_LOW, Config, LipSeal, State, ramp
+from engine.cdan.network import ACTIVITY_HIGH, ACTIVITY_LOW, SEAL_HALF, Config, LipSeal, State, pressed, ramp
 from engine.cdan.network import Cdan as Net
 from engine.cdan.spectra import FINE_BINS, FINE_FIRST, FINE_WINDOW, PAST, RISE, Spectra, noise_floor
 from engine.cdan.training.export import load, write_graph
@@ -97,7 +97,7 @@ class TestStreamingEqualsOffline:
     def test_state_forgets_what_left_every_window(self, exact: Net) -> None:
         """Two pasts, one present: when the noise floor has met in a pause and the whole context has passed, the states
         agree again."""
-        pause, context = torch.zeros(1, 4 * FPS * CHUNK), Config().layers * (Config().window + 1) + 4
+        pause, context = torch.zeros(1, 4 * FPS * CHUNK), Config().layers * (Config().window + 1) + 12
         present = torch.cat([pause, stack(context / FPS + 1)], dim=1).double()
         states = []
         for past in (torch.zeros(1, 10 * CHUNK, dtype=torch.float64), stack(0.4).double()):
@@ -343,6 +343,13 @@ class TestLipSeal:
         brows = [i for i, name in enumerate(FACE) if name.startswith(("brow", "eye", "nose"))]
         torch.testing.assert_close(LipSeal()(face, torch.ones(20))[:, brows], face[:, brows])
 
+    def test_the_surer_closure_is_the_tighter(self) -> None:
+        tight = pressed(torch.linspace(0.001, 0.999, 99).logit())
+        assert (tight.diff() > 0).all() and tight[0] < 0.01 and tight[-1] > 0.99
+        assert pressed(torch.tensor(SEAL_HALF).logit()) == pytest.approx(0.5)
+
+
+class TestActivity:
     def test_ramp_is_exact_at_both_ends(self) -> None:
-        posterior = torch.tensor([0.0, SEAL_LOW - 0.01, SEAL_HIGH + 0.01, 1.0]).logit(eps=1e-6)
-        assert ramp(posterior, SEAL_LOW, SEAL_HIGH).tolist() == [0, 0, 1, 1]
+        posterior = torch.tensor([0.0, ACTIVITY_LOW - 0.01, ACTIVITY_HIGH + 0.01, 1.0]).logit(eps=1e-6)
+        assert ramp(posterior, ACTIVITY_LOW, ACTIVITY_HIGH).tolist() == [0, 0, 1, 1]

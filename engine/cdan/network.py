@@ -1,6 +1,6 @@
 """The Cross-Dimension Attention Net: sound and facial units in, coefficients of the 3D face out, one picture at a time.
 
-    log-mel -> stem -> time attention -> context h -+-> activity, seal, prosody, phones
+    log-mel -> 100 Hz: stem, hops -> 25 Hz: time attention -> context h -+-> activity, seal, prosody, phones
                                                     v
     LES --- yielding --- linear table ------------> + --> seal the lips --> coefficients
       +----------------- feature attention --> regions <-> structure attention
@@ -33,6 +33,8 @@ class Config:
     """Channels of the convolutions at 100 Hz."""
     stems: int = 2
     """Residual convolutions at 100 Hz."""
+    dilations: tuple[int, ...] = (1, 2, 4, 8)
+    """Hops between the taps of each wide convolution that follows them."""
     width: int = 224
     """Channels of the context at 25 Hz."""
     heads: int = 4
@@ -62,6 +64,8 @@ class State(NamedTuple):
     """[B, 2, FEATURES] the last inputs of the first convolution at 100 Hz."""
     stem: Tensor
     """[B, stems, 4, stem] the last inputs of the others."""
+    hops: Tensor
+    """[B, 2 * sum(dilations), stem] the last inputs of the wide ones, one after the other."""
     local: Tensor
     """[B, layers, 2, width] the last inputs of each layer's convolution."""
     keys: Tensor
@@ -97,18 +101,18 @@ def spectrum_features(mel: Tensor, floor: Tensor) -> Tensor:
 
 
 class CausalConv(nn.Module):
-    """Convolution over the last `kernel` steps. x is [B, T, C]."""
+    """Convolution over `kernel` steps, `dilation` apart, up to the present one. x is [B, T, C]."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(inputs, outputs, kernel)
+        self.conv = nn.Conv1d(inputs, outputs, kernel, dilation=dilation)
 
     def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """`past` is [B, kernel - 1, C]."""
+        """`past` is [B, (kernel - 1) * dilation, C]."""
         x = torch.cat([past, x], dim=1)
         # As a picture one row high with its channels last, which is how it lies in memory: nothing is copied.
         rows = x.transpose(1, 2).unsqueeze(2)
-        y = F.conv2d(rows, self.conv.weight.unsqueeze(2), self.conv.bias)
+        y = F.conv2d(rows, self.conv.weight.unsqueeze(2), self.conv.bias, dilation=(1, *self.conv.dilation))
         return y.squeeze(2).transpose(1, 2), x[:, -past.shape[1] :]
 
 
@@ -122,6 +126,21 @@ class StemLayer(nn.Module):
     def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         y, past = self.conv.step(F.gelu(self.norm(x)), past)
         return x + y, past
+
+
+class HopLayer(nn.Module):
+    """A wide convolution at 100 Hz over steps `dilation` apart, and back; residual, and nothing at first."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.norm, self.conv = nn.LayerNorm(width), CausalConv(width, 2 * width, 3, dilation)
+        self.down = nn.Linear(2 * width, width)
+        nn.init.zeros_(self.down.weight)
+        nn.init.zeros_(self.down.bias)
+
+    def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        y, past = self.conv.step(self.norm(x), past)
+        return x + self.down(F.gelu(y)), past
 
 
 class TimeAttention(nn.Module):
@@ -224,7 +243,8 @@ class Crossing(nn.Module):
         return self.regions_out((q @ k.transpose(2, 3) * r.shape[-1] ** -0.5).softmax(-1) @ v)
 
 
-SEAL_LOW, SEAL_HIGH = 0.04, 0.32  # posterior of a closure: where the lips begin to shut, and are shut
+SEAL_HALF = 0.14  # posterior of a closure that brings the lips half-way together
+SEAL_SLOPE = 1.5  # of the logit
 ACTIVITY_LOW, ACTIVITY_HIGH = 0.5, 0.9  # posterior of speech: below is exact rest
 
 
@@ -232,6 +252,12 @@ def ramp(logit: Tensor, low: float, high: float) -> Tensor:
     """From 0 where the posterior is `low` to 1 where it is `high`, even in its logit."""
     zero, one = (math.log(p / (1 - p)) for p in (low, high))
     return ((logit - zero) / (one - zero)).clamp(0, 1)
+
+
+def pressed(logit: Tensor) -> Tensor:
+    """How far the lips are shut for a closure as likely as that: never quite the same for two likelihoods, so that the
+    surer one is always the tighter one."""
+    return (SEAL_SLOPE * (logit - math.log(SEAL_HALF / (1 - SEAL_HALF)))).sigmoid()
 
 
 class LipSeal(nn.Module):
@@ -281,6 +307,7 @@ class Cdan(nn.Module):
         self.spectra = Spectra()
         self.ear = CausalConv(FEATURES, c.stem, 3)
         self.stem = nn.ModuleList(StemLayer(c.stem) for _ in range(c.stems))
+        self.hops = nn.ModuleList(HopLayer(c.stem, d) for d in c.dilations)
         self.stem_norm, self.patch = nn.LayerNorm(c.stem), nn.Linear(HOPS_PER_FRAME * c.stem, c.width)
         self.lags, self.voice = nn.Linear(FINE_BINS, LAGS), nn.Linear(LAGS, c.width)
         self.lags.weight.data.copy_(lag_waves(LAGS))
@@ -308,6 +335,7 @@ class Cdan(nn.Module):
             floor=new(batch, BANDS),
             bands=new(batch, 2, FEATURES),
             stem=new(batch, len(self.stem), 4, c.stem),
+            hops=new(batch, 2 * sum(c.dilations), c.stem),
             local=new(batch, c.layers, 2, c.width),
             keys=new(batch, c.layers, c.window - 1, c.width),
             values=new(batch, c.layers, c.window - 1, c.width),
@@ -333,6 +361,7 @@ class Cdan(nn.Module):
         for i, layer in enumerate(cast(list[StemLayer], self.stem)):
             x, past = layer.step(x, state.stem[:, i])
             pasts.append(past)
+        x, hops = self._hops(x, state.hops)
         x = self.patch(self.stem_norm(x).unflatten(1, (-1, HOPS_PER_FRAME)).flatten(2))  # [B, T, width]
         tilted = (sound.fine - sound.fine.mean(dim=2, keepdim=True)).to(x.dtype)
         x = x + self.voice(F.gelu(self.lags(tilted))) + self.look_ahead(look_ahead)[:, None].to(x.dtype)
@@ -343,7 +372,13 @@ class Cdan(nn.Module):
             memories.append((memory[0], memory[1], memory[2]))
         local, keys, values = (torch.stack(of_layers, dim=1) for of_layers in zip(*memories, strict=True))
         stem, filled = torch.stack(pasts, dim=1), filled[:, 1 - self.config.window :]
-        return self.norm(x), State(state.samples, floor[:, -1], bands, stem, local, keys, values, filled)
+        return self.norm(x), State(state.samples, floor[:, -1], bands, stem, hops, local, keys, values, filled)
+
+    def _hops(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        pasts = list(past.split([2 * d for d in self.config.dilations], dim=1))
+        for i, layer in enumerate(cast(list[HopLayer], self.hops)):
+            x, pasts[i] = layer.step(x, pasts[i])
+        return x, torch.cat(pasts, dim=1)
 
     def decode(self, context: Tensor, les: Tensor, seal: Tensor | None = None) -> Output:
         """[B, T, width] and [B, T, 41] -> what the face does. In training the true `seal` [B, T] is told: so the open
@@ -354,7 +389,7 @@ class Cdan(nn.Module):
         face = self.linear(les, context, activity) + activity * self.speech(les, context)
         # In training nothing is clamped, so that every gradient lives; the targets lie within [0, 1] anyway.
         face = face if self.training else face.clamp(0, 1)
-        face = self.seal(face, activity[..., 0] * ramp(seal_logit, SEAL_LOW, SEAL_HIGH) if seal is None else seal)
+        face = self.seal(face, activity[..., 0] * pressed(seal_logit) if seal is None else seal)
         voice = torch.stack([loudness.sigmoid(), pitch.tanh()], dim=2)
         return Output(
             face if self.training else face.clamp(0, 1),

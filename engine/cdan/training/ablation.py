@@ -17,7 +17,7 @@ from engine.cdan.network import FEATURES, Cdan, Config, Output, State, spectrum_
 from engine.cdan.spectra import Sound
 from engine.cdan.training.dataset import Corpus
 from engine.cdan.training.export import write_graph
-from engine.cdan.training.train import Budget, Run, examples, prepare, train
+from engine.cdan.training.train import Budget, Run, begun, examples, prepare, train
 from engine.face.coefficients import FACE
 from engine.units import HOPS_PER_FRAME
 
@@ -29,7 +29,7 @@ class Linear(Cdan):
     linear too; neither activity nor seal touches the face."""
 
     def __init__(self) -> None:
-        super().__init__(Config(layers=1, crossings=0, feature=False, structure=False))
+        super().__init__(Config(dilations=(1,), layers=1, crossings=0, feature=False, structure=False))
         self.window = nn.Conv1d(FEATURES, self.config.width, HOPS_PER_FRAME * REACH, stride=HOPS_PER_FRAME)
         self.face = nn.Linear(self.config.width, len(FACE))
 
@@ -58,15 +58,6 @@ RIVALS: dict[str, Callable[[], Cdan]] = {
 }
 """The network as it ships; without attention between units and coefficients; without attention among regions and over
 time (convolutions stay); linear maps only."""
-
-
-def begun(net: Cdan, start: Path | None) -> Cdan:
-    """The network with what fits of a checkpoint's weights."""
-    if start:
-        kept, own = torch.load(start / "checkpoint.pt", weights_only=True)["net"], net.state_dict()
-        fitting = {name: value for name, value in kept.items() if name in own and own[name].shape == value.shape}
-        net.load_state_dict(fitting, strict=False)
-    return net
 
 
 def main() -> None:

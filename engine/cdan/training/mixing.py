@@ -18,7 +18,7 @@ NOISY = 0.7  # share of the others at 0 to 20 dB; the rest is at 20 to 45 dB
 LATE = 0.4  # share of the noises
 BABBLE = 0.12  # share of the noises that are other people
 TALKERS = 4
-WARP = 0.12  # of the frequencies, either way
+WARP = 0.06  # of the frequencies, either way
 SPEECH_LEVEL = 2 * 0.1**2  # power of speech at the corpus's level; what speechless sound is measured against
 
 

@@ -23,7 +23,7 @@ from engine.cdan.training.shard import FRAMES
 from engine.face.coefficients import FACE
 from engine.units import HOPS_PER_FRAME
 
-SHARES = {"coefficients": 30, "speed": 15, "gap": 20, "phone": 0.6, "seal": 4, "activity": 1, "prosody": 0.2}
+SHARES = {"coefficients": 30, "speed": 15, "gap": 20, "phone": 1, "seal": 4, "activity": 1, "prosody": 0.2}
 """What each term of the loss counts."""
 MOUTH_WEIGHT = 3.0  # of jaw and mouth against the rest of the face
 WEIGHTS = torch.tensor([MOUTH_WEIGHT if name.startswith(("jaw", "mouth", "lip")) else 1.0 for name in FACE])
@@ -165,18 +165,28 @@ def examples(folder: Path | None, size: int = 16, count: int = 4) -> list[Batch]
     return list(islice(batches, count))
 
 
+def begun(net: Cdan, start: Path | None) -> Cdan:
+    """The network with what fits of a checkpoint's weights."""
+    if start:
+        kept, own = torch.load(start / "checkpoint.pt", weights_only=True)["net"], net.state_dict()
+        fitting = {name: value for name, value in kept.items() if name in own and own[name].shape == value.shape}
+        net.load_state_dict(fitting, strict=False)
+    return net
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train CDAN on one core or on a GPU.")
     parser.add_argument("--corpus", type=Path, required=True, help="folder made by engine.cdan.training.corpus")
     parser.add_argument("--held", type=Path, help="such a folder of voices held out, to log how they fare")
     parser.add_argument("--run", type=Path, required=True, help="folder of the checkpoint; an existing one is resumed")
+    parser.add_argument("--start", type=Path, help="folder of a run whose weights this one begins with")
     parser.add_argument("--minutes", type=float, default=240, help="time spent stepping, all calls together")
     parser.add_argument("--batch", type=int, default=8, help="segments of 10.24 s")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     prepare()
-    run = Run(options.run, Cdan(), options.rate, options.device)
+    run = Run(options.run, begun(Cdan(), options.start), options.rate, options.device)
     train(Corpus(options.corpus), examples(options.held), run, Budget(60 * options.minutes), options.batch)
 
 
