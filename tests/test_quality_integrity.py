@@ -9,7 +9,7 @@ import pytest
 
 from engine.evaluation.integrity import Inspector, determinant, everything, lids, still, sweep
 from engine.face.coefficients import FACE
-from engine.portrait import Portrait, default_names, default_photo, prepare
+from engine.portrait import Portrait, default_photo, prepare
 from engine.portrait.layers_layout import MOUTH
 from engine.renderer import CpuRenderer
 from engine.tracks import rest

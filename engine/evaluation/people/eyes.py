@@ -1,4 +1,4 @@
-"""Eyeballs: a painted iris on a concave disc, veins on the white, and the cornea's glossy shell before it."""
+"""Eyeballs: a painted iris on a concave disc, veins on the white, and the cornea's clear shell before it."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ PUPIL = 0.43  # of the iris
 LIMBUS = float(np.arcsin(IRIS))
 CORNEA = 0.66  # radius of its sphere
 SEGMENTS = 64
-CATCH_LIGHT = tuple(unit(np.array([-3.0, 1.8, 9.8])).tolist())
-"""Where the lamp stands that the cornea mirrors. Worked out: chance paths off a small mirror rarely meet one."""
+LAMP = tuple(unit(np.array([-3.0, 1.8, 9.8])).tolist())
+"""Towards the lamp that the cornea mirrors."""
 
 
 def eye_objects(person: Person, centre: Floats, radius: float, camera: Floats, side: int) -> list[tuple[Any, Floats]]:
@@ -36,7 +36,7 @@ def eye_objects(person: Person, centre: Floats, radius: float, camera: Floats, s
 
 def _object(person: Person, ball: bool, points: Floats, faces: Integers, side: int) -> Any:
     if not ball:
-        shell = objects.mesh("cornea", points, faces, _wet_material())
+        shell = objects.mesh("cornea", points, faces, _cornea_material())
         shell.visible_shadow = False
         return shell
     uv = points[:, :2] / 2 + 0.5
@@ -93,18 +93,15 @@ def _eye_material(picture: Any) -> Any:
     )
 
 
-def _wet_material() -> Any:
+def _cornea_material() -> Any:
+    """Clear, but for the image of one lamp, which is worked out: chance paths off so small a mirror rarely meet it."""
     t = Nodes("cornea")
-    glossy = t.add("BsdfGlossy", {"Color": (1, 1, 1), "Roughness": 0.03}).outputs[0]
-    clear = t.add("BsdfTransparent").outputs[0]
-    shadow = t.add("LightPath").outputs["Is Shadow Ray"]
-    seen = t.product(t.add("Fresnel", {"IOR": 1.45}).outputs[0], t.less(1.0, shadow))
-    mirror = t.add("MixShader", {0: seen, 1: clear, 2: glossy}).outputs[0]
-    towards = t.add("TexCoord").outputs["Reflection"]
-    to_lamp = t.add("VectorMath", {0: towards, 1: CATCH_LIGHT}, operation="DOT_PRODUCT").outputs["Value"]
-    shine = t.product(t.ramp(to_lamp, np.cos(np.radians(8.5)), np.cos(np.radians(6.0))), t.less(1.0, shadow), 1.6)
-    glint = t.add("Emission", {0: (1, 0.98, 0.95), 1: shine}).outputs[0]
-    material = t.surface(t.add("AddShader", {0: mirror, 1: glint}))
+    mirrored = t.add("TexCoord").outputs["Reflection"]
+    to_lamp = t.add("VectorMath", {0: mirrored, 1: LAMP}, operation="DOT_PRODUCT").outputs["Value"]
+    inside = t.ramp(to_lamp, np.cos(np.radians(8.5)), np.cos(np.radians(6.0)))
+    lit = t.product(inside, t.less(1.0, t.add("LightPath").outputs["Is Shadow Ray"]), 1.6)
+    glint = t.add("Emission", {0: (1, 0.98, 0.95), 1: lit}).outputs[0]
+    material = t.surface(t.add("AddShader", {0: t.add("BsdfTransparent").outputs[0], 1: glint}))
     material.cycles.emission_sampling = "NONE"
     return material
 

@@ -36,7 +36,7 @@ def set_stage(points: Points, backdrop: Colour) -> None:
     """Lights, backdrop and camera for a person who stands at the origin."""
     y = points.eye[1] - 0.30
     face = (0, y, 1.2)
-    _light((-4.6, y + 4.2, 8.0), face, 4.2, 900, WARM)
+    _light((-4.6, y + 4.2, 8.0), face, 4.2, 900, WARM, mirrored=True)
     _light((6.5, y + 0.6, 8.0), face, 6.5, 300, COOL)
     _light((-2.8, y + 3.4, 11.5), face, 1.6, 120, WHITE)
     _light((0, y - 4.5, 6), face, 4.5, 80, WHITE)
@@ -55,7 +55,7 @@ Spot = tuple[float, float, float]
 
 
 def _light(at: Spot, target: Spot, size: float, watts: float, colour: Colour, mirrored: bool = False) -> None:
-    """A square lamp. Those in front are not mirrored: `eyes` has the one catch-light."""
+    """A square lamp; skin and hair shine with those that are mirrored."""
     data = bpy.data.lights.new("light", "AREA")
     data.energy, data.size, data.color = watts, size, colour
     light = bpy.data.objects.new("light", data)
