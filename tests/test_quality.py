@@ -125,10 +125,10 @@ class TestTruth:
 class TestJudges:
     def test_dlib_tells_people_apart(self) -> None:
         pytest.importorskip("dlib")
-        from engine.evaluation.identity import SAME_PERSON, Recogniser
+        from engine.evaluation.identity import Recogniser
 
         judge = Recogniser()
         anna, zola = (photo(name) for name in ("anna", "zola"))
         bright = np.clip(anna.astype(np.int32) + 20, 0, 255).astype(np.uint8)
         own, again, other = (judge.describe(p, find_faces(p)[0].points[:, :2]) for p in (anna, bright, zola))
-        assert np.linalg.norm(own - again) < 0.3 < SAME_PERSON < np.linalg.norm(own - other)
+        assert np.linalg.norm(own - again) < 0.3 < 0.5 < np.linalg.norm(own - other)  # made from one head, all of them
