@@ -75,7 +75,7 @@ def tongue_out() -> Picture:
     wet = 0.10 * np.exp(-(((np.abs(x) - 0.36) / 0.15) ** 2) - ((t - 0.66) / 0.12) ** 2)
     flesh = _FLESH * (shade * _grain(x, y))[..., None] + wet[..., None]
     away = np.hypot(np.clip(np.abs(x) - half, 0, None) * 1.2, np.clip(t - 0.93, 0, None) * 2)
-    cast = 0.45 * np.clip(1 - away / 0.14, 0, 1) ** 2  # its shadow on the lip
+    cast = 0.3 * np.clip(1 - away / 0.14, 0, 1) ** 2  # its shadow on the lip
     cover = np.clip((half - np.abs(x)) * 16, 0, 1) * np.clip((0.93 - t) * 40, 0, 1)
     alpha = cover + cast * (1 - cover)
     colour = flesh * (cover / np.maximum(alpha, 1e-6))[..., None]

@@ -135,7 +135,7 @@ def _mouth_pictures(fit: Fit, slit: Slit, boxes: Array, light: Array) -> dict[st
 def _lower(picture: Rgb, slit: Slit, at: tuple[float, float], light: Array) -> npt.NDArray[np.uint8]:
     """RGBA: lower lip and chin, and the shadow where the lip meets the upper."""
     cover = slit.cover(texture(MOUTH), at, 8)
-    met = 1 - 0.6 * smoothstep(0, _PARTED, (slit.patch - slit.base).max())
+    met = 1 - 0.8 * smoothstep(0, _PARTED, (slit.patch - slit.base).max())
     shade = _SEAM * met * slit.shadow(texture(MOUTH), at, _SEAM_WIDTH, of_base=False)
     return _shaded(layers_eyes.cut(picture, MOUTH, at), cover, shade * (1 - cover), _LIP_TONE * light)
 

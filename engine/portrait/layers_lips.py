@@ -12,7 +12,7 @@ from engine.portrait.layers_slit import Slit, smoothstep
 Picture = npt.NDArray[np.uint8]
 
 _BAND = 4.0  # units of a lip, in its middle, over which its edge may be dark
-_DARK, _WHOLE = 0.80, 0.62  # of the lip's brightness: where repainting begins, and where nothing is kept
+_DARK, _WHOLE = 0.64, 0.42  # of the lip's brightness: where repainting begins, and where nothing is kept
 _TURN = 0.22  # how much darker a lip is at its very edge, where it turns inward
 _MOST = 1.25  # of the colour behind the edge that is seen there
 

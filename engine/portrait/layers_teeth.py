@@ -17,6 +17,8 @@ Picture = npt.NDArray[np.uint8]
 _MM = ROWS / TEETH_MM[1]  # rows of a plate
 _CROWN = UPPER.crowns[0].height * _MM  # rows
 _REACH = 3.0  # units: own teeth that come so close to the other lip go on behind it
+_SHADED = 2.0  # mm of them that lie in the shadow of the lip they hang from
+_FARTHER = 0.85  # of the upper teeth's light reaches the lower
 _BEHIND = 1.0  # mm that they go on
 _LIP_ROWS = 3  # of them that the other lip's colour has reached
 _SHARE, _LEAST = 0.5, 4  # of the gap's middle columns that must show teeth, and how many texels of them
@@ -50,7 +52,10 @@ def with_own(upper: Picture, lower: Picture, picture: Picture, slit: Slit, boxes
     above, below = (_look(picture, slit, box) for box in boxes)
     own = _hanging(above, light)
     rest = _hanging(below.upside_down(), light) * (1 - _seen_there(own, *boxes)[::-1])
-    return [_laid(upper, above, own), _laid(lower[::-1], below.upside_down(), rest)[::-1]]
+    first, tone = _laid(upper, above, own, np.ones(3, np.float32))
+    lower_tone = tone if (tone == 1).all() else _FARTHER * tone
+    second, _ = _laid(lower[::-1], below.upside_down(), rest, lower_tone)
+    return [first, second[::-1]]
 
 
 def toothlike(colours: Array | Picture, light: Array) -> Array:
@@ -84,23 +89,29 @@ def _seen_there(own: Array, box: Array, other: Array) -> Array:
     return np.asarray(cv2.warpAffine(own, place, (COLS, ROWS), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP))
 
 
-def _laid(model: Picture, view: _View, own: Array) -> Picture:
-    """`own` teeth over the model, which is moved so that its edges end where they do and takes their tone."""
-    middle = np.abs(view.along) < _MIDDLE
-    shown = own > 0.5
+def _laid(model: Picture, view: _View, own: Array, tone: Array) -> tuple[Picture, Array]:
+    """`own` teeth over the model, which is moved so that its edges end where they do; and their tone beside its own.
+
+    A model without any takes the other row's `tone`.
+    """
+    middle, shown = np.abs(view.along) < _MIDDLE, own > 0.5
     if ((shown & middle).sum(0)[middle.any(0)] >= _LEAST).mean() < _SHARE:
-        return model
+        return _toned(model.astype(np.float32), tone), tone
     rows = np.arange(ROWS, dtype=np.float32)[:, None]
     ends = np.where(shown, rows, 0).max(0)
     shift = float(np.median(ends[(ends > 0) & middle[0]])) - _edge(model)
     place = np.array([[1, 0, 0], [0, 1, shift]])
     moved = cv2.warpAffine(model, place, (COLS, ROWS), borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
     strong = own > 0.8
-    tone = view.colours[strong].mean(0) / np.maximum(moved[..., :3][strong].mean(0), 1)
-    colour, alpha = moved[..., :3] * np.clip(tone, 0.4, 2.5), moved[..., 3]
+    tone = np.clip(view.colours[strong].mean(0) / np.maximum(moved[..., :3][strong].mean(0), 1), 0.4, 2.5)
     grown, share = _grown(view, own, ends)
-    colour += (grown - colour) * share[..., None]
-    return np.clip(np.round(np.dstack([colour, np.maximum(alpha, 255 * share)])), 0, 255).astype(np.uint8)
+    moved[..., :3] += (grown / tone - moved[..., :3]) * share[..., None]
+    moved[..., 3] = np.maximum(moved[..., 3], 255 * share)
+    return _toned(moved, tone), tone
+
+
+def _toned(rgba: Array, tone: Array) -> Picture:
+    return np.asarray(np.clip(np.round(rgba * [*tone, 1]), 0, 255), np.uint8)
 
 
 def _edge(model: Picture) -> float:
@@ -117,7 +128,8 @@ def _grown(view: _View, own: Array, ends: Array) -> tuple[Array, Array]:
     first = np.where(has, shown.argmax(0), ROWS).astype(np.float32)
     begin = np.clip(first + 2, 0, np.maximum(ends - 1, 0)).astype(int)
     end = np.clip(ends - _LIP_ROWS, 0, ROWS - 1).astype(int)
-    colours = np.where((rows < begin)[..., None], view.colours[begin, column][None], view.colours)
+    lit = smoothstep(_SHADED * _MM, 0, rows - begin)[..., None]  # a lip's shadow is not theirs: it comes with the lip
+    colours = view.colours + (_column(view.colours, own) - view.colours) * lit
     colours = np.where((rows > end)[..., None], view.colours[end, column][None], colours)
     top = ends - _CROWN * (1 - 0.35 * np.clip(np.abs(view.along[0]), 0, 1))
     up = smoothstep(-_MM, _MM, rows - top) * (rows < begin)
@@ -125,3 +137,10 @@ def _grown(view: _View, own: Array, ends: Array) -> tuple[Array, Array]:
     down = (rows > end) & (rows < ends + _BEHIND * _MM) & near
     share = np.maximum(own, np.where(has, np.maximum(up, down), 0))
     return colours, cv2.GaussianBlur(share.astype(np.float32), (0, 0), 0.6)
+
+
+def _column(colours: Array, own: Array) -> Array:
+    """[COLS, 3] the mean colour of the own teeth in every column, and about it."""
+    total = np.dstack([(colours * own[..., None]).sum(0)[None], own.sum(0)[None]])
+    smooth = cv2.GaussianBlur(total, (0, 0), 1.5)[0]
+    return np.asarray(smooth[:, :3] / np.maximum(smooth[:, 3:], 1e-3), np.float32)
