@@ -104,8 +104,8 @@ BOXES: Array = np.array([[128, 128, 99, 37], [128, 140, 99, 37]], np.float32)
 
 def rows_of(photo: Picture, open_by: float) -> tuple[list[Picture], list[Picture]]:
     """The plates with the photo's own teeth, and the models'."""
-    models = [build_plates.teeth(UPPER), np.ascontiguousarray(build_plates.teeth(LOWER)[::-1])]
-    return layers_teeth.with_own(*models, photo, slit(open_by), BOXES, WHITE), models
+    upper, lower = build_plates.teeth(UPPER), np.ascontiguousarray(build_plates.teeth(LOWER)[::-1])
+    return layers_teeth.with_own(upper, lower, photo, slit(open_by), BOXES, WHITE), [upper, lower]
 
 
 def at(plate: Picture, box: Array, y: float) -> npt.NDArray[np.float64]:
@@ -116,9 +116,15 @@ def at(plate: Picture, box: Array, y: float) -> npt.NDArray[np.float64]:
 
 class TestOwnTeeth:
     def test_the_photos_own_are_kept(self) -> None:
-        (upper, lower), (_, model) = rows_of(picture((128, 138, TOOTH)), 10)
+        upper = rows_of(picture((128, 138, TOOTH)), 10)[0][0]
         assert at(upper, BOXES[0], 133)[:3] == pytest.approx(TOOTH, abs=6)
-        assert np.array_equal(lower, model)
+
+    def test_the_row_that_is_hidden_takes_their_tone(self) -> None:
+        """Yellow teeth: the model's lose more blue than red, and keep their shape."""
+        (_, lower), (_, model) = rows_of(picture((128, 138, (225, 205, 150))), 10)
+        assert np.array_equal(lower[..., 3], model[..., 3])
+        ratio = at(lower, BOXES[1], 136)[:3] / at(model, BOXES[1], 136)[:3]
+        assert ratio[2] < 0.85 * ratio[0]
 
     def test_they_go_on_behind_the_lip_they_hang_from(self) -> None:
         (upper, _), _ = rows_of(picture((128, 138, TOOTH)), 10)
