@@ -15,11 +15,16 @@ import pytest
 from av.video.codeccontext import VideoCodecContext
 from PIL import Image
 
+from engine.avatar import Stream
 from engine.background import KEY, Background
+from engine.cdan import StreamState
 from engine.film import Film
 from engine.portrait import Portrait, PortraitError, Remark, Report, default_photo, prepare
 from engine.renderer import CpuRenderer
+from engine.thrift import Drawn
 from engine.tracks import rest
+from server.commands import Refusal
+from server.commands.sources import chosen_background
 from tests.server_running import Running, running
 
 Pixels = npt.NDArray[np.uint8]
@@ -103,6 +108,29 @@ class TestPictures:
         before = drawn(Background())
         drawn(Background.parse("#000000"))
         np.testing.assert_array_equal(drawn(Background()), before)
+
+
+class TestStream:
+    def test_the_background_follows_the_size_and_asks_for_a_new_picture(self) -> None:
+        stream = Stream(anna(), cast(StreamState, None), 0, SIZE, 0)
+        stream.drawn = Drawn(rest()[:63], rest(), drawn(Background()))
+        stream.stand_before(Background.parse("#c81e28"))
+        assert stream.drawn is None and stream.plate is not None and stream.plate.shape == (SIZE, SIZE, 3)
+        stream.resize(384)
+        assert stream.plate.shape == (384, 384, 3) and (stream.plate == RED).all()
+        stream.stand_before(Background())
+        assert stream.plate is None
+
+
+class TestCommandLine:
+    def test_a_file_is_a_picture(self, tmp_path: Path) -> None:
+        (tmp_path / "red.png").write_bytes(halves())
+        assert chosen_background(str(tmp_path / "red.png")).kind == "picture"
+
+    @pytest.mark.parametrize("text", ["red", "nowhere.png"])
+    def test_anything_else_is_refused_in_one_line(self, text: str) -> None:
+        with pytest.raises(Refusal, match=f"--background {text}: a background is photo"):
+            chosen_background(text)
 
 
 class TestCutOut:
