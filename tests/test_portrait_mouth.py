@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 
 from engine.portrait import build_plates, layers_lips, layers_mouth, layers_teeth
-from engine.portrait.dentition import LOWER, TEETH_MM, UPPER, UPPER_EDGE
+from engine.portrait.dentition import LOWER, TEETH_MM, UPPER, UPPER_EDGE, Arch
 from engine.portrait.layers_layout import PLATE_COLS, PLATE_ROWS, TEXELS, UPPER_TEETH, Array
 from engine.portrait.layers_slit import Slit
 
@@ -19,8 +19,8 @@ UNITS = 256
 
 def slit(open_by: float) -> Slit:
     """From (60, 128) to (196, 128), parted by so many units in the middle."""
-    bow = np.sqrt(1 - np.linspace(-1, 1, 201, dtype=np.float32) ** 2)
-    return Slit(START, END, 1, 0 * bow, open_by * bow, depth=40, reach=30, lip=0.5, fringe=0.5)
+    bow = np.asarray(np.sqrt(1 - np.linspace(-1, 1, 201) ** 2), np.float32)
+    return Slit(START, END, 1, np.zeros_like(bow), np.float32(open_by) * bow, depth=40, reach=30, lip=0.5, fringe=0.5)
 
 
 def picture(*bands: tuple[float, float, tuple[int, int, int]]) -> Picture:
@@ -45,7 +45,7 @@ class TestModel:
         assert np.abs(shipped.astype(int) - drawn).max() <= 1, "run python -m engine.portrait.build_plates"
 
     @pytest.mark.parametrize("arch", [UPPER, LOWER], ids=["upper", "lower"])
-    def test_no_gap_between_the_crowns(self, arch: build_plates.Arch) -> None:
+    def test_no_gap_between_the_crowns(self, arch: Arch) -> None:
         """Half way down the crowns of the front teeth."""
         height = arch.neck + 0.6 * arch.crowns[0].height
         rgba = build_plates.teeth(arch)[round((height / TEETH_MM[1] + 0.5) * PLATE_ROWS)]
