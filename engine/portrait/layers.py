@@ -27,6 +27,7 @@ from engine.portrait.layers_mesh import look
 from engine.portrait.layers_plates import find_plates
 from engine.portrait.layers_slit import Slit, smoothstep, straight, trace
 from engine.portrait.layers_snap import snap
+from engine.portrait.shading import shading
 
 # The landmark mesh's own numbering, from corner to corner.
 _LIP_UPPER = [78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308]
@@ -41,6 +42,7 @@ _LID_LOWER = {
 }
 _BROW = {LEFT: [295, 282, 283], RIGHT: [65, 52, 53]}  # its lower edge
 _CHIN = 152
+_HALVES = ("face_maps", "mouth_maps", "eye_maps", "shade_maps")  # half precision is enough for these
 _SHADE = np.array([26, 10, 8], np.float32)  # the colour of shadows in the eyes
 _LIP_TONE = np.array([66, 26, 22], np.float32)  # of shadows between the lips, in white light
 _LIP_SHADE, _LIP_SHADOW = 0.55, 9  # the upper lip's: opacity, units
@@ -70,9 +72,10 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
     layers |= fields(surface, fit.shapes, landmarks, slits, fit.source)
     layers |= pose_maps(surface, fit.vertices[:, 2], landmarks, places)
     layers |= find_plates(fit, head, slits, places, layers)
+    layers |= shading(surface, fit, head)
     layers |= _pictures(fit, slits, places, lips, light)
     layers |= _mouth_pictures(fit, slits.mouth, layers["sprite_box"], light) | eyeballs
-    return layers | {name: layers[name].astype(np.float16) for name in ("face_maps", "mouth_maps", "eye_maps")}
+    return layers | {name: layers[name].astype(np.float16) for name in _HALVES}
 
 
 def find_slits(landmarks: Array) -> Slits:

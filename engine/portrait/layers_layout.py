@@ -45,6 +45,9 @@ FACE = Window(108, 96, 4)
 FACE_ORIGIN = (64, 80)  # the same for every portrait: the frame is normalised
 MOUTH = Window(48, 48, 4)
 EYE = Window(40, 56, 2)
+SHADE = Window(160, 144, 2)
+SHADE_ORIGIN = (112, 88)
+SHADE_RANK = 32  # of the 66 maps of light, mixtures of so many
 SNAP = 16  # units: windows in the picture move by whole steps, so that they meet pixels at every size of 32 n
 
 

@@ -6,7 +6,7 @@ It draws what `engine.renderer.module` defines; general samplers at full resolut
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 import cv2
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face.coefficients import INDEX
-from engine.portrait.layers_layout import EYE, MOUTH, SIDE, TEXELS, Window
+from engine.portrait.layers_layout import EYE, FRAME, MOUTH, SHADE, SHADE_ORIGIN, SIDE, TEXELS, Window
 from engine.renderer.names import MAPS, PICTURES
 from engine.runtime import Network, OpenVinoNetwork
 from engine.units import FRAME_SIZE, MAX_SIZE, MIN_SIZE, SIZE_STEP
@@ -26,6 +26,8 @@ MOUTH_INSIDE = (28, 28, 164, 160)  # where in its window the mouth may open: uni
 EYE_INSIDE = (12, 16, 100, 80)
 _TONGUE_OUT = INDEX["tongueOut"]
 _SOLID, _BESIDE = 64, 15  # alpha from which a pixel's own colour is sure; pixels about those that have none
+_HERE = np.ascontiguousarray(FRAME.centres().transpose(2, 0, 1))
+_LIGHT = 120  # the byte that stands for light as it was: twice as much is the most that `fields` lets through
 
 
 class Layered(Protocol):
@@ -48,6 +50,10 @@ class _Prepared:
     sprites: tuple[Image, ...]
     extents: tuple[Bounds, Bounds, Bounds]
     """Of `lower`, then of the lids."""
+    lit: Bounds
+    """Where the light on the skin may change, in units of the frame."""
+    corners: tuple[Floats, Floats, Floats]
+    """Of the windows in the photo: mouth, then eyes."""
 
 
 _prepared: "WeakKeyDictionary[Layered, _Prepared]" = WeakKeyDictionary()
@@ -63,7 +69,10 @@ def _prepare(portrait: Layered) -> _Prepared:
         maps = {name: np.ascontiguousarray(layers[name], np.float32)[None] for name in MAPS}
         bare = np.concatenate([shut, lids[..., 3:]], -1)
         extents = _extent(lower), _extent(lids[0]), _extent(lids[1])
-        found = _prepared[portrait] = _Prepared(maps, person, background, lower, lids, bare, sprites, extents)
+        corners = layers["mouth_at"], layers["eye_at"][0], layers["eye_at"][1]
+        found = _prepared[portrait] = _Prepared(
+            maps, person, background, lower, lids, bare, sprites, extents, _lit_part(maps["shade_maps"][0]), corners
+        )
     return found
 
 
@@ -105,13 +114,16 @@ class CpuRenderer:
     def _compose(self, ready: _Prepared, fields: Mapping[str, Floats], coefficients: Floats, below: Image) -> Image:
         """The layers, back to front; `below` is drawn on."""
         self._inside(below, fields, ready)
-        picture = self._person(below, fields["person"][0], ready.person)
-        self._patch(picture, ready.lower, ready.extents[0], fields["mouth"][0], fields["mouth_to"][0], MOUTH)
+        shade = _gains(fields["shade"][0, 0])
+        picture = self._person(below, fields["person"][0], ready, shade)
+        lower = _Patch(ready.lower, ready.extents[0], fields["mouth"][0], fields["mouth_to"][0], ready.corners[0])
+        self._patch(picture, lower, MOUTH, shade)
         if coefficients[_TONGUE_OUT] > 0:
             self._sprite(picture, ready.sprites[-1], fields["sprites"][0, -1], self._box(fields["mouth_to"][0], MOUTH))
         for i, share in enumerate(fields["shut"][0]):
             lid = _shutting(ready.lids[i], ready.shut[i], float(share))
-            self._patch(picture, lid, ready.extents[1 + i], fields["eyes"][0, i], fields["eyes_to"][0, i], EYE)
+            at, to = fields["eyes"][0, i], fields["eyes_to"][0, i]
+            self._patch(picture, _Patch(lid, ready.extents[1 + i], at, to, ready.corners[1 + i]), EYE, shade)
         return picture
 
     def fields(self, portrait: Layered, coefficients: Floats) -> dict[str, Floats]:
@@ -146,28 +158,44 @@ class CpuRenderer:
         size = (box.right - box.left, box.bottom - box.top)
         _over(below[box.slices], cv2.warpAffine(sprite, place, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP))
 
-    def _person(self, below: Image, offset: Floats, person: Image) -> Image:
+    def _person(self, below: Image, offset: Floats, ready: _Prepared, shade: Image) -> Image:
         small = cv2.merge([offset[0] * TEXELS, offset[1] * TEXELS])
         at = cv2.resize(small, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
         at += self._here
-        layer = cv2.remap(person, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        layer = cv2.remap(ready.person, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        box = self._box((0, 0), FRAME, _reach(_HERE + offset, ready.lit, FRAME))
+        if not box.empty:
+            layer[box.slices] = _lit(layer[box.slices], at[box.slices], (0, 0), shade)
         _over(below, layer)
         return below
 
-    def _patch(self, picture: Image, patch: Image, extent: Bounds, field: Floats, to: Floats, window: Window) -> None:
-        box = self._box(to, window, _reach(field, extent, window))
+    def _patch(self, picture: Image, patch: "_Patch", window: Window, shade: Image) -> None:
+        box = self._box(patch.to, window, _reach(patch.field, patch.extent, window))
         if box.empty:
             return
-        small = _texels(cv2.merge([field[0], field[1]]))
+        small = _texels(cv2.merge([patch.field[0], patch.field[1]]))
         full = (round(window.width * self._scale), round(window.height * self._scale))
         at = cv2.resize(small, full, interpolation=cv2.INTER_LINEAR)[box.inner]
-        _over(picture[box.slices], cv2.remap(patch, at, None, cv2.INTER_LINEAR))
+        layer = cv2.remap(patch.colours, at, None, cv2.INTER_LINEAR)
+        _over(picture[box.slices], _lit(layer, at, patch.at, shade))
 
-    def _box(self, to: Floats, window: Window, part: Bounds | None = None) -> "_Box":
+    def _box(self, to: Floats | tuple[float, float], window: Window, part: Bounds | None = None) -> "_Box":
         """A window that lies at `to` in the picture, or a part of it."""
         origin = [round(float(v) * self._scale) for v in to]
         left, top, right, bottom = (round(v * self._scale) for v in part or (0, 0, window.width, window.height))
         return _Box.clipped(origin, (left, top, right, bottom), self.size)
+
+
+class _Patch(NamedTuple):
+    """What lies in a window over the person."""
+
+    colours: Image
+    extent: Bounds
+    field: Floats
+    to: Floats
+    """Where the window lies in the picture, and"""
+    at: Floats
+    """in the photo."""
 
 
 @dataclass(frozen=True)
@@ -218,6 +246,28 @@ def _reach(field: Floats, extent: Bounds, window: Window) -> Bounds:
         np.minimum([cols[-1] + 2, rows[-1] + 2], [window.cols, window.rows]),
     )
     return low[0] * cell, low[1] * cell, high[0] * cell, high[1] * cell
+
+
+def _lit_part(maps: Floats) -> Bounds:
+    """Where any of the maps of light [R, rows, cols] is not nought."""
+    rows, cols = (np.flatnonzero(maps.any((0, axis))) for axis in (2, 1))
+    if not rows.size:
+        return 0, 0, 0, 0
+    (x, y), cell = SHADE_ORIGIN, SHADE.cell
+    return x + cols[0] * cell, y + rows[0] * cell, x + (cols[-1] + 1) * cell, y + (rows[-1] + 1) * cell
+
+
+def _gains(shade: Floats) -> Image:
+    """[rows, cols] factors of brightness as bytes, _LIGHT for 1."""
+    return np.asarray(np.round(shade * _LIGHT), np.uint8)
+
+
+def _lit(layer: Image, at: Floats, corner: Sequence[float] | Floats, shade: Image) -> Image:
+    """RGBA whose texels come from `at` in a window at `corner` of the photo, in the light there."""
+    shift = [(float(corner[i]) - SHADE_ORIGIN[i] + 0.5 / TEXELS) / SHADE.cell - 0.5 for i in (0, 1)]
+    place = cv2.add(at * np.float32(1 / (TEXELS * SHADE.cell)), (*shift, 0, 0))
+    gain = cv2.remap(shade, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.multiply(layer, cv2.merge([gain, gain, gain, np.full_like(gain, _LIGHT)]), None, 1 / _LIGHT))
 
 
 def _shutting(lid: Image, shut: Image, share: float) -> Image:

@@ -20,6 +20,8 @@ from engine.portrait.layers_layout import (
     MOUTH_COLUMNS,
     PLATE_COLS,
     PLATE_ROWS,
+    SHADE,
+    SHADE_RANK,
     SIDE,
     TEXELS,
     texture,
@@ -35,7 +37,7 @@ _K = 52 + len(EXTRA)
 
 def map_shapes() -> dict[str, tuple[int, ...]]:
     """Of one portrait, by name."""
-    lattice = {name: (w.rows, w.cols) for name, w in (("face", FACE), ("frame", FRAME), ("mouth", MOUTH), ("eye", EYE))}
+    lattice = {name: (w.rows, w.cols) for name, w in (("face", FACE), ("frame", FRAME), ("mouth", MOUTH), ("eye", EYE), ("shade", SHADE))}
     return {
         "source": (_K,),
         "iod": (1,),
@@ -53,6 +55,8 @@ def map_shapes() -> dict[str, tuple[int, ...]]:
         "sprite_box": (9, 4),
         "sprite_depth": (9,),
         "sprite_moves": (9, _K, 3),
+        "shade_mix": (_K + 3, SHADE_RANK),
+        "shade_maps": (SHADE_RANK, *lattice["shade"]),
     }
 
 

@@ -21,6 +21,7 @@ _BARE = 0.15, 0.7  # of a lid's way: between these its lashes leave its skin
 _EYE_RADIUS = 0.195  # inter-ocular distances
 _JAW, _CLOSE = INDEX["jawOpen"], INDEX["mouthClose"]
 _TONGUE_OUT, _LEAST = INDEX["tongueOut"], 0.04
+_TURNS, _DEEPEST = 3, 0.7  # of the head that change the light; log of how much it may change
 _FIRST_IRIS, _OUT = 6, 8  # of the 9 sprites: the irises; the tongue that is put out
 
 
@@ -43,6 +44,8 @@ class FieldInputs(NamedTuple):
     sprite_box: Tensor  # [9, 4]: middle and size
     sprite_depth: Tensor  # [9]
     sprite_moves: Tensor  # [9, 63, 3]
+    shade_mix: Tensor  # [63 + 3, SHADE_RANK]: shares of the maps by coefficient, and by a degree of each of the head's turns
+    shade_maps: Tensor  # [SHADE_RANK, *SHADE]: of the log of the light on the photo's skin
 
 
 class FieldOutputs(NamedTuple):
@@ -53,6 +56,7 @@ class FieldOutputs(NamedTuple):
     eyes_to: Tensor  # [B, 2, 2]
     sprites: Tensor  # [B, 9, 2, 3]: from a point of the picture to -1..1 over the sprite
     shut: Tensor  # [B, 2]: how much of the lids' other picture shows
+    shade: Tensor  # [B, 1, *SHADE]: the factor by which the photo's skin is brighter
 
 
 class Pose(NamedTuple):
@@ -151,7 +155,13 @@ class Fields(nn.Module):
         ]
         places, corners = (torch.stack(pair, 1) for pair in zip(*eyes, strict=True))
         sprites, shut = self._sprites(delta, head, p), self._shut(delta, p.eye_gap)
-        return FieldOutputs(person, mouth, mouth_to, places, corners, sprites, shut)
+        shade = self._shade(torch.cat([delta, coefficients[:, p.source.shape[1] :][:, :_TURNS]], 1), p)
+        return FieldOutputs(person, mouth, mouth_to, places, corners, sprites, shut, shade)
+
+    def _shade(self, change: Tensor, p: FieldInputs) -> Tensor:
+        """[B, 1, rows, cols]: within _DEEPEST of what it was, however many folds meet."""
+        log = _mix(torch.matmul(change[:, None], p.shade_mix)[:, 0], p.shade_maps[:, :, None])
+        return torch.exp(_DEEPEST * torch.tanh(log / _DEEPEST))
 
     def _shut(self, delta: Tensor, gap: Tensor) -> Tensor:
         """[B, 2]: 0 for eyes as in the photo or wider, 1 well before the lids meet."""

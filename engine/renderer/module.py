@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.portrait.layers_layout import EYE, MOUTH, SIDE, Window
+from engine.portrait.layers_layout import EYE, MOUTH, SHADE, SHADE_ORIGIN, SIDE, Window
 from engine.renderer.fields import FieldInputs, Fields, lattice, sample
 
 
@@ -23,6 +23,15 @@ class Pictures(NamedTuple):
     irises: Tensor  # [2], RGBA
 
 
+class Patch(NamedTuple):
+    """What lies in a window over the person."""
+
+    colours: Tensor  # [B, 4, rows, cols]
+    field: Tensor  # [B, 2, rows, cols]: the place in the window
+    to: Tensor  # [B, 2]: the window's corner in the picture
+    at: Tensor  # [B, 2]: and in the photo
+
+
 class Renderer(nn.Module):
     """Coefficients and portraits, both with a batch, -> RGB uint8 [B, size, size, 3]."""
 
@@ -34,20 +43,24 @@ class Renderer(nn.Module):
     def forward(self, coefficients: Tensor, *portrait: Tensor) -> Tensor:
         """`portrait`: `FieldInputs`, then `Pictures`."""
         count = len(FieldInputs._fields)
-        fields = self.fields(coefficients, *portrait[:count])
+        maps = FieldInputs(*portrait[:count])
+        fields = self.fields(coefficients, *maps)
         pictures = Pictures(*(_floats(p) for p in portrait[count:]))
         here = lattice(Window(self.size, self.size, SIDE / self.size), coefficients)
         whole = Window(SIDE, SIDE, 1)
         below = F.interpolate(pictures.background, size=(self.size, self.size), mode="area")
         below = self._inside(below, here, fields.sprites, pictures)
         offset = F.interpolate(fields.person, size=(self.size, self.size), mode="bilinear", align_corners=False)
-        picture = over(below, sample(pictures.person, here + offset, whole))
-        picture = self._patch(picture, here, pictures.lower, fields.mouth, fields.mouth_to, MOUTH)
+        person = _lit(sample(pictures.person, here + offset, whole), here + offset, fields.shade)
+        picture = over(below, person)
+        mouth = Patch(pictures.lower, fields.mouth, fields.mouth_to, maps.mouth_at)
+        picture = self._patch(picture, here, mouth, MOUTH, fields.shade)
         picture = self._sprite(picture, here, pictures.mouth_pictures[:, 4], fields.sprites[:, 8])
         for i in (0, 1):
             colour = torch.lerp(pictures.lids[:, i, :3], pictures.shut[:, i], fields.shut[:, i, None, None, None])
             lid = torch.cat([colour, pictures.lids[:, i, 3:]], 1)
-            picture = self._patch(picture, here, lid, fields.eyes[:, i], fields.eyes_to[:, i], EYE)
+            eye = Patch(lid, fields.eyes[:, i], fields.eyes_to[:, i], maps.eye_at[:, i])
+            picture = self._patch(picture, here, eye, EYE, fields.shade)
         return torch.round(picture.permute(0, 2, 3, 1).clamp(0, 255)).to(torch.uint8)
 
     def _inside(self, below: Tensor, here: Tensor, places: Tensor, pictures: Pictures) -> Tensor:
@@ -67,14 +80,21 @@ class Renderer(nn.Module):
         grid = at.transpose(1, 2).unflatten(1, (self.size, self.size))
         return over(below, F.grid_sample(sprite, grid, padding_mode="zeros", align_corners=False))
 
-    def _patch(self, below: Tensor, here: Tensor, patch: Tensor, field: Tensor, to: Tensor, window: Window) -> Tensor:
+    def _patch(self, below: Tensor, here: Tensor, patch: Patch, window: Window, shade: Tensor) -> Tensor:
         """A patch over the picture, within its window only."""
-        inside = sample(field, here - to[:, :, None, None], window)
-        layer = sample(patch, inside, window, "zeros")
-        local = here - to[:, :, None, None]
+        local = here - patch.to[:, :, None, None]
+        inside = sample(patch.field, local, window)
+        layer = _lit(sample(patch.colours, inside, window, "zeros"), inside + patch.at[:, :, None, None], shade)
         size = torch.tensor([window.width, window.height], dtype=local.dtype, device=local.device)[:, None, None]
         mask = ((local > 0) & (local < size)).all(1, keepdim=True)
         return over(below, layer * mask)
+
+
+def _lit(layer: Tensor, places: Tensor, shade: Tensor) -> Tensor:
+    """RGBA in the light that `shade` tells of its `places` [B, 2, h, w] in the photo."""
+    corner = torch.tensor(SHADE_ORIGIN, dtype=places.dtype, device=places.device)[:, None, None]
+    gain = sample(shade, places - corner, SHADE)
+    return torch.cat([(layer[:, :3] * gain).clamp(max=255), layer[:, 3:]], 1)
 
 
 def over(below: Tensor, layer: Tensor) -> Tensor:

@@ -31,7 +31,8 @@ class OpenVinoNetwork:
             },
         )
         self._compiled, self._own = compiled, threading.local()
-        self._signature = Signature(tuple(map(_spec, compiled.inputs)), tuple(map(_spec, compiled.outputs)))
+        # The model, not what was compiled: a port of that may answer to the names of what was fused into it.
+        self._signature = Signature(tuple(map(_spec, model.inputs)), tuple(map(_spec, model.outputs)))
 
     @property
     def signature(self) -> Signature:

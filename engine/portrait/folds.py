@@ -1,0 +1,147 @@
+"""Folds of the skin, finer than the mesh: where each runs, how deep it is, and the coefficients that draw it.
+
+A fold is a valley along a line of landmarks: its flanks turn the normal, its depth takes light away. Places and causes
+are those of the FACS manual (Ekman and Friesen 1978). Lines are given on the person's right and mirrored to the left.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.face.coefficients import FACE
+from engine.portrait.layers_layout import Array
+
+Knot = int | tuple[int, int, float]
+"""A landmark, or a place so far on the way from one to another."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Lengths in units of the frame (96 between the eyes)."""
+
+    path: Sequence[Knot]
+    depth: float
+    """Where its coefficients are 1."""
+    width: float
+    """At which a flank has fallen to 1/e."""
+    moves: Mapping[str, float]
+    """Coefficient -> share of the depth; a star stands for the fold's own side, two for both sides."""
+    swell: float = 0
+    """How far the skin beside it, away from the nose, bulges: a share of the depth."""
+    central: bool = field(default=False, kw_only=True)
+    """Crosses the middle: has no mirror image."""
+
+
+_NASOLABIAL = (129, (203, 165, 0.2), (206, 92, 0.12), (216, 186, 0.3), (212, 57, 0.45))
+_ARCH = {"browOuterUp*": 1.0, "browInnerUp": 0.2, "browInnerUp*": 0.2}
+_WAVE = {"browInnerUp": 1.0, "browInnerUp**": 0.5, "browOuterUp**": 0.15}
+_CROW = {"cheekSquint*": 1.0, "eyeSquint*": 0.25, "mouthSmile*": 0.1}
+
+FOLDS: tuple[Fold, ...] = (
+    Fold(
+        _NASOLABIAL,
+        2.6,
+        3.6,
+        {"mouthSmile*": 1, "nasolabialDeepener*": 1.3, "sharpLipPuller*": 0.7, "cheekSquint*": 0.25, "mouthDimple*": 0.2},
+        swell=0.5,
+    ),
+    Fold(_NASOLABIAL[:3], 2.2, 3.2, {"noseSneer*": 1, "mouthUpperUp*": 0.6, "nasolabialDeepener*": 0.3}, swell=0.5),
+    # Between the brows: upright lines, and the level one at the root of the nose.
+    Fold(((168, 55, 0.4), (8, 55, 0.52), (9, 107, 0.4), (9, 108, 0.3)), 2.6, 3.0, {"browDown*": 1, "noseSneer*": 0.2}),
+    Fold(((193, 168, 0.1), 168, (417, 168, 0.1)), 1.8, 2.6, {"noseSneer**": 0.5, "browDown**": 0.2}, central=True),
+    Fold(((6, 122, 0.35), 122, (188, 128, 0.3)), 1.5, 2.4, {"noseSneer*": 1}),
+    Fold(((197, 196, 0.4), 196, (174, 47, 0.3)), 1.3, 2.4, {"noseSneer*": 1}),
+    # The forehead: level waves above raised inner brows, arches above the outer ones.
+    *(
+        Fold(
+            ((66, 67, t), (107, 109, t), (9, 10, t + 0.02), (336, 338, t), (296, 297, t)), d, 3.0, _WAVE, central=True
+        )
+        for t, d in ((0.3, 1.7), (0.48, 1.9), (0.66, 1.3))
+    ),
+    *(Fold(((107, 109, t), (66, 67, t), (105, 103, t), (63, 68, 1.6 * t)), d, 2.8, _ARCH) for t, d in ((0.3, 1.5), (0.5, 1.4))),
+    # Crow's feet, from the eye's corner outwards; the furrow and the pouch below the lid.
+    Fold(((226, 113, 0.4), (124, 35, 0.3), (156, 143, 0.3)), 1.5, 2.2, _CROW),
+    Fold(((226, 35, 0.2), 35, 143), 1.6, 2.2, _CROW),
+    Fold(((226, 31, 0.7), (35, 111, 0.5), (143, 116, 0.45)), 1.5, 2.2, _CROW),
+    Fold((31, 228, 229, 230, 231, (232, 128, 0.3)), 1.5, 3.2, {"cheekSquint*": 1, "eyeSquint*": 0.4}),
+    Fold(((25, 31, 0.3), (110, 228, 0.4), (24, 229, 0.35), (23, 230, 0.35), (22, 231, 0.4)), 0.9, 2.0, {"eyeSquint*": 1}),
+    # About the mouth: the dimple, the line below the corner, the one above the chin, the chin's own dents.
+    Fold(((186, 57, 0.5), (57, 212, 0.15), (43, 57, 0.4)), 2.4, 3.0, {"mouthDimple*": 1, "mouthStretch*": 0.25}, swell=0.6),
+    Fold(((61, 57, 0.3), (43, 57, 0.2), (202, 43, 0.45), (210, 204, 0.4)), 2.4, 3.2, {"mouthFrown*": 1, "mouthStretch*": 0.3}),
+    Fold(
+        ((182, 194, 0.3), (83, 201, 0.35), (18, 200, 0.4), (313, 421, 0.35), (406, 418, 0.3)),
+        2.2,
+        4.0,
+        {"mouthShrugLower": 1, "mouthFrown**": 0.2},
+        central=True,
+    ),
+    Fold(((201, 208, 0.2), (201, 208, 0.5)), 1.0, 2.6, {"mouthShrugLower": 1}),
+    Fold(((200, 199, 0.4), (200, 199, 0.5)), 1.0, 2.6, {"mouthShrugLower": 1}, central=True),
+    Fold(((201, 32, 0.5), (208, 32, 0.5)), 0.9, 2.6, {"mouthShrugLower": 1}),
+)  # fmt: skip
+
+_TAPER = 0.3  # of a fold's length, at either end, over which it comes out of the skin
+
+
+def heights(fold: Fold, landmarks: Array, mirror: npt.NDArray[np.int64], points: Array) -> Iterator[tuple[Array, Array]]:
+    """The fold, and its mirror image if it has one: height [h, w] at `points` [h, w, 2], and shares [63]."""
+    sides = ("Right",) if fold.central else ("Right", "Left")
+    for side in sides:
+        line = np.stack([_place(knot, landmarks[:, :2], mirror if side == "Left" else None) for knot in fold.path])
+        yield _valley(fold, _rounded(line), points, -1 if side == "Left" else 1), _shares(fold.moves, side)
+
+
+def _place(knot: Knot, landmarks: Array, mirror: npt.NDArray[np.int64] | None) -> Array:
+    start, end, share = knot if isinstance(knot, tuple) else (knot, knot, 0.0)
+    if mirror is not None:
+        start, end = int(mirror[start]), int(mirror[end])
+    return np.asarray(landmarks[start] + share * (landmarks[end] - landmarks[start]))
+
+
+def _rounded(line: Array) -> Array:
+    """Corners cut twice (Chaikin 1974); the ends stay."""
+    for _ in range(2):
+        cut = np.stack([0.75 * line[:-1] + 0.25 * line[1:], 0.25 * line[:-1] + 0.75 * line[1:]], 1).reshape(-1, 2)
+        line = np.concatenate([line[:1], cut, line[-1:]])
+    return line
+
+
+def _valley(fold: Fold, line: Array, points: Array, outside: int) -> Array:
+    """Height [h, w], negative in the fold; `outside` is the sign of the side away from the nose."""
+    away, along = _nearest(line, points)
+    ends = np.clip(np.minimum(along, 1 - along) / _TAPER, 0, 1)
+    taper = ends * ends * (3 - 2 * ends)
+    across = outside * away / fold.width
+    return np.asarray(fold.depth * taper * (fold.swell * np.exp(-((across - 2.2) ** 2) / 2) - np.exp(-(across**2))), np.float32)
+
+
+def _nearest(line: Array, points: Array) -> tuple[Array, Array]:
+    """Signed distance [h, w] to a line [n, 2], positive to the right of its way as seen, and how far along, 0..1."""
+    best = np.full(points.shape[:2], np.inf, np.float32)
+    away, along = best.copy(), np.zeros_like(best)
+    steps = np.linalg.norm(np.diff(line, axis=0), axis=1)
+    walked, total = 0.0, float(steps.sum())
+    for (a, b), step in zip(pairwise(line), steps, strict=True):
+        way, off = b - a, points - a
+        share = np.clip(off @ way / max(step**2, 1e-6), 0, 1)
+        far = np.linalg.norm(off - share[..., None] * way, axis=-1)
+        nearer = far < best
+        side = np.where(way[0] * off[..., 1] - way[1] * off[..., 0] >= 0, 1, -1)
+        best = np.where(nearer, far, best)
+        away = np.where(nearer, side * far, away)
+        along = np.where(nearer, (walked + share * step) / total, along)
+        walked += float(step)
+    return away, along
+
+
+def _shares(moves: Mapping[str, float], side: str) -> Array:
+    """[63] of a fold on one side."""
+    shares = np.zeros(len(FACE), np.float32)
+    for name, share in moves.items():
+        stem = name.rstrip("*")
+        for end in {0: ("",), 1: (side,), 2: ("Left", "Right")}[name.count("*")]:
+            shares[FACE.index(stem + end)] += share
+    return shares

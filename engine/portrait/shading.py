@@ -1,0 +1,145 @@
+"""What every coefficient does to the light on the skin: maps of the log of the picture's brightness, of low rank.
+
+They lie on the photo, as the displacements do. The mesh's normals turn under the photo's own light; folds too fine for
+the mesh come from `folds`; those that the photo shows because of its own expression are measured and go with it.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from engine.face import Head, Part
+from engine.portrait.fit import Fit
+from engine.portrait.folds import FOLDS, heights
+from engine.portrait.layers_layout import SHADE, SHADE_ORIGIN, SHADE_RANK, SIDE, Array
+from engine.portrait.layers_mesh import Mask, Surface, by_channels, extend
+from engine.portrait.layers_slit import smoothstep
+from engine.portrait.light import GAMMA, Light, fit_light, unit, vertex_normals
+
+_TURNS, _DEGREES = 3, 12.0  # of the head: how many; at which a turn's change of light is exact
+_MOST = 0.6  # a change by one coefficient, log
+_HOLLOW = 0.11  # log of the light that a valley loses per unit of its depth
+_SMOOTH = 2.0  # cells: the mesh's own edges
+# The landmark mesh's own numbering: the face's edge, the red of the lips, the eyes; skin that is seldom covered.
+_OVAL = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)  # fmt: skip
+_BARE = (
+    (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146),
+    (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
+    (362, 398, 384, 385, 386, 387, 388, 466, 263, 249, 390, 373, 374, 380, 381, 382),
+)
+_CHEEKS = (50, 101, 205, 280, 330, 425, 195)
+_HUE = 16.0  # of Cr and Cb: colours so far from the cheeks' are hardly skin
+_DARK = -0.75, -0.4  # log of the brightness over what the light explains: below, hair; above, skin
+_EDGE = 4  # cells at the face's edge in which shading fades
+_BAND = 0.15  # of a fold's depth: what lies deeper belongs to it
+_OWN = -0.5, 0.15  # log of the photo's own folds over the skin about them, at most
+_SURE, _LEAST = 0.4, 0.02  # strengths of an expression: the photo's folds are all its own; too weak to tell from none
+
+
+def shading(surface: Surface, fit: Fit, head: Head) -> dict[str, Array]:
+    """`shade_mix` [63 + 3, SHADE_RANK] and `shade_maps` [SHADE_RANK, rows, cols].
+
+    Their product is a map for each coefficient of the face, and for each degree of the head's yaw, pitch and roll.
+    """
+    triangles = head.triangles[head.part == Part.SKIN]
+    normals = vertex_normals(fit.vertices, triangles)
+    facing, known = _carried(surface, normals)
+    facing = unit(cv2.GaussianBlur(extend(facing, known), (0, 0), _SMOOTH))
+    value, skin = _value(fit), _skin(fit)
+    light = fit_light(value, facing, (skin > 0.5) & known)
+    skin *= smoothstep(*_DARK, np.log(np.maximum(value, 1e-2)) - light.log(facing))
+    bends, _ = _carried(surface, _bends(light, fit, normals, triangles))
+    maps = by_channels(bends, lambda part: cv2.GaussianBlur(part, (0, 0), _SMOOTH)).transpose(2, 0, 1)
+    maps[: len(fit.source)] += _folds(light, facing, np.log(np.maximum(value, 1e-2)), fit, head)
+    return _low_rank(np.clip(maps, -_MOST, _MOST) * cv2.GaussianBlur(skin, (0, 0), 2))
+
+
+def _carried(surface: Surface, values: Array) -> tuple[Array, Mask]:
+    return surface.carry(values, np.ones((SIDE, SIDE), bool), SHADE, SHADE_ORIGIN)
+
+
+def _lattice(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The window's part of a picture of two texels a unit, a texel a cell."""
+    small = cv2.resize(picture, None, fx=0.5 / SHADE.cell, fy=0.5 / SHADE.cell, interpolation=cv2.INTER_AREA)
+    left, top = (round(o / SHADE.cell) for o in SHADE_ORIGIN)
+    return np.ascontiguousarray(small[top : top + SHADE.rows, left : left + SHADE.cols])
+
+
+def _value(fit: Fit) -> Array:
+    """[rows, cols] the picture's brightness, 0..1."""
+    return cv2.cvtColor(_lattice(fit.picture), cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+
+
+def _skin(fit: Fit) -> Array:
+    """[rows, cols] 0..1: the face without lips and eyes, where it has the cheeks' colour."""
+    at = (fit.landmarks[:, :2] - np.array(SHADE_ORIGIN, np.float32)) / SHADE.cell - 0.5
+    face = np.zeros((SHADE.rows, SHADE.cols), np.uint8)
+    cv2.fillPoly(face, [np.round(at[list(_OVAL)]).astype(np.int32)], 255)
+    for ring in _BARE:
+        cv2.fillPoly(face, [np.round(at[list(ring)]).astype(np.int32)], 0)
+    face[[0, -1]] = face[:, [0, -1]] = 0
+    inside = smoothstep(0, _EDGE, cv2.distanceTransform(face, cv2.DIST_L2, 3))
+    hue = cv2.GaussianBlur(cv2.cvtColor(_lattice(fit.picture), cv2.COLOR_RGB2YCrCb), (0, 0), 1.5)[..., 1:]
+    col, row = np.clip(np.round(at[list(_CHEEKS)]).astype(int), 0, [SHADE.cols - 1, SHADE.rows - 1]).T
+    off = hue.astype(np.float32) - np.median(hue[row, col], axis=0)
+    return np.asarray(inside * np.exp(-(off**2).sum(-1) / (2 * _HUE**2)), np.float32)
+
+
+def _bends(light: Light, fit: Fit, normals: Array, triangles: npt.NDArray[np.int32]) -> Array:
+    """[V, 63 + 3] what each vertex gains when a coefficient is 1, or the head turned by _DEGREES."""
+    moved = [light.change(normals, vertex_normals(fit.vertices + shape, triangles)) for shape in fit.shapes]
+    turned = [light.change(normals, normals @ turn.T) for turn in _turns(np.radians(_DEGREES))]
+    return np.stack([*moved, *turned], -1)
+
+
+def _turns(angle: float) -> Array:
+    """[3, 3, 3] yaw, pitch and roll as `engine.renderer.fields.pose` turns."""
+    c, s = np.cos(angle), np.sin(angle)
+    yaw, pitch = [[c, 0, s], [0, 1, 0], [-s, 0, c]], [[1, 0, 0], [0, c, -s], [0, s, c]]
+    return np.array([yaw, pitch, [[c, -s, 0], [s, c, 0], [0, 0, 1]]], np.float32)
+
+
+def _folds(light: Light, facing: Array, tone: Array, fit: Fit, head: Head) -> Array:
+    """[63, rows, cols] what the folds gain by each coefficient; `tone`: log of the picture's brightness."""
+    points, mirror = SHADE.centres(SHADE_ORIGIN), _mirror(head)
+    maps = np.zeros((len(fit.source), SHADE.rows, SHADE.cols), np.float32)
+    band = np.zeros((SHADE.rows, SHADE.cols), np.float32)
+    for fold in FOLDS:
+        for height, shares in heights(fold, fit.landmarks, mirror, points):
+            flank = np.stack([-g for g in np.gradient(height, SHADE.cell)[::-1]] + [np.zeros_like(height)], -1)
+            map_ = light.change(facing, facing + flank) + _HOLLOW * np.minimum(height, 0)
+            maps += shares[:, None, None] * map_
+            own = min(float(shares @ fit.source) / _SURE, 1)
+            band = np.maximum(band, own * smoothstep(0, _BAND, -height / fold.depth))
+    return _with_own(maps, band, tone, fit.source)
+
+
+def _with_own(maps: Array, band: Array, tone: Array, source: Array) -> Array:
+    """The folds that the photo shows in `band`, 0..1, as those of its own expression: each coefficient by its share."""
+    strength = float(source @ source)
+    if strength < _LEAST or not band.any():
+        return maps
+    smooth = extend(tone[..., None], band == 0)[..., 0]
+    shown = np.clip(tone - smooth, *_OWN)
+    left = band * (shown - np.tensordot(source, maps, 1)) / strength
+    return maps + source[:, None, None] * left
+
+
+def _mirror(head: Head) -> npt.NDArray[np.int64]:
+    """[478] every landmark's counterpart on the other side."""
+    points = head.landmarks()
+    away = np.linalg.norm(points[:, None] * np.array([-1, 1, 1], np.float32) - points, axis=-1)
+    return np.asarray(away.argmin(1))
+
+
+def _low_rank(maps: Array) -> dict[str, Array]:
+    """Maps [63 + 3, rows, cols] as mixtures of the few that explain them best; the head's turns by the degree."""
+    flat = maps.reshape(len(maps), -1)
+    _, mix = np.linalg.eigh(flat @ flat.T)
+    mix = np.ascontiguousarray(mix[:, : -SHADE_RANK - 1 : -1])
+    few = (mix.T @ flat).reshape(-1, *maps.shape[1:])
+    mix[-_TURNS:] /= _DEGREES
+    return {"shade_mix": mix, "shade_maps": few}
