@@ -24,7 +24,7 @@ class Fold:
 
     path: Sequence[Knot]
     depth: float
-    """Where its coefficients are 1."""
+    """Where its coefficients are 1; a swelling has less than none."""
     width: float
     """At which a flank has fallen to 1/e."""
     moves: Mapping[str, float]
@@ -35,55 +35,52 @@ class Fold:
     """Crosses the middle: has no mirror image."""
 
 
-_NASOLABIAL = (129, (203, 165, 0.2), (206, 92, 0.12), (216, 186, 0.3), (212, 57, 0.45))
+_NASOLABIAL = (129, (203, 165, 0.15), (206, 92, 0.1), (216, 186, 0.2), (212, 57, 0.3), (202, 43, 0.1))
 _ARCH = {"browOuterUp*": 1.0, "browInnerUp": 0.2, "browInnerUp*": 0.2}
 _WAVE = {"browInnerUp": 1.0, "browInnerUp**": 0.5, "browOuterUp**": 0.15}
 _CROW = {"cheekSquint*": 1.0, "eyeSquint*": 0.25, "mouthSmile*": 0.1}
 
 FOLDS: tuple[Fold, ...] = (
+    # From the wing of the nose about the corner of the mouth.
     Fold(
         _NASOLABIAL,
-        2.6,
-        3.6,
-        {"mouthSmile*": 1, "nasolabialDeepener*": 1.3, "sharpLipPuller*": 0.7, "cheekSquint*": 0.25, "mouthDimple*": 0.2},
-        swell=0.5,
+        1.8,
+        4.2,
+        {"mouthSmile*": 1, "nasolabialDeepener*": 1.3, "sharpLipPuller*": 0.7, "cheekSquint*": 0.2, "mouthDimple*": 0.2},
+        swell=0.45,
     ),
-    Fold(_NASOLABIAL[:3], 2.2, 3.2, {"noseSneer*": 1, "mouthUpperUp*": 0.6, "nasolabialDeepener*": 0.3}, swell=0.5),
-    # Between the brows: upright lines, and the level one at the root of the nose.
-    Fold(((168, 55, 0.4), (8, 55, 0.52), (9, 107, 0.4), (9, 108, 0.3)), 2.6, 3.0, {"browDown*": 1, "noseSneer*": 0.2}),
-    Fold(((193, 168, 0.1), 168, (417, 168, 0.1)), 1.8, 2.6, {"noseSneer**": 0.5, "browDown**": 0.2}, central=True),
-    Fold(((6, 122, 0.35), 122, (188, 128, 0.3)), 1.5, 2.4, {"noseSneer*": 1}),
-    Fold(((197, 196, 0.4), 196, (174, 47, 0.3)), 1.3, 2.4, {"noseSneer*": 1}),
+    Fold(_NASOLABIAL[:4], 1.8, 3.6, {"noseSneer*": 1, "mouthUpperUp*": 0.6, "nasolabialDeepener*": 0.3}, swell=0.6),
+    # Between the brows: upright lines beside a swelling, and the level line at the root of the nose.
+    Fold(((168, 55, 0.3), (8, 55, 0.5), (9, 55, 0.55), (9, 107, 0.48), (151, 108, 0.2)), 1.9, 2.8, {"browDown*": 1}),
+    Fold(((8, 55, 0.8), (55, 107, 0.7), (107, 66, 0.5), (107, 66, 0.9)), -2.5, 9.0, {"browDown*": 1}),
+    Fold(((189, 193, 0.3), (193, 168, 0.4), 168, (417, 168, 0.4), (413, 417, 0.3)), 1.5, 2.8, {"noseSneer**": 0.5, "browDown**": 0.15}, central=True),
+    Fold(((6, 122, 0.1), (6, 122, 0.6), (188, 128, 0.1), (188, 128, 0.6)), 1.2, 2.4, {"noseSneer*": 1}),
+    Fold(((197, 196, 0.1), (197, 196, 0.7), (174, 47, 0.1), (174, 47, 0.5)), 1.1, 2.4, {"noseSneer*": 1}),
     # The forehead: level waves above raised inner brows, arches above the outer ones.
     *(
-        Fold(
-            ((66, 67, t), (107, 109, t), (9, 10, t + 0.02), (336, 338, t), (296, 297, t)), d, 3.0, _WAVE, central=True
-        )
-        for t, d in ((0.3, 1.7), (0.48, 1.9), (0.66, 1.3))
+        Fold(((105, 103, t), (66, 67, t), (107, 109, t), (9, 10, t + 0.02), (336, 338, t), (296, 297, t), (334, 332, t)), d, 3.2, _WAVE, central=True)
+        for t, d in ((0.28, 1.1), (0.45, 1.4), (0.64, 1.0))
     ),
-    *(Fold(((107, 109, t), (66, 67, t), (105, 103, t), (63, 68, 1.6 * t)), d, 2.8, _ARCH) for t, d in ((0.3, 1.5), (0.5, 1.4))),
-    # Crow's feet, from the eye's corner outwards; the furrow and the pouch below the lid.
-    Fold(((226, 113, 0.4), (124, 35, 0.3), (156, 143, 0.3)), 1.5, 2.2, _CROW),
-    Fold(((226, 35, 0.2), 35, 143), 1.6, 2.2, _CROW),
-    Fold(((226, 31, 0.7), (35, 111, 0.5), (143, 116, 0.45)), 1.5, 2.2, _CROW),
-    Fold((31, 228, 229, 230, 231, (232, 128, 0.3)), 1.5, 3.2, {"cheekSquint*": 1, "eyeSquint*": 0.4}),
-    Fold(((25, 31, 0.3), (110, 228, 0.4), (24, 229, 0.35), (23, 230, 0.35), (22, 231, 0.4)), 0.9, 2.0, {"eyeSquint*": 1}),
-    # About the mouth: the dimple, the line below the corner, the one above the chin, the chin's own dents.
-    Fold(((186, 57, 0.5), (57, 212, 0.15), (43, 57, 0.4)), 2.4, 3.0, {"mouthDimple*": 1, "mouthStretch*": 0.25}, swell=0.6),
-    Fold(((61, 57, 0.3), (43, 57, 0.2), (202, 43, 0.45), (210, 204, 0.4)), 2.4, 3.2, {"mouthFrown*": 1, "mouthStretch*": 0.3}),
-    Fold(
-        ((182, 194, 0.3), (83, 201, 0.35), (18, 200, 0.4), (313, 421, 0.35), (406, 418, 0.3)),
-        2.2,
-        4.0,
-        {"mouthShrugLower": 1, "mouthFrown**": 0.2},
-        central=True,
+    *(
+        Fold(((107, 109, t), (66, 67, t), (105, 103, t), (63, 68, 1.6 * t)), d, 3.0, _ARCH)
+        for t, d in ((0.28, 1.0), (0.46, 1.1))
     ),
-    Fold(((201, 208, 0.2), (201, 208, 0.5)), 1.0, 2.6, {"mouthShrugLower": 1}),
-    Fold(((200, 199, 0.4), (200, 199, 0.5)), 1.0, 2.6, {"mouthShrugLower": 1}, central=True),
-    Fold(((201, 32, 0.5), (208, 32, 0.5)), 0.9, 2.6, {"mouthShrugLower": 1}),
+    # Crow's feet, from the eye's corner outwards; the furrow below the lid, and the lines of a tight one.
+    Fold(((226, 113, 0.4), (124, 35, 0.3), (156, 143, 0.3)), 1.2, 2.3, _CROW),
+    Fold(((226, 35, 0.2), 35, 143), 1.3, 2.3, _CROW),
+    Fold(((226, 31, 0.7), (35, 111, 0.5), (143, 116, 0.45)), 1.2, 2.3, _CROW),
+    Fold((31, 228, 229, 230, 231, (232, 128, 0.3)), 1.3, 3.4, {"cheekSquint*": 1, "eyeSquint*": 0.4}),
+    Fold(((25, 31, 0.3), (110, 228, 0.4), (24, 229, 0.35), (23, 230, 0.35), (22, 231, 0.4)), 0.9, 2.2, {"eyeSquint*": 1}),
+    # About the mouth: the dimple, the line below the corner, the hollow above the chin and the chin's own dents.
+    Fold(((216, 186, 0.7), (186, 57, 0.6), (57, 212, 0.2), (43, 57, 0.3), (43, 202, 0.3)), 1.9, 3.4, {"mouthDimple*": 1, "mouthStretch*": 0.25}, swell=0.7),
+    Fold(((61, 57, 0.3), (43, 57, 0.2), (202, 43, 0.45), (210, 204, 0.4)), 1.6, 3.8, {"mouthFrown*": 1, "mouthStretch*": 0.3}, swell=0.4),
+    Fold(((106, 204, 0.6), (182, 194, 0.3), (83, 201, 0.35), (18, 200, 0.4), (313, 421, 0.35), (406, 418, 0.3), (335, 424, 0.6)), 1.8, 4.6, {"mouthShrugLower": 1, "mouthFrown**": 0.2}, central=True),
+    Fold((208, (200, 199, 0.6), 428), -3.5, 12.0, {"mouthShrugLower": 1}, central=True),
+    Fold(((201, 208, 0.1), (201, 208, 0.3), (201, 208, 0.5)), 0.8, 2.8, {"mouthShrugLower": 1}),
+    Fold(((208, 32, 0.2), (208, 32, 0.5), (208, 32, 0.8)), 0.7, 2.8, {"mouthShrugLower": 1}),
 )  # fmt: skip
 
-_TAPER = 0.3  # of a fold's length, at either end, over which it comes out of the skin
+_TAPER = 0.45  # of a fold's length, at either end, over which it comes out of the skin
 
 
 def heights(fold: Fold, landmarks: Array, mirror: npt.NDArray[np.int64], points: Array) -> Iterator[tuple[Array, Array]]:

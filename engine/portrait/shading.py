@@ -19,7 +19,9 @@ from engine.portrait.light import GAMMA, Light, fit_light, unit, vertex_normals
 _TURNS, _DEGREES = 3, 12.0  # of the head: how many; at which a turn's change of light is exact
 _MOST = 0.6  # a change by one coefficient, log
 _HOLLOW = 0.11  # log of the light that a valley loses per unit of its depth
-_SMOOTH = 2.0  # cells: the mesh's own edges
+_FLANK = -0.35, 0.2  # log of what its flanks change, at most: steep ones shade each other
+_SMOOTH = 3.0  # cells: the mesh's own edges
+_BENT = 0.3  # log: of a change by the mesh's bending, which is coarse about the mouth's corners
 # The landmark mesh's own numbering: the face's edge, the red of the lips, the eyes; skin that is seldom covered.
 _OVAL = (
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
@@ -34,7 +36,7 @@ _CHEEKS = (50, 101, 205, 280, 330, 425, 195)
 _HUE = 16.0  # of Cr and Cb: colours so far from the cheeks' are hardly skin
 _DARK = -0.75, -0.4  # log of the brightness over what the light explains: below, hair; above, skin
 _EDGE = 4  # cells at the face's edge in which shading fades
-_BAND = 0.15  # of a fold's depth: what lies deeper belongs to it
+_BAND, _BESIDE = 0.15, 3  # of a fold's depth: what lies deeper belongs to it; cells by which the photo's may be off
 _OWN = -0.5, 0.15  # log of the photo's own folds over the skin about them, at most
 _SURE, _LEAST = 0.4, 0.02  # strengths of an expression: the photo's folds are all its own; too weak to tell from none
 
@@ -52,7 +54,8 @@ def shading(surface: Surface, fit: Fit, head: Head) -> dict[str, Array]:
     light = fit_light(value, facing, (skin > 0.5) & known)
     skin *= smoothstep(*_DARK, np.log(np.maximum(value, 1e-2)) - light.log(facing))
     bends, _ = _carried(surface, _bends(light, fit, normals, triangles))
-    maps = by_channels(bends, lambda part: cv2.GaussianBlur(part, (0, 0), _SMOOTH)).transpose(2, 0, 1)
+    bends = by_channels(bends, lambda part: cv2.GaussianBlur(part, (0, 0), _SMOOTH))
+    maps = (_BENT * np.tanh(bends / _BENT)).transpose(2, 0, 1)
     maps[: len(fit.source)] += _folds(light, facing, np.log(np.maximum(value, 1e-2)), fit, head)
     return _low_rank(np.clip(maps, -_MOST, _MOST) * cv2.GaussianBlur(skin, (0, 0), 2))
 
@@ -110,8 +113,8 @@ def _folds(light: Light, facing: Array, tone: Array, fit: Fit, head: Head) -> Ar
     for fold in FOLDS:
         for height, shares in heights(fold, fit.landmarks, mirror, points):
             flank = np.stack([-g for g in np.gradient(height, SHADE.cell)[::-1]] + [np.zeros_like(height)], -1)
-            map_ = light.change(facing, facing + flank) + _HOLLOW * np.minimum(height, 0)
-            maps += shares[:, None, None] * map_
+            lit = np.clip(light.change(facing, facing + flank), *_FLANK) + _HOLLOW * np.minimum(height, 0)
+            maps += shares[:, None, None] * lit
             own = min(float(shares @ fit.source) / _SURE, 1)
             band = np.maximum(band, own * smoothstep(0, _BAND, -height / fold.depth))
     return _with_own(maps, band, tone, fit.source)
@@ -122,7 +125,8 @@ def _with_own(maps: Array, band: Array, tone: Array, source: Array) -> Array:
     strength = float(source @ source)
     if strength < _LEAST or not band.any():
         return maps
-    smooth = extend(tone[..., None], band == 0)[..., 0]
+    band = cv2.GaussianBlur(cv2.dilate(band, np.ones((2 * _BESIDE + 1, 2 * _BESIDE + 1))), (0, 0), _BESIDE / 2)
+    smooth = extend(tone[..., None], band < 0.02)[..., 0]
     shown = np.clip(tone - smooth, *_OWN)
     left = band * (shown - np.tensordot(source, maps, 1)) / strength
     return maps + source[:, None, None] * left

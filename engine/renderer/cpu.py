@@ -114,7 +114,7 @@ class CpuRenderer:
     def _compose(self, ready: _Prepared, fields: Mapping[str, Floats], coefficients: Floats, below: Image) -> Image:
         """The layers, back to front; `below` is drawn on."""
         self._inside(below, fields, ready)
-        shade = _gains(fields["shade"][0, 0])
+        shade = _gains(fields["shade"][0])
         picture = self._person(below, fields["person"][0], ready, shade)
         lower = _Patch(ready.lower, ready.extents[0], fields["mouth"][0], fields["mouth_to"][0], ready.corners[0])
         self._patch(picture, lower, MOUTH, shade)
@@ -258,8 +258,9 @@ def _lit_part(maps: Floats) -> Bounds:
 
 
 def _gains(shade: Floats) -> Image:
-    """[rows, cols] factors of brightness as bytes, _LIGHT for 1."""
-    return np.asarray(np.round(shade * _LIGHT), np.uint8)
+    """Factors of brightness [3, rows, cols] as RGBA, _LIGHT for 1; the alpha stays."""
+    red, green, blue = (cv2.convertScaleAbs(factor, None, _LIGHT) for factor in shade)
+    return cv2.merge([red, green, blue, np.full_like(red, _LIGHT)])
 
 
 def _lit(layer: Image, at: Floats, corner: Sequence[float] | Floats, shade: Image) -> Image:
@@ -267,7 +268,7 @@ def _lit(layer: Image, at: Floats, corner: Sequence[float] | Floats, shade: Imag
     shift = [(float(corner[i]) - SHADE_ORIGIN[i] + 0.5 / TEXELS) / SHADE.cell - 0.5 for i in (0, 1)]
     place = cv2.add(at * np.float32(1 / (TEXELS * SHADE.cell)), (*shift, 0, 0))
     gain = cv2.remap(shade, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.multiply(layer, cv2.merge([gain, gain, gain, np.full_like(gain, _LIGHT)]), None, 1 / _LIGHT))
+    return np.asarray(cv2.multiply(layer, gain, None, 1 / _LIGHT), np.uint8)
 
 
 def _shutting(lid: Image, shut: Image, share: float) -> Image:

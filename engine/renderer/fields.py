@@ -21,7 +21,8 @@ _BARE = 0.15, 0.7  # of a lid's way: between these its lashes leave its skin
 _EYE_RADIUS = 0.195  # inter-ocular distances
 _JAW, _CLOSE = INDEX["jawOpen"], INDEX["mouthClose"]
 _TONGUE_OUT, _LEAST = INDEX["tongueOut"], 0.04
-_TURNS, _DEEPEST = 3, 0.7  # of the head that change the light; log of how much it may change
+_TURNS, _DEEPEST = 3, 0.6  # of the head that change the light; log of how much it may change
+_TINT = 0.75 * _DEEPEST, 1.05 * _DEEPEST, 1.15 * _DEEPEST  # blood keeps the red in the skin's shadows
 _FIRST_IRIS, _OUT = 6, 8  # of the 9 sprites: the irises; the tongue that is put out
 
 
@@ -56,7 +57,7 @@ class FieldOutputs(NamedTuple):
     eyes_to: Tensor  # [B, 2, 2]
     sprites: Tensor  # [B, 9, 2, 3]: from a point of the picture to -1..1 over the sprite
     shut: Tensor  # [B, 2]: how much of the lids' other picture shows
-    shade: Tensor  # [B, 1, *SHADE]: the factor by which the photo's skin is brighter
+    shade: Tensor  # [B, 3, *SHADE]: the factors by which the photo's skin is brighter, in red, green and blue
 
 
 class Pose(NamedTuple):
@@ -159,9 +160,10 @@ class Fields(nn.Module):
         return FieldOutputs(person, mouth, mouth_to, places, corners, sprites, shut, shade)
 
     def _shade(self, change: Tensor, p: FieldInputs) -> Tensor:
-        """[B, 1, rows, cols]: within _DEEPEST of what it was, however many folds meet."""
+        """[B, 3, rows, cols]: within _DEEPEST of what it was, however many folds meet."""
         log = _mix(torch.matmul(change[:, None], p.shade_mix)[:, 0], p.shade_maps[:, :, None])
-        return torch.exp(_DEEPEST * torch.tanh(log / _DEEPEST))
+        tint = torch.tensor(_TINT, dtype=log.dtype, device=log.device)[:, None, None]
+        return torch.exp(tint * torch.tanh(log / _DEEPEST))
 
     def _shut(self, delta: Tensor, gap: Tensor) -> Tensor:
         """[B, 2]: 0 for eyes as in the photo or wider, 1 well before the lids meet."""
