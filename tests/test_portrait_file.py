@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.portrait.errors import PortraitError
-from engine.portrait.file import MAGIC, Portrait
+from engine.portrait.file import MAGIC, VERSION, Portrait
 from engine.portrait.report import Remark, Report
 
 REPORT = Report(212, -3.5, 1.0, 0.25, (Remark("face", "large enough"), Remark("sharpness", "blurred: skin", True)))
@@ -67,7 +67,7 @@ class TestRefusals:
         assert self.refused(bytes(data)) == "broken_file"
 
     def test_another_version(self, portrait: Portrait) -> None:
-        data = portrait.to_bytes().replace(b'"version": 1', b'"version": 9', 1)
+        data = portrait.to_bytes().replace(b'"version": %d' % VERSION, b'"version": 9', 1)
         assert self.refused(data) == "other_version"
 
     def test_magic_alone(self) -> None:

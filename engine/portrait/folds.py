@@ -46,19 +46,37 @@ FOLDS: tuple[Fold, ...] = (
         _NASOLABIAL,
         1.8,
         4.2,
-        {"mouthSmile*": 1, "nasolabialDeepener*": 1.3, "sharpLipPuller*": 0.7, "cheekSquint*": 0.2, "mouthDimple*": 0.2},
+        {
+            "mouthSmile*": 1,
+            "nasolabialDeepener*": 1.3,
+            "sharpLipPuller*": 0.7,
+            "cheekSquint*": 0.2,
+            "mouthDimple*": 0.2,
+        },
         swell=0.45,
     ),
     Fold(_NASOLABIAL[:4], 1.8, 3.6, {"noseSneer*": 1, "mouthUpperUp*": 0.6, "nasolabialDeepener*": 0.3}, swell=0.6),
     # Between the brows: upright lines beside a swelling, and the level line at the root of the nose.
     Fold(((168, 55, 0.3), (8, 55, 0.5), (9, 55, 0.55), (9, 107, 0.48), (151, 108, 0.2)), 1.9, 2.8, {"browDown*": 1}),
     Fold(((8, 55, 0.8), (55, 107, 0.7), (107, 66, 0.5), (107, 66, 0.9)), -2.5, 9.0, {"browDown*": 1}),
-    Fold(((189, 193, 0.3), (193, 168, 0.4), 168, (417, 168, 0.4), (413, 417, 0.3)), 1.5, 2.8, {"noseSneer**": 0.5, "browDown**": 0.15}, central=True),
+    Fold(
+        ((189, 193, 0.3), (193, 168, 0.4), 168, (417, 168, 0.4), (413, 417, 0.3)),
+        1.5,
+        2.8,
+        {"noseSneer**": 0.5, "browDown**": 0.15},
+        central=True,
+    ),
     Fold(((6, 122, 0.1), (6, 122, 0.6), (188, 128, 0.1), (188, 128, 0.6)), 1.2, 2.4, {"noseSneer*": 1}),
     Fold(((197, 196, 0.1), (197, 196, 0.7), (174, 47, 0.1), (174, 47, 0.5)), 1.1, 2.4, {"noseSneer*": 1}),
     # The forehead: level waves above raised inner brows, arches above the outer ones.
     *(
-        Fold(((105, 103, t), (66, 67, t), (107, 109, t), (9, 10, t + 0.02), (336, 338, t), (296, 297, t), (334, 332, t)), d, 3.2, _WAVE, central=True)
+        Fold(
+            ((105, 103, t), (66, 67, t), (107, 109, t), (9, 10, t + 0.02), (336, 338, t), (296, 297, t), (334, 332, t)),
+            d,
+            3.2,
+            _WAVE,
+            central=True,
+        )
         for t, d in ((0.28, 1.1), (0.45, 1.4), (0.64, 1.0))
     ),
     *(
@@ -70,20 +88,50 @@ FOLDS: tuple[Fold, ...] = (
     Fold(((226, 35, 0.2), 35, 143), 1.3, 2.3, _CROW),
     Fold(((226, 31, 0.7), (35, 111, 0.5), (143, 116, 0.45)), 1.2, 2.3, _CROW),
     Fold((31, 228, 229, 230, 231, (232, 128, 0.3)), 1.3, 3.4, {"cheekSquint*": 1, "eyeSquint*": 0.4}),
-    Fold(((25, 31, 0.3), (110, 228, 0.4), (24, 229, 0.35), (23, 230, 0.35), (22, 231, 0.4)), 0.9, 2.2, {"eyeSquint*": 1}),
+    Fold(
+        ((25, 31, 0.3), (110, 228, 0.4), (24, 229, 0.35), (23, 230, 0.35), (22, 231, 0.4)), 0.9, 2.2, {"eyeSquint*": 1}
+    ),
     # About the mouth: the dimple, the line below the corner, the hollow above the chin and the chin's own dents.
-    Fold(((216, 186, 0.7), (186, 57, 0.6), (57, 212, 0.2), (43, 57, 0.3), (43, 202, 0.3)), 1.9, 3.4, {"mouthDimple*": 1, "mouthStretch*": 0.25}, swell=0.7),
-    Fold(((61, 57, 0.3), (43, 57, 0.2), (202, 43, 0.45), (210, 204, 0.4)), 1.6, 3.8, {"mouthFrown*": 1, "mouthStretch*": 0.3}, swell=0.4),
-    Fold(((106, 204, 0.6), (182, 194, 0.3), (83, 201, 0.35), (18, 200, 0.4), (313, 421, 0.35), (406, 418, 0.3), (335, 424, 0.6)), 1.8, 4.6, {"mouthShrugLower": 1, "mouthFrown**": 0.2}, central=True),
+    Fold(
+        ((216, 186, 0.7), (186, 57, 0.6), (57, 212, 0.2), (43, 57, 0.3), (43, 202, 0.3)),
+        1.9,
+        3.4,
+        {"mouthDimple*": 1, "mouthStretch*": 0.25},
+        swell=0.7,
+    ),
+    Fold(
+        ((61, 57, 0.3), (43, 57, 0.2), (202, 43, 0.45), (210, 204, 0.4)),
+        1.6,
+        3.8,
+        {"mouthFrown*": 1, "mouthStretch*": 0.3},
+        swell=0.4,
+    ),
+    Fold(
+        (
+            (106, 204, 0.6),
+            (182, 194, 0.3),
+            (83, 201, 0.35),
+            (18, 200, 0.4),
+            (313, 421, 0.35),
+            (406, 418, 0.3),
+            (335, 424, 0.6),
+        ),
+        1.8,
+        4.6,
+        {"mouthShrugLower": 1, "mouthFrown**": 0.2},
+        central=True,
+    ),
     Fold((208, (200, 199, 0.6), 428), -3.5, 12.0, {"mouthShrugLower": 1}, central=True),
     Fold(((201, 208, 0.1), (201, 208, 0.3), (201, 208, 0.5)), 0.8, 2.8, {"mouthShrugLower": 1}),
     Fold(((208, 32, 0.2), (208, 32, 0.5), (208, 32, 0.8)), 0.7, 2.8, {"mouthShrugLower": 1}),
-)  # fmt: skip
+)
 
 _TAPER = 0.45  # of a fold's length, at either end, over which it comes out of the skin
 
 
-def heights(fold: Fold, landmarks: Array, mirror: npt.NDArray[np.int64], points: Array) -> Iterator[tuple[Array, Array]]:
+def heights(
+    fold: Fold, landmarks: Array, mirror: npt.NDArray[np.int64], points: Array
+) -> Iterator[tuple[Array, Array]]:
     """The fold, and its mirror image if it has one: height [h, w] at `points` [h, w, 2], and shares [63]."""
     sides = ("Right",) if fold.central else ("Right", "Left")
     for side in sides:
@@ -112,7 +160,9 @@ def _valley(fold: Fold, line: Array, points: Array, outside: int) -> Array:
     ends = np.clip(np.minimum(along, 1 - along) / _TAPER, 0, 1)
     taper = ends * ends * (3 - 2 * ends)
     across = outside * away / fold.width
-    return np.asarray(fold.depth * taper * (fold.swell * np.exp(-((across - 2.2) ** 2) / 2) - np.exp(-(across**2))), np.float32)
+    return np.asarray(
+        fold.depth * taper * (fold.swell * np.exp(-((across - 2.2) ** 2) / 2) - np.exp(-(across**2))), np.float32
+    )
 
 
 def _nearest(line: Array, points: Array) -> tuple[Array, Array]:

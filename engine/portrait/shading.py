@@ -14,7 +14,7 @@ from engine.portrait.folds import FOLDS, heights
 from engine.portrait.layers_layout import SHADE, SHADE_ORIGIN, SHADE_RANK, SIDE, Array
 from engine.portrait.layers_mesh import Mask, Surface, by_channels, extend
 from engine.portrait.layers_slit import smoothstep
-from engine.portrait.light import GAMMA, Light, fit_light, unit, vertex_normals
+from engine.portrait.light import Light, fit_light, unit, vertex_normals
 
 _TURNS, _DEGREES = 3, 12.0  # of the head: how many; at which a turn's change of light is exact
 _MOST = 0.6  # a change by one coefficient, log
@@ -73,7 +73,7 @@ def _lattice(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 def _value(fit: Fit) -> Array:
     """[rows, cols] the picture's brightness, 0..1."""
-    return cv2.cvtColor(_lattice(fit.picture), cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    return np.asarray(cv2.cvtColor(_lattice(fit.picture), cv2.COLOR_RGB2GRAY) / np.float32(255), np.float32)
 
 
 def _skin(fit: Fit) -> Array:
@@ -129,7 +129,7 @@ def _with_own(maps: Array, band: Array, tone: Array, source: Array) -> Array:
     smooth = extend(tone[..., None], band < 0.02)[..., 0]
     shown = np.clip(tone - smooth, *_OWN)
     left = band * (shown - np.tensordot(source, maps, 1)) / strength
-    return maps + source[:, None, None] * left
+    return np.asarray(maps + source[:, None, None] * left, np.float32)
 
 
 def _mirror(head: Head) -> npt.NDArray[np.int64]:

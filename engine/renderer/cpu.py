@@ -260,7 +260,7 @@ def _lit_part(maps: Floats) -> Bounds:
 def _gains(shade: Floats) -> Image:
     """Factors of brightness [3, rows, cols] as RGBA, _LIGHT for 1; the alpha stays."""
     red, green, blue = (cv2.convertScaleAbs(factor, None, _LIGHT) for factor in shade)
-    return cv2.merge([red, green, blue, np.full_like(red, _LIGHT)])
+    return np.asarray(cv2.merge([red, green, blue, np.full_like(red, _LIGHT)]), np.uint8)
 
 
 def _lit(layer: Image, at: Floats, corner: Sequence[float] | Floats, shade: Image) -> Image:

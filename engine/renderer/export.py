@@ -37,7 +37,10 @@ _K = 52 + len(EXTRA)
 
 def map_shapes() -> dict[str, tuple[int, ...]]:
     """Of one portrait, by name."""
-    lattice = {name: (w.rows, w.cols) for name, w in (("face", FACE), ("frame", FRAME), ("mouth", MOUTH), ("eye", EYE), ("shade", SHADE))}
+    lattice = {
+        name: (w.rows, w.cols)
+        for name, w in (("face", FACE), ("frame", FRAME), ("mouth", MOUTH), ("eye", EYE), ("shade", SHADE))
+    }
     return {
         "source": (_K,),
         "iod": (1,),

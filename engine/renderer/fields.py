@@ -45,7 +45,9 @@ class FieldInputs(NamedTuple):
     sprite_box: Tensor  # [9, 4]: middle and size
     sprite_depth: Tensor  # [9]
     sprite_moves: Tensor  # [9, 63, 3]
-    shade_mix: Tensor  # [63 + 3, SHADE_RANK]: shares of the maps by coefficient, and by a degree of each of the head's turns
+    shade_mix: (
+        Tensor  # [63 + 3, SHADE_RANK]: shares of the maps by coefficient, and by a degree of each of the head's turns
+    )
     shade_maps: Tensor  # [SHADE_RANK, *SHADE]: of the log of the light on the photo's skin
 
 
