@@ -53,7 +53,7 @@ FOLDS: tuple[Fold, ...] = (
             "cheekSquint*": 0.2,
             "mouthDimple*": 0.2,
         },
-        swell=0.45,
+        swell=0.3,
     ),
     Fold(_NASOLABIAL[:4], 1.8, 3.6, {"noseSneer*": 1, "mouthUpperUp*": 0.6, "nasolabialDeepener*": 0.3}, swell=0.6),
     # Between the brows: upright lines beside a swelling, and the level line at the root of the nose.

@@ -37,8 +37,8 @@ _HUE = 16.0  # of Cr and Cb: colours so far from the cheeks' are hardly skin
 _DARK = -0.75, -0.4  # log of the brightness over what the light explains: below, hair; above, skin
 _EDGE = 4  # cells at the face's edge in which shading fades
 _BAND, _BESIDE = 0.15, 3  # of a fold's depth: what lies deeper belongs to it; cells by which the photo's may be off
-_OWN = -0.5, 0.15  # log of the photo's own folds over the skin about them, at most
-_SURE, _LEAST = 0.4, 0.02  # strengths of an expression: the photo's folds are all its own; too weak to tell from none
+_OWN = -0.5, 0.0  # log of the photo's own folds over the skin about them, at most
+_SURE, _LEAST = 0.4, 0.1  # strengths of an expression: the photo's folds are all its own; (squared) too weak to own any
 
 
 def shading(surface: Surface, fit: Fit, head: Head) -> dict[str, Array]:
