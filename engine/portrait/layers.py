@@ -77,8 +77,6 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
     layers |= shading(surface, fit, head)
     layers |= _pictures(fit, slits, places, lips, light)
     layers |= _mouth_pictures(fit, slits.mouth, layers["sprite_box"], light) | eyeballs
-    layers |= _pictures(fit, slits, places)
-    layers |= _mouth_pictures(fit, slits.mouth, layers["sprite_box"][UPPER_TEETH], light) | eyeballs
     return layers | {name: layers[name].astype(np.float16) for name in _HALVES}
 
 
