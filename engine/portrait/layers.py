@@ -48,8 +48,6 @@ _LIP_TONE = np.array([66, 26, 22], np.float32)  # of shadows between the lips, i
 _LIP_SHADE, _LIP_SHADOW = 0.55, 9  # the upper lip's: opacity, units
 _SEAM, _SEAM_WIDTH = 0.6, 2.2  # the lower lip's, which falls on the upper where they meet
 _PARTED = 6.0  # units between the photo's lips: their edges are then no seam, and need but a breath of it
-_SHADE = np.array([26, 10, 8], np.float32)  # the colour of shadows in mouth and eyes
-_LIP_SHADE, _LIP_SHADOW = 0.6, 9  # the upper lip's: opacity, units
 _LID_SHADE, _LID_SHADOW = 0.45, 4  # the upper lid's
 
 

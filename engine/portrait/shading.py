@@ -57,7 +57,9 @@ def shading(surface: Surface, fit: Fit, head: Head) -> dict[str, Array]:
     bends = by_channels(bends, lambda part: cv2.GaussianBlur(part, (0, 0), _SMOOTH))
     maps = (_BENT * np.tanh(bends / _BENT)).transpose(2, 0, 1)
     maps[: len(fit.source)] += _folds(light, facing, np.log(np.maximum(value, 1e-2)), fit, head)
-    return _low_rank(np.clip(maps, -_MOST, _MOST) * cv2.GaussianBlur(skin, (0, 0), 2))
+    soft = cv2.GaussianBlur(skin, (0, 0), 2)
+    soft[[0, -1]] = soft[:, [0, -1]] = 0  # a chin may reach the window's edge, which is repeated beyond
+    return _low_rank(np.clip(maps, -_MOST, _MOST) * soft)
 
 
 def _carried(surface: Surface, values: Array) -> tuple[Array, Mask]:
