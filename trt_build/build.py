@@ -92,14 +92,14 @@ def build(name: str, graph: Path, folder: Path, recipe: Recipe, report: Callable
 
     here = builder_machine(recipe.library)
     trt = library(recipe.library)
-    model, halved, products = _in_precision(name, onnx.load(graph), recipe.precision)
-    border = graph_signature(graph)
+    data, border = graph.read_bytes(), graph_signature(graph)  # once: the file may be exported anew meanwhile
+    model, halved, products = _in_precision(name, onnx.load_from_string(data), recipe.precision)
     folder.mkdir(parents=True, exist_ok=True)
     plan, layers = _plan(trt, model.SerializeToString(), border, recipe, folder / "timing.cache", report)
     capabilities = (here.capability,) if here.capability else rtx_capabilities(trt)
     manifest = Manifest(
         graph=f"{name}.onnx",
-        graph_sha256=sha256(graph.read_bytes()),
+        graph_sha256=sha256(data),
         plan_sha256=sha256(plan),
         library=here.library,
         version=here.version,
