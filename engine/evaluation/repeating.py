@@ -182,7 +182,7 @@ def clip_table(names: Sequence[str], ours: Sequence[Repeated]) -> str:
     """The first rows again, clip by clip."""
     rows = ROWS[:9]
     lines = [[name, *(row.format.format(row.of(one)) for row in rows)] for name, one in zip(names, ours, strict=True)]
-    return markdown(["clip", *(row.label for row in rows)], lines)
+    return markdown(["clip", *(row.label for row in rows)], lines).replace("nan", "–")
 
 
 def unrest_table(seen: Mapping[str, Sequence[Floats]]) -> str:
