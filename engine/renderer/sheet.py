@@ -69,13 +69,13 @@ def emotions() -> Iterator[Shot]:
 
 
 def heads() -> Iterator[Shot]:
-    for pitch, yaw in product((10, 0, -10), (-15, -7, 0, 7, 15)):
+    for pitch, yaw in product((15, 0, -15), (-20, -10, 0, 10, 20)):
         yield f"yaw {yaw} pitch {pitch}", face(head=(yaw, pitch))
-    yield "roll -12", face(head=(0, 0, -12))
-    yield "roll 12", face(head=(0, 0, 12))
-    yield "yaw 15, jaw", face(dict(jawOpen=0.6), (15, 0))
-    yield "yaw -15 pitch -10, jaw", face(dict(jawOpen=0.6), (-15, -10))
-    yield "yaw 15 pitch 10, smile", face(dict(mouthSmile=0.8, cheekSquint=0.6), (15, 10, 6))
+    yield "roll -20", face(head=(0, 0, -20))
+    yield "roll 20", face(head=(0, 0, 20))
+    yield "yaw 20, jaw", face(dict(jawOpen=0.6), (20, 0))
+    yield "yaw -20 pitch -15, jaw", face(dict(jawOpen=0.6), (-20, -15))
+    yield "yaw 20 pitch 15, smile", face(dict(mouthSmile=0.8, cheekSquint=0.6), (20, 15, 6))
 
 
 def visemes() -> Iterator[Shot]:
