@@ -16,6 +16,8 @@ from engine.tracks import rest
 
 MIXTURES = 20
 WHO = ("anna", "zola")
+KNOWN = {("anna", "mixture 15"): ["seam"]}
+"""Faults that docs/quality lists: a lowered brow, a sneer and a turned head draw the lid's rim 4.1 units aside."""
 
 
 @functools.cache
