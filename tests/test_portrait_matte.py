@@ -145,7 +145,7 @@ def contour() -> np.ndarray:
 
 def lined(picture: np.ndarray) -> np.ndarray:
     """A flat drawing: three levels, and ink where they meet."""
-    flat = cv2.medianBlur((picture // 64 * 64 + 32).astype(np.uint8), 9)
+    flat = np.asarray(cv2.medianBlur((picture // 64 * 64 + 32).astype(np.uint8), 9))
     ink = cv2.morphologyEx(flat, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)).max(2) > 20
     flat[ink] = 0
     return flat
