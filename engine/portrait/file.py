@@ -19,7 +19,7 @@ from engine.portrait.report import Report
 Layers = Mapping[str, npt.NDArray[Any]]
 
 MAGIC = b"LESAVATR"
-VERSION = 3
+VERSION = 4
 _ALIGN = 64
 _DTYPES = ("uint8", "float16", "float32", "int32")
 _LENGTH = struct.Struct("<I")

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from engine.face import Head, Part
 from engine.portrait.frame import Frame
+from engine.portrait.gaze import with_gaze
 from engine.portrait.landmarks import Rgb, blendshapes
 from engine.portrait.layers_layout import TEXELS
 from engine.portrait.solve import solve
@@ -81,16 +82,18 @@ def fit_head(frame: Frame, head: Head) -> Geometry:
     own = np.tensordot(found.source, shapes, 1)
     rest = goal[:_SKIN] - head.landmarks((neutral + own).astype(np.float32))[:_SKIN]
     bend = _bend(neutral + own, head, rest)
+    irises = np.stack([_iris(frame.landmarks, *points) for points in _IRISES])
+    source = with_gaze(found.source, neutral + own + bend, shapes, irises, head)
     return Geometry(
         landmarks=frame.landmarks,
         vertices=((neutral + own + bend) * _UP).astype(np.float32),
         neutral=((neutral + bend) * _UP).astype(np.float32),
         shapes=(shapes * _UP).astype(np.float32),
-        source=found.source.astype(np.float32),
+        source=source.astype(np.float32),
         pivot=(found.place(head.skull_pivot) * _UP).astype(np.float32),
         rotation=found.rotation.astype(np.float32),
         scale=found.scale,
-        iris=np.stack([_iris(frame.landmarks, *points) for points in _IRISES]),
+        iris=irises,
         residual=float(np.hypot(rest[:, 0], rest[:, 1]).mean()),
     )
 

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face import Head, Part
-from engine.portrait import layers_eyes, layers_lips, layers_mouth, layers_teeth
+from engine.portrait import layers_eyes, layers_lids, layers_lips, layers_mouth, layers_teeth
 from engine.portrait.fit import Fit
+from engine.portrait.gaze import still_lids
 from engine.portrait.landmarks import Rgb
 from engine.portrait.layers_fields import Places, Slits, fields, place, pose_maps
 from engine.portrait.layers_layout import (
@@ -43,6 +44,7 @@ _LID_LOWER = {
 _BROW = {LEFT: [295, 282, 283], RIGHT: [65, 52, 53]}  # its lower edge
 _CHIN = 152
 _HALVES = ("face_maps", "mouth_maps", "eye_maps", "shade_maps")  # half precision is enough for these
+_INNER = (-1, 1)  # u of each eye's corner at the nose
 _SHADE = np.array([26, 10, 8], np.float32)  # the colour of shadows in the eyes
 _LIP_TONE = np.array([66, 26, 22], np.float32)  # of shadows between the lips, in white light
 _LIP_SHADE, _LIP_SHADOW = 0.55, 9  # the upper lip's: opacity, units
@@ -69,7 +71,7 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
         "iod": np.array([eyes], np.float32),
         "pivot": fit.pivot.astype(np.float32),
     }
-    layers |= fields(surface, fit.shapes, landmarks, slits, fit.source)
+    layers |= fields(surface, still_lids(fit.shapes), landmarks, slits, fit.source)
     layers |= pose_maps(surface, fit.vertices[:, 2], landmarks, places)
     layers |= find_plates(fit, head, slits, places, layers)
     layers |= shading(surface, fit, head)
@@ -99,31 +101,37 @@ def _pictures(
     fit: Fit, slits: Slits, places: Places, lips: layers_lips.Lips, light: Array
 ) -> dict[str, npt.NDArray[np.uint8]]:
     """The head with its holes, the patches over them, and what lies behind it all."""
-    lids = [_lid(fit, slit, at) for slit, at in zip(slits.eyes, places.eyes, strict=True)]
-    shut = [
-        layers_eyes.shut(lid[..., :3], slit, at) for lid, slit, at in zip(lids, slits.eyes, places.eyes, strict=True)
+    eyes = list(zip(slits.eyes, places.eyes, strict=True))
+    lids = [
+        layers_lids.lid(layers_eyes.cut(fit.picture, EYE, at), slit, inner, texture(EYE).centres(at))
+        for (slit, at), inner in zip(eyes, _INNER, strict=True)
     ]
     return {
-        "person": _person(replace(fit, picture=lips.upper), slits, light),
+        "person": _person(layers_lids.without_lashes(lips.upper, lids, places.eyes), fit.matte, slits, light),
         "background": fit.background,
         "lower": _lower(lips.lower, slits.mouth, places.mouth, light),
-        "lids": np.stack(lids),
-        "shut": np.stack(shut),
+        "lids": np.stack([_lid(lid.bare, slit, at) for lid, (slit, at) in zip(lids, eyes, strict=True)]),
+        "shut": np.stack([lid.shut for lid in lids]),
+        "lashes": np.stack([lid.lashes for lid in lids]),
     }
 
 
 def _eyeballs(fit: Fit, slits: Slits) -> dict[str, npt.NDArray[np.uint8]]:
-    """The whites, over the eyes' windows, and the irises."""
-    eyes = list(zip(slits.eyes, fit.iris, place(slits).eyes, strict=True))
-    return {
-        "whites": np.stack([layers_eyes.white(fit.picture, slit, iris, at) for slit, iris, at in eyes]),
-        "irises": np.stack([layers_eyes.iris_disk(fit.picture, slit, iris) for slit, iris, _ in eyes]),
-    }
+    """The whites, over the eyes' windows, the irises and the catch-lights on them."""
+    whites, irises = [], []
+    for slit, iris, at in zip(slits.eyes, fit.iris, place(slits).eyes, strict=True):
+        lattice = texture(EYE)
+        eye = layers_eyes.lit(layers_eyes.cut(fit.picture, EYE, at), _lid_shade(slit, at), _SHADE)
+        white = layers_eyes.white(eye, slit, iris, lattice.centres(at), slit.hole(lattice, at))
+        whites.append(white)
+        irises.append(layers_eyes.iris_disk(eye, white, slit, iris, at))
+    return {"whites": np.stack(whites), "irises": np.stack([*(i for i, _ in irises), *(g for _, g in irises)])}
 
 
 def _light(whites: npt.NDArray[np.uint8]) -> Array:
     """[3] the colour, 0..1, in which the photo shows white, as the eyes tell."""
-    return np.clip(np.percentile(whites.reshape(-1, 3), 85, axis=0) / 235, 0.3, 1).astype(np.float32)
+    seen = whites[whites[..., 3] > 0, :3]
+    return np.clip(np.percentile(seen, 85, axis=0) / 235, 0.3, 1).astype(np.float32)
 
 
 def _mouth_pictures(fit: Fit, slit: Slit, boxes: Array, light: Array) -> dict[str, npt.NDArray[np.uint8]]:
@@ -143,21 +151,25 @@ def _lower(picture: Rgb, slit: Slit, at: tuple[float, float], light: Array) -> n
     return _shaded(layers_eyes.cut(picture, MOUTH, at), cover, shade * (1 - cover), _LIP_TONE * light)
 
 
-def _person(fit: Fit, slits: Slits, light: Array) -> npt.NDArray[np.uint8]:
+def _person(picture: Rgb, matte: npt.NDArray[np.uint8], slits: Slits, light: Array) -> Rgb:
     """RGBA: the photo cut out of its background, with holes; the upper lip's shadow lies in the mouth's."""
     whole = texture(Window(SIDE, SIDE, 1))
     cut = np.zeros((whole.rows, whole.cols), np.float32)
     for slit in slits.all():
         np.maximum(cut, slit.hole(whole, (0, 0)), out=cut)
     shade = _LIP_SHADE * cut * slits.mouth.shadow(whole, (0, 0), _LIP_SHADOW, of_base=True)
-    return _shaded(fit.picture, (fit.matte / 255 * (1 - cut)).astype(np.float32), shade, _LIP_TONE * light)
+    return _shaded(picture, (matte / 255 * (1 - cut)).astype(np.float32), shade, _LIP_TONE * light)
 
 
-def _lid(fit: Fit, slit: Slit, at: tuple[float, float]) -> npt.NDArray[np.uint8]:
-    """RGBA: an upper lid, and the shadow it casts on the eyeball."""
+def _lid(bare: Rgb, slit: Slit, at: tuple[float, float]) -> Rgb:
+    """RGBA: an upper lid without its lashes, and the shadow it casts on the eyeball."""
     cover = slit.cover(texture(EYE), at, 5)
-    shade = _LID_SHADE * slit.shadow(texture(EYE), at, _LID_SHADOW, of_base=False)
-    return _shaded(layers_eyes.cut(fit.picture, EYE, at), cover, shade * (1 - cover), _SHADE)
+    return _shaded(bare, cover, _lid_shade(slit, at) * (1 - cover), _SHADE)
+
+
+def _lid_shade(slit: Slit, at: tuple[float, float]) -> Array:
+    """[rows, cols] in 0..1: the shadow of an upper lid."""
+    return _LID_SHADE * slit.shadow(texture(EYE), at, _LID_SHADOW, of_base=False)
 
 
 def _shaded(picture: Rgb, opacity: Array, shade: Array, dark: Array) -> npt.NDArray[np.uint8]:

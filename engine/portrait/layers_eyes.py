@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.portrait.layers_fields import Origin
-from engine.portrait.layers_layout import EYE, SIDE, TEXELS, Array, Window, texture
+from engine.portrait.layers_layout import SIDE, TEXELS, Array, Window, texture
 from engine.portrait.layers_mesh import Mask, extend
 from engine.portrait.layers_slit import Slit, smoothstep
 
@@ -14,6 +14,12 @@ Picture = npt.NDArray[np.uint8]
 IRIS_TEXELS = 64
 IRIS_REACH = 1.25  # radii from the centre to the side of its texture
 _WHITE = (205.0, 198.0, 194.0)  # where the photo shows none
+_DARKEST = 0.6  # of a lid's shadow: what is darker can't be told from noise
+_SPARE = 29, 61  # texels: how wide and high about a hole the eyeball goes on, because lids move away from it
+_RIM = 0.88  # radii: colours farther out are mixed with the white's
+_SHINE, _NEAR_WHITE = 45.0, 0.75  # a light's reflection is so much lighter than its ring; of the white's light
+_INMOST = 0.65  # radii: lights farther out would leave the iris; they go with it
+_BINS = 16  # rings a radius
 
 
 def cut(picture: Picture, window: Window, origin: Origin) -> Picture:
@@ -52,74 +58,101 @@ def _radius(picture: Picture, slit: Slit, iris: Array) -> float:
     return float(factor[int(rise.argmax())])
 
 
-def white(picture: Picture, slit: Slit, iris: Array, origin: Origin) -> Picture:
-    """RGB [2 * EYE units]: the eyeball without its iris. `iris` [4]: centre and radius."""
-    points = texture(EYE).centres(origin)
-    colours = cut(picture, EYE, origin).astype(np.float32)
+def lit(eye: Picture, shade: Array, colour: Array) -> Picture:
+    """`eye` [rows, cols, 3] as it is below a lid's shadow [rows, cols] of a colour: the lid casts it anew."""
+    under = np.minimum(shade, _DARKEST)[..., None]
+    return _bytes((eye - under * colour) / (1 - under))
+
+
+def white(eye: Picture, slit: Slit, iris: Array, points: Array, hole: Array) -> Picture:
+    """RGBA: the eyeball without its iris, opaque where `hole` [rows, cols] may show it.
+
+    `eye` [rows, cols, 3]: the texels at `points`; `iris` [4]: centre and radius.
+    """
+    reach = cv2.dilate(hole, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, _SPARE))
     away = np.hypot(*np.moveaxis(points - iris[:2], -1, 0)) / iris[3]
     within = inside(slit, points)
-    clear = (within > 1.5) & (away > 1.22)
+    clear = (within > 2.5) & (away > 1.3)
     if clear.sum() < 40:
-        return _bytes(np.broadcast_to(np.array(_WHITE, np.float32), colours.shape))
-    light = colours.mean(-1)
-    clear &= light >= np.percentile(light[clear], 50)  # not the shadow and the veins at the lids
-    filled = extend(colours, clear)
-    behind = extend(colours, (within > 1) & (away > 1.22))  # what a lid uncovers goes on from the shade at its edge
-    filled += 0.5 * (behind - filled) * (1 - smoothstep(0, 2, within))[..., None]
-    share = smoothstep(0, 1.2, within) * smoothstep(1.12, 1.3, away)
-    return _bytes(filled + (colours - filled) * share[..., None])
+        filled = np.broadcast_to(np.array(_WHITE, np.float32), eye.shape)
+    else:
+        light = eye.mean(-1)
+        clear &= light >= np.percentile(light[clear], 30)  # not the veins and what the lids' shadow left
+        filled = cv2.GaussianBlur(extend(eye.astype(np.float32), clear), (0, 0), 2)
+    own = smoothstep(1.5, 3, within) * smoothstep(1.2, 1.4, away)
+    return _bytes(np.dstack([filled + (eye - filled) * own[..., None], 255 * reach]))
 
 
-def shut(lid: Picture, slit: Slit, origin: Origin) -> Picture:
-    """RGB [2 * EYE units]: the skin of a lid without the lashes that lie across it, for when it is drawn down."""
-    points = texture(EYE).centres(origin)
-    _, patch = slit.edges(slit.local(points)[0])
-    above = slit.local(points)[1] - patch
-    bare = cv2.morphologyEx(lid, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (19, 9)))
-    bare = cv2.GaussianBlur(bare, (0, 0), 3).astype(np.float32) + _grain(lid)
-    share = smoothstep(0.3, 1.5, above) * (1 - smoothstep(0.55 * slit.depth, 0.95 * slit.depth, above))
-    return _bytes(lid + (bare - lid) * share[..., None])
+def iris_disk(eye: Picture, white: Picture, slit: Slit, iris: Array, origin: Origin) -> tuple[Picture, Picture]:
+    """RGBA [IRIS_TEXELS, IRIS_TEXELS] each: the iris, whole, and the catch-light on it, which lies apart.
 
-
-def _grain(lid: Picture) -> Array:
-    """[h, w, 1]: noise as fine and as strong as the skin's, the same every time."""
-    luma = lid.astype(np.float32).mean(-1)
-    rough = np.abs(luma - cv2.GaussianBlur(luma, (0, 0), 1.5))
-    noise = np.random.default_rng(0).standard_normal(luma.shape).astype(np.float32)
-    noise = cv2.GaussianBlur(noise, (0, 0), 0.7)
-    return np.asarray(noise / noise.std() * 1.2 * np.median(rough), np.float32)[..., None]
-
-
-def iris_disk(picture: Picture, slit: Slit, iris: Array) -> Picture:
-    """RGBA [IRIS_TEXELS, IRIS_TEXELS]: what the lids hide is mirrored from below, or taken from the ring it lies on."""
+    `eye` and `white` are over the eye's window at `origin`. What lids hide is mirrored from below, or taken from the
+    ring it lies on; beyond the rim the iris goes on as it is there, and is as clear as the photo shows it.
+    """
     reach = IRIS_REACH * float(iris[3])
-    cell = 2 * reach / IRIS_TEXELS
-    window = Window(IRIS_TEXELS, IRIS_TEXELS, cell)
-    corner = float(iris[0]) - reach, float(iris[1]) - reach
-    points = window.centres(corner)
-    at = points * TEXELS - 0.5
-    colours = cv2.remap(picture, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    points = Window(IRIS_TEXELS, IRIS_TEXELS, 2 * reach / IRIS_TEXELS).centres(iris[:2] - reach)
     away = np.hypot(*np.moveaxis(points - iris[:2], -1, 0)) / iris[3]
-    within = inside(slit, points)
+    seen, behind = (_sampled(a, points, origin) for a in (eye, white[..., :3]))
+    drawn = iris[:2] + (points - iris[:2]) * np.minimum(1, _RIM / np.maximum(away, 1e-3))[..., None]
+    colours, within = _sampled(eye, drawn, origin), inside(slit, drawn)
     clear = within > 2
-    filled = _rings(colours, clear, away)
-    mirrored = clear[::-1]
-    filled = np.where((mirrored & (away < 1.02))[..., None], colours[::-1], filled)
-    share = smoothstep(1, 2.2, within)
-    alpha = 255 * (1 - smoothstep(1.0, 1.14, away))
-    return _bytes(np.dstack([filled + (colours - filled) * share[..., None], alpha]))
+    ring = _rings(colours, clear, away)
+    filled = np.where((clear[::-1] & (away < 1.02))[..., None], colours[::-1], ring)
+    whole = filled + (colours - filled) * smoothstep(1, 2.2, within)[..., None]
+    shine = _shine(whole, ring, behind, away)
+    plain = whole + (ring - whole) * shine[..., None]
+    alpha = _clearness(seen, plain, behind, away, inside(slit, points) > 2)
+    return _bytes(np.dstack([plain, 255 * alpha])), _light(whole, plain)
+
+
+def _sampled(picture: Picture, points: Array, origin: Origin) -> Array:
+    at = (points - np.array(origin, np.float32)) * TEXELS - 0.5
+    return cv2.remap(picture, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+
+
+def _shine(whole: Array, ring: Array, behind: Array, away: Array) -> Array:
+    """[h, w] 1 where a light is reflected, falling to 0 about it: what outshines its ring and is near white."""
+    light = (whole - ring).min(-1) > _SHINE
+    light &= (whole.min(-1) > _NEAR_WHITE * behind.mean()) & (away < _INMOST)
+    spots = cv2.medianBlur(light.astype(np.uint8), 3)
+    return cv2.GaussianBlur(cv2.dilate(spots, np.ones((9, 9), np.uint8)).astype(np.float32), (0, 0), 1.5)
+
+
+def _light(whole: Array, plain: Array) -> Picture:
+    """RGBA that makes `whole` of `plain`: as clear as it may be for white light."""
+    over = np.maximum(whole - plain, 0)
+    alpha = np.clip((over / np.maximum(255 - plain, 1)).max(-1), 0, 1)
+    return _bytes(np.dstack([plain + over / np.maximum(alpha, 1e-3)[..., None], 255 * alpha]))
+
+
+def _clearness(seen: Array, iris: Array, behind: Array, away: Array, clear: Mask) -> Array:
+    """[h, w] 1 inside, falling to 0 about the rim: by rings, the share of iris that best explains what is seen."""
+    step = np.minimum((away * _BINS).astype(np.int64), 2 * _BINS - 1)
+    contrast = iris - behind
+    top, bottom = (
+        np.bincount(step[clear], (value * contrast).sum(-1)[clear], 2 * _BINS) for value in (seen - behind, contrast)
+    )
+    middle = (np.arange(2 * _BINS) + 0.5) / _BINS
+    usual = 1 - smoothstep(0.94, 1.1, middle.astype(np.float32))
+    share = np.where(bottom > 1e3, np.clip(top / np.maximum(bottom, 1e-3), 0, 1), usual)
+    share = np.where(middle < _RIM, 1, share * (1 - smoothstep(1.08, 1.22, middle.astype(np.float32))))
+    falling = np.minimum.accumulate(share)
+    return np.interp(away, middle, falling).astype(np.float32)
 
 
 def _rings(colours: Array, clear: Mask, away: Array) -> Array:
-    """Every texel as the mean of the visible ones at its distance from the centre."""
+    """Every texel as the darker half of the visible ones at its distance from the centre."""
     bins = np.minimum((away * 16).astype(np.int64), 31)
-    count = np.bincount(bins[clear], minlength=32)
-    sums = np.stack([np.bincount(bins[clear], colours[..., i][clear], 32) for i in range(3)], 1)
+    light = colours.mean(-1)
+    middle = np.array([np.median(light[clear & (bins == i)]) if (clear & (bins == i)).any() else 0 for i in range(32)])
+    dark = clear & (light <= middle[bins] + 1)
+    count = np.bincount(bins[dark], minlength=32)
+    sums = np.stack([np.bincount(bins[dark], colours[..., i][dark], 32) for i in range(3)], 1)
     known = count > 0
     means = np.asarray(sums / np.maximum(count, 1)[:, None], np.float32)
-    for i in range(3):
-        means[:, i] = np.interp(np.arange(32), np.flatnonzero(known), means[known, i]) if known.any() else 60
-    return means[bins].astype(np.float32)
+    at = (np.arange(32) + 0.5) / 16
+    ring = [np.interp(away, at[known], means[known, i]) if known.any() else np.full_like(away, 60) for i in range(3)]
+    return np.stack(ring, -1).astype(np.float32)
 
 
 def _bytes(a: Array) -> Picture:

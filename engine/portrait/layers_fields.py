@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face.coefficients import FACE as NAMES
+from engine.portrait import layers_lids
 from engine.portrait.layers_layout import (
     EYE,
     EYE_COLUMNS,
@@ -147,7 +148,7 @@ def _assemble(
     eye_gaps, eye_maps = [], []
     for side in (LEFT, RIGHT):
         slit, lid = slits.eyes[side], _Field(lids[side], EYE, places.eyes[side])
-        _close(slit, head, lid, _BLINK[side], 1 - float(source[_BLINK[side]]))
+        _close(slit, head, lid, _BLINK[side], source)
         gap, push = _contact(slit, head, lid, EYE_COLUMNS)
         eye_gaps.append(gap)
         eye_maps.append(np.concatenate([_maps(lid.values), push]))
@@ -157,6 +158,9 @@ def _assemble(
         "eye_maps": np.stack(eye_maps),
         "mouth_gap": mouth_gap,
         "eye_gap": np.stack(eye_gaps),
+        "lash_turn": np.stack(
+            [layers_lids.turning(slit, EYE, at) for slit, at in zip(slits.eyes, places.eyes, strict=True)]
+        ),
         "mouth_at": np.array(places.mouth, np.float32),
         "eye_at": np.array(places.eyes, np.float32),
     }
@@ -225,14 +229,21 @@ def _shut(gap: Array, push: Array, mouth: Array, source: Array) -> tuple[Array, 
     return gap, push
 
 
-def _close(slit: Slit, head: _Field, lid: _Field, blink: int, rest: float) -> None:
-    """Adds to the lid's blink in place what its edge falls short of the lower lid at every column."""
+def _close(slit: Slit, head: _Field, lid: _Field, blink: int, source: Array) -> None:
+    """Adds to the lid's blink in place what its edge falls short of the lower lid at every column.
+
+    It meets the lower lid where the blink is 1 and the rest of the photo's own expression is gone.
+    """
     u = np.linspace(-0.96, 0.96, 32, dtype=np.float32)
     base, edge = slit.edges(u)
-    fall = lid.at(slit.point(u, edge))[:, blink, :2] @ slit.away()
-    rise = head.at(slit.point(u, base))[:, blink, :2] @ slit.away()
-    want = rise - (_CLOSE * (edge - base) + slit.soft) / max(rest, 0.3)
-    short = cv2.GaussianBlur((want - fall)[None].astype(np.float32), (0, 0), 1.5)[0]
+    shut = -source
+    shut[blink] += 1
+    fall, rise = (
+        np.tensordot(field.at(slit.point(u, v))[..., :2] @ slit.away(), shut, 1)
+        for field, v in ((lid, edge), (head, base))
+    )
+    short = (rise - fall - _CLOSE * (edge - base) - slit.soft) / max(float(shut[blink]), 0.3)
+    short = cv2.GaussianBlur(short[None].astype(np.float32), (0, 0), 1.5)[0]
     at = lid.window.centres(lid.origin)
     along, _ = slit.local(at)
     deep, high = slit.lenses(at)

@@ -59,4 +59,5 @@ def texture(window: Window) -> Window:
 LEFT, RIGHT = 0, 1  # the person's own eyes, in this order everywhere
 CAVITY, TONGUE, LOWER_TEETH, UPPER_TEETH, TONGUE_OUT = range(5)  # the mouth's pictures, back to front
 PLATE_ROWS, PLATE_COLS = 72, 192  # texels of each of them
+SPRITES = 11  # the mouth's inside (4), the whites (2), the irises (2), the catch-lights (2), the tongue put out
 MOUTH_COLUMNS, EYE_COLUMNS = 9, 7  # where the distance between the lips, and between the lids, is watched

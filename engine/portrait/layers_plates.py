@@ -37,6 +37,11 @@ _MOUTH_PARTS = {
 """What moves each of the mouth's plates, and how far it lies behind the lips (inter-ocular distances)."""
 
 
+_GLINT = 0.7
+"""Of the iris's way. A light's image moves with the middle of the cornea's curvature, 5.6 mm before the eye's centre;
+the iris lies 10 mm before it. A little more keeps lights at the rim on the iris."""
+
+
 class _Plate(NamedTuple):
     """A picture that moves as a rigid whole."""
 
@@ -50,13 +55,13 @@ class _Plate(NamedTuple):
 def find_plates(
     fit: Fit, head: Head, slits: Slits, places: Places, layers: dict[str, npt.NDArray[Any]]
 ) -> dict[str, Array]:
-    """Cavity, tongue, teeth, whites, irises, and the tongue put out: the order in which they are drawn."""
+    """Cavity, tongue, teeth, whites, irises, catch-lights, the tongue put out: the order in which they are drawn."""
     mouth = _mouth_plates(fit, head, slits.mouth, layers)
-    whites, irises = zip(
+    whites, irises, glints = zip(
         *(_eye_plates(fit, head, side, slits.eyes[side], places.eyes[side], layers) for side in (LEFT, RIGHT)),
         strict=True,
     )
-    plates = [*mouth[:TONGUE_OUT], *whites, *irises, mouth[TONGUE_OUT]]
+    plates = [*mouth[:TONGUE_OUT], *whites, *irises, *glints, mouth[TONGUE_OUT]]
     return {
         "sprite_box": np.array([plate.box for plate in plates], np.float32),
         "sprite_depth": np.array([plate.depth for plate in plates], np.float32),
@@ -80,13 +85,14 @@ def _mouth_plates(fit: Fit, head: Head, slit: Slit, layers: dict[str, npt.NDArra
 
 def _eye_plates(
     fit: Fit, head: Head, side: int, slit: Slit, at: tuple[float, float], layers: dict[str, npt.NDArray[Any]]
-) -> tuple[_Plate, _Plate]:
-    """The white, which stays, and the iris, which looks about."""
+) -> tuple[_Plate, _Plate, _Plate]:
+    """The white, which stays, the iris, which looks about, and the catch-light, which lags behind it."""
     x, y, _, radius = (float(v) for v in fit.iris[side])
     depth, size = _depth(layers, slit), 2 * layers_eyes.IRIS_REACH * radius
     gaze = _moves(fit, head, (Part.EYE_LEFT, Part.EYE_RIGHT)[side], 90)
     white = (at[0] + EYE.width / 2, at[1] + EYE.height / 2, EYE.width, EYE.height)
-    return _Plate(white, depth, np.zeros_like(gaze)), _Plate((x, y, size, size), depth, gaze)
+    iris = x, y, size, size
+    return _Plate(white, depth, np.zeros_like(gaze)), _Plate(iris, depth, gaze), _Plate(iris, depth, _GLINT * gaze)
 
 
 def _moves(fit: Fit, head: Head, part: Part, share: float = 70) -> Array:

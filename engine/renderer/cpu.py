@@ -47,9 +47,11 @@ class _Prepared:
     lower: Image
     lids: Image
     shut: Image
+    lashes: Image
     sprites: tuple[Image, ...]
     extents: tuple[Bounds, Bounds, Bounds]
     """Of `lower`, then of the lids."""
+    lash_extents: tuple[Bounds, Bounds]
     lit: Bounds
     """Where the light on the skin may change, in units of the frame."""
     corners: tuple[Floats, Floats, Floats]
@@ -63,15 +65,15 @@ def _prepare(portrait: Layered) -> _Prepared:
     found = _prepared.get(portrait)
     if found is None:
         layers = portrait.layers
-        person, background, lower, lids, shut, mouth, whites, irises = (layers[name] for name in PICTURES)
-        opaque = np.dstack([np.full(whites.shape[1:3], 255, np.uint8)])
-        sprites = (*mouth[:4], *(np.dstack([white, opaque]) for white in whites), *irises, mouth[4])
+        person, background, lower, lids, shut, lashes, mouth, whites, irises = (layers[name] for name in PICTURES)
+        sprites = (*mouth[:4], *whites, *irises, mouth[4])
         maps = {name: np.ascontiguousarray(layers[name], np.float32)[None] for name in MAPS}
         bare = np.concatenate([shut, lids[..., 3:]], -1)
         extents = _extent(lower), _extent(lids[0]), _extent(lids[1])
-        corners = layers["mouth_at"], layers["eye_at"][0], layers["eye_at"][1]
+        lash_extents = _extent(lashes[0]), _extent(lashes[1])
+        lit, corners = _lit_part(maps["shade_maps"][0]), (layers["mouth_at"], layers["eye_at"][0], layers["eye_at"][1])
         found = _prepared[portrait] = _Prepared(
-            maps, person, background, lower, lids, bare, sprites, extents, _lit_part(maps["shade_maps"][0]), corners
+            maps, person, background, lower, lids, bare, lashes, sprites, extents, lash_extents, lit, corners
         )
     return found
 
@@ -120,10 +122,8 @@ class CpuRenderer:
         self._patch(picture, lower, MOUTH, shade)
         if coefficients[_TONGUE_OUT] > 0:
             self._sprite(picture, ready.sprites[-1], fields["sprites"][0, -1], self._box(fields["mouth_to"][0], MOUTH))
-        for i, share in enumerate(fields["shut"][0]):
-            lid = _shutting(ready.lids[i], ready.shut[i], float(share))
-            at, to = fields["eyes"][0, i], fields["eyes_to"][0, i]
-            self._patch(picture, _Patch(lid, ready.extents[1 + i], at, to, ready.corners[1 + i]), EYE, shade)
+        for i in (0, 1):
+            self._lid(picture, fields, ready, i, shade)
         return picture
 
     def fields(self, portrait: Layered, coefficients: Floats) -> dict[str, Floats]:
@@ -141,7 +141,7 @@ class CpuRenderer:
     def _inside(self, below: Image, fields: Mapping[str, Floats], ready: _Prepared) -> None:
         """The mouth's inside and the eyeballs, over what lies behind them."""
         mouth, eyes = fields["mouth_to"][0], fields["eyes_to"][0]
-        boxes = [self._box(mouth, MOUTH, MOUTH_INSIDE)] * 4 + [self._box(eyes[i], EYE, EYE_INSIDE) for i in (0, 1)] * 2
+        boxes = [self._box(mouth, MOUTH, MOUTH_INSIDE)] * 4 + [self._box(eyes[i], EYE, EYE_INSIDE) for i in (0, 1)] * 3
         for sprite, matrix, box in zip(ready.sprites, fields["sprites"][0], boxes, strict=False):
             self._sprite(below, sprite, matrix, box)
 
@@ -168,6 +168,14 @@ class CpuRenderer:
             layer[box.slices] = _lit(layer[box.slices], at[box.slices], (0, 0), shade)
         _over(below, layer)
         return below
+
+    def _lid(self, picture: Image, fields: Mapping[str, Floats], ready: _Prepared, i: int, shade: Image) -> None:
+        """An upper lid, and its lashes over it."""
+        lid = _shutting(ready.lids[i], ready.shut[i], float(fields["shut"][0, i]))
+        to, at = fields["eyes_to"][0, i], ready.corners[1 + i]
+        self._patch(picture, _Patch(lid, ready.extents[1 + i], fields["eyes"][0, i], to, at), EYE, shade)
+        lashes = _Patch(ready.lashes[i], ready.lash_extents[i], fields["lashes"][0, i], to, at)
+        self._patch(picture, lashes, EYE, shade)
 
     def _patch(self, picture: Image, patch: "_Patch", window: Window, shade: Image) -> None:
         box = self._box(patch.to, window, _reach(patch.field, patch.extent, window))
@@ -231,6 +239,8 @@ def _texels(units: Floats) -> Floats:
 def _extent(patch: Image) -> Bounds:
     """Where a patch [rows, cols, RGBA] is not clear."""
     rows, cols = (np.flatnonzero(patch[..., 3].any(axis)) for axis in (1, 0))
+    if not rows.size:
+        return 0, 0, 0, 0
     return cols[0] / TEXELS, rows[0] / TEXELS, (cols[-1] + 1) / TEXELS, (rows[-1] + 1) / TEXELS
 
 

@@ -23,6 +23,7 @@ from engine.portrait.layers_layout import (
     SHADE,
     SHADE_RANK,
     SIDE,
+    SPRITES,
     TEXELS,
     texture,
 )
@@ -50,14 +51,15 @@ def map_shapes() -> dict[str, tuple[int, ...]]:
         "eye_maps": (2, _K + EYE_COLUMNS, 3, *lattice["eye"]),
         "mouth_gap": (1 + _K, MOUTH_COLUMNS),
         "eye_gap": (2, 1 + _K, EYE_COLUMNS),
+        "lash_turn": (2, 2, *lattice["eye"]),
         "frame_pose": (2, *lattice["frame"]),
         "mouth_pose": (2, *lattice["mouth"]),
         "eye_pose": (2, 2, *lattice["eye"]),
         "mouth_at": (2,),
         "eye_at": (2, 2),
-        "sprite_box": (9, 4),
-        "sprite_depth": (9,),
-        "sprite_moves": (9, _K, 3),
+        "sprite_box": (SPRITES, 4),
+        "sprite_depth": (SPRITES,),
+        "sprite_moves": (SPRITES, _K, 3),
         "shade_mix": (_K + 3, SHADE_RANK),
         "shade_maps": (SHADE_RANK, *lattice["shade"]),
     }
@@ -73,9 +75,10 @@ def picture_shapes() -> dict[str, tuple[int, ...]]:
         "lower": (*mouth, 4),
         "lids": (2, *eye, 4),
         "shut": (2, *eye, 3),
+        "lashes": (2, *eye, 4),
         "mouth_pictures": (5, PLATE_ROWS, PLATE_COLS, 4),
-        "whites": (2, *eye, 3),
-        "irises": (2, IRIS_TEXELS, IRIS_TEXELS, 4),
+        "whites": (2, *eye, 4),
+        "irises": (4, IRIS_TEXELS, IRIS_TEXELS, 4),
     }
 
 

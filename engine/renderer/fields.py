@@ -11,19 +11,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.face.coefficients import INDEX
-from engine.portrait.layers_layout import EYE, EYE_COLUMNS, FACE, FACE_ORIGIN, FRAME, MOUTH, SNAP, Window
+from engine.portrait.layers_layout import EYE, EYE_COLUMNS, FACE, FACE_ORIGIN, FRAME, MOUTH, SNAP, SPRITES, Window
 
 _STEPS = 5  # Newton's, for each set of fields
 _STRIDE = 16.0  # units a step may go at most
 _STEEPEST = 0.15  # determinants are kept above: where a field is about to fold, it is squeezed instead
 _SAFE, _UNFOLD, _SPREAD = 0.4, 2, 12.0  # determinants below are smoothed away, so many times over, about themselves
 _BARE = 0.15, 0.7  # of a lid's way: between these its lashes leave its skin
+_LASH_TURN, _LASH_LENGTH, _LASH_LEAST = 1.75, (-0.8, 1.2), 0.18  # lashes on a shut lid point down, a little shorter
 _EYE_RADIUS = 0.195  # inter-ocular distances
 _JAW, _CLOSE = INDEX["jawOpen"], INDEX["mouthClose"]
 _TONGUE_OUT, _LEAST = INDEX["tongueOut"], 0.04
 _TURNS, _DEEPEST = 3, 0.6  # of the head that change the light; log of how much it may change
 _TINT = 0.75 * _DEEPEST, 1.05 * _DEEPEST, 1.15 * _DEEPEST  # blood keeps the red in the skin's shadows
-_FIRST_IRIS, _OUT = 6, 8  # of the 9 sprites: the irises; the tongue that is put out
+_FIRST_IRIS, _FIRST_GLINT, _OUT = 6, 8, SPRITES - 1  # of the sprites: irises, catch-lights, the tongue put out
 
 
 class FieldInputs(NamedTuple):
@@ -37,14 +38,15 @@ class FieldInputs(NamedTuple):
     eye_maps: Tensor  # [2, 63 + EYE_COLUMNS, 3, *EYE]
     mouth_gap: Tensor  # [1 + 63, MOUTH_COLUMNS]
     eye_gap: Tensor  # [2, 1 + 63, EYE_COLUMNS]
+    lash_turn: Tensor  # [2, 2, *EYE]: from the lid's edge to each cell, across the slit
     frame_pose: Tensor  # [2, *FRAME]: depth, and the weight of the pose
     mouth_pose: Tensor  # [2, *MOUTH]
     eye_pose: Tensor  # [2, 2, *EYE]
     mouth_at: Tensor  # [2]: the window's corner
     eye_at: Tensor  # [2, 2]
-    sprite_box: Tensor  # [9, 4]: middle and size
-    sprite_depth: Tensor  # [9]
-    sprite_moves: Tensor  # [9, 63, 3]
+    sprite_box: Tensor  # [SPRITES, 4]: middle and size
+    sprite_depth: Tensor  # [SPRITES]
+    sprite_moves: Tensor  # [SPRITES, 63, 3]
     shade_mix: (
         Tensor  # [63 + 3, SHADE_RANK]: shares of the maps by coefficient, and by a degree of each of the head's turns
     )
@@ -57,7 +59,8 @@ class FieldOutputs(NamedTuple):
     mouth_to: Tensor  # [B, 2]: where the window lies in the picture
     eyes: Tensor  # [B, 2, 2, *EYE]
     eyes_to: Tensor  # [B, 2, 2]
-    sprites: Tensor  # [B, 9, 2, 3]: from a point of the picture to -1..1 over the sprite
+    lashes: Tensor  # [B, 2, 2, *EYE]: the place of the lids' lashes in the eyes' windows
+    sprites: Tensor  # [B, SPRITES, 2, 3]: from a point of the picture to -1..1 over the sprite
     shut: Tensor  # [B, 2]: how much of the lids' other picture shows
     shade: Tensor  # [B, 3, *SHADE]: the factors by which the photo's skin is brighter, in red, green and blue
 
@@ -162,9 +165,11 @@ class Fields(nn.Module):
             for i in (0, 1)
         ]
         places, corners = (torch.stack(pair, 1) for pair in zip(*eyes, strict=True))
-        sprites, shut = self._sprites(delta, head, p), self._shut(delta, p.eye_gap)
+        sprites, closed = self._sprites(delta, head, p), self._closed(delta, p.eye_gap)
+        lashes = self._lashes(closed, places, p.lash_turn)
         shade = self._shade(torch.cat([delta, coefficients[:, p.source.shape[1] :][:, :_TURNS]], 1), p)
-        return FieldOutputs(person, mouth, mouth_to, places, corners, sprites, shut, shade)
+        t = ((closed - _BARE[0]) / (_BARE[1] - _BARE[0])).clamp(0, 1)
+        return FieldOutputs(person, mouth, mouth_to, places, corners, lashes, sprites, t * t * (3 - 2 * t), shade)
 
     def _shade(self, change: Tensor, p: FieldInputs) -> Tensor:
         """[B, 3, rows, cols]: within _DEEPEST of what it was, however many folds meet."""
@@ -172,12 +177,21 @@ class Fields(nn.Module):
         tint = torch.tensor(_TINT, dtype=log.dtype, device=log.device)[:, None, None]
         return torch.exp(tint * torch.tanh(log / _DEEPEST))
 
-    def _shut(self, delta: Tensor, gap: Tensor) -> Tensor:
-        """[B, 2]: 0 for eyes as in the photo or wider, 1 well before the lids meet."""
+    def _closed(self, delta: Tensor, gap: Tensor) -> Tensor:
+        """[B, 2]: 0 for eyes as in the photo, 1 where the lids meet, negative where they are wider."""
         middle = gap[..., EYE_COLUMNS // 2]
-        closed = -torch.matmul(middle[..., 1:], delta[..., None])[..., 0] / (middle[..., 0] + 1e-3)
-        t = ((closed - _BARE[0]) / (_BARE[1] - _BARE[0])).clamp(0, 1)
-        return t * t * (3 - 2 * t)
+        nearer: Tensor = -torch.matmul(middle[..., 1:], delta[..., None])[..., 0]
+        return nearer / (middle[..., 0] + 1e-3)
+
+    def _lashes(self, closed: Tensor, places: Tensor, turn: Tensor) -> Tensor:
+        """The lids' places, drawn out from the lid's edge as its lashes shrink, and turned over as they point down."""
+        length = (1 - _LASH_TURN * closed).clamp(*_LASH_LENGTH)
+        up = (length > 0).to(length.dtype) * 2 - 1
+        length = up * length.abs().clamp(min=_LASH_LEAST)
+        here = places.flatten(0, 1)
+        away = sample(turn.flatten(0, 1), here, EYE).unflatten(0, (-1, 2))
+        lashes: Tensor = places + (1 / length - 1)[..., None, None, None] * away
+        return lashes
 
     def _touch(self, delta: Tensor, gap: Tensor) -> Tensor:
         """The coefficients, and after them how far the slit's edges would pass through each other."""
@@ -241,13 +255,13 @@ class Fields(nn.Module):
         return torch.cat([lip[:, :1] + aside, (shown - length) / 2, lip[:, 2:]], 1), shown
 
     def _foreshortening(self, moved: Tensor, iod: Tensor) -> Tensor:
-        """[B, 9, 2, 2]: an iris that turns away grows narrow; nothing else does."""
-        way = moved[:, _FIRST_IRIS:_OUT, :2]
+        """[B, SPRITES, 2, 2]: an iris that turns away grows narrow; nothing else does."""
+        way = moved[:, _FIRST_IRIS:_FIRST_GLINT, :2]
         far = (way * way).sum(-1, keepdim=True)
         cosine = torch.sqrt(1 - (far / (_EYE_RADIUS * iod[:, None]) ** 2).clamp(max=0.6))
         direction = way / torch.sqrt(far + 1e-6)
         squeeze = ((1 - cosine) * direction)[..., None] * direction[..., None, :]
-        none = (0, 0, 0, 0, _FIRST_IRIS, moved.shape[1] - _OUT)
+        none = (0, 0, 0, 0, _FIRST_IRIS, moved.shape[1] - _FIRST_GLINT)
         return torch.eye(2, dtype=moved.dtype, device=moved.device) - F.pad(squeeze, none)
 
 

@@ -18,9 +18,10 @@ class Pictures(NamedTuple):
     lower: Tensor  # RGBA over the mouth's window: lower lip and chin
     lids: Tensor  # [2], RGBA over the eyes' windows: upper lids
     shut: Tensor  # [2], RGB: the lids' skin when drawn down
+    lashes: Tensor  # [2], RGBA: the lids' lashes
     mouth_pictures: Tensor  # [5], RGBA: cavity, tongue, lower teeth, upper teeth, tongue put out
-    whites: Tensor  # [2], RGB over the eyes' windows
-    irises: Tensor  # [2], RGBA
+    whites: Tensor  # [2], RGBA over the eyes' windows
+    irises: Tensor  # [4], RGBA: the irises, and the catch-lights on them
 
 
 class Patch(NamedTuple):
@@ -55,20 +56,19 @@ class Renderer(nn.Module):
         picture = over(below, person)
         mouth = Patch(pictures.lower, fields.mouth, fields.mouth_to, maps.mouth_at)
         picture = self._patch(picture, here, mouth, MOUTH, fields.shade)
-        picture = self._sprite(picture, here, pictures.mouth_pictures[:, 4], fields.sprites[:, 8])
+        picture = self._sprite(picture, here, pictures.mouth_pictures[:, 4], fields.sprites[:, -1])
         for i in (0, 1):
             colour = torch.lerp(pictures.lids[:, i, :3], pictures.shut[:, i], fields.shut[:, i, None, None, None])
             lid = torch.cat([colour, pictures.lids[:, i, 3:]], 1)
-            eye = Patch(lid, fields.eyes[:, i], fields.eyes_to[:, i], maps.eye_at[:, i])
-            picture = self._patch(picture, here, eye, EYE, fields.shade)
+            for colours, field in ((lid, fields.eyes), (pictures.lashes[:, i], fields.lashes)):
+                patch = Patch(colours, field[:, i], fields.eyes_to[:, i], maps.eye_at[:, i])
+                picture = self._patch(picture, here, patch, EYE, fields.shade)
         return torch.round(picture.permute(0, 2, 3, 1).clamp(0, 255)).to(torch.uint8)
 
     def _inside(self, below: Tensor, here: Tensor, places: Tensor, pictures: Pictures) -> Tensor:
         """The mouth's inside and the eyeballs, over what lies behind them."""
-        opaque = torch.full_like(pictures.whites[:, :, :1], 255)
-        whites = torch.cat([pictures.whites, opaque], 2)
         order = [(pictures.mouth_pictures, i, i) for i in range(4)]
-        order += [(whites, i, 4 + i) for i in (0, 1)] + [(pictures.irises, i, 6 + i) for i in (0, 1)]
+        order += [(pictures.whites, i, 4 + i) for i in (0, 1)] + [(pictures.irises, i, 6 + i) for i in range(4)]
         for stack, i, place in order:
             below = self._sprite(below, here, stack[:, i], places[:, place])
         return below

@@ -1,0 +1,156 @@
+"""What eyes promise: a glance moves no skin and keeps the iris whole, lashes turn with the lid, lights stay behind."""
+
+import functools
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from engine.face.coefficients import INDEX, NAMES
+from engine.portrait import Portrait, default_names, default_photo, prepare
+from engine.portrait.layers_layout import EYE, LEFT, TEXELS
+from engine.renderer import CpuRenderer
+
+Image = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+GREEN = (0, 255, 0)
+TO_LEFT = {"eyeLookOutLeft": 1.0, "eyeLookInRight": 1.0}
+TO_RIGHT = {"eyeLookInLeft": 1.0, "eyeLookOutRight": 1.0}
+BLINK = {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}
+
+
+@functools.cache
+def portrait(who: str = "anna") -> Portrait:
+    return prepare(default_photo(who))
+
+
+@functools.cache
+def renderer(size: int = 512) -> CpuRenderer:
+    return CpuRenderer(size)
+
+
+def draw(who: str, levels: dict[str, float] | None = None, **pictures: npt.NDArray[Any]) -> Image:
+    """The portrait at some coefficients, some of its pictures replaced."""
+    values = np.zeros(len(NAMES), np.float32)
+    values[INDEX["headScale"]] = 1
+    for name, level in (levels or {}).items():
+        values[INDEX[name]] = level
+    shown = replace(portrait(who), layers={**portrait(who).layers, **pictures}) if pictures else portrait(who)
+    return renderer().render(shown, values)
+
+
+def in_green(who: str, name: str) -> Image:
+    """A picture of the portrait in green; its alpha is kept."""
+    picture = portrait(who).layers[name].copy()
+    picture[..., :3] = GREEN
+    return picture
+
+
+def is_green(picture: Image) -> npt.NDArray[np.bool_]:
+    rgb = picture.astype(np.int32)
+    return np.asarray(rgb[..., 1] - np.maximum(rgb[..., 0], rgb[..., 2]) > 100)
+
+
+@pytest.mark.parametrize("who", default_names())
+class TestGlances:
+    """25 degrees to a side."""
+
+    @pytest.mark.parametrize("way", [TO_LEFT, TO_RIGHT])
+    def test_no_skin_moves(self, who: str, way: dict[str, float]) -> None:
+        eyeballs = is_green(draw(who, whites=in_green(who, "whites"), irises=in_green(who, "irises")))
+        skin = cv2.dilate(eyeballs.astype(np.uint8), np.ones((7, 7), np.uint8)) == 0
+        change = np.abs(draw(who, way).astype(np.int32) - draw(who))
+        assert change[~skin].max() > 60, "the eyes did not move"
+        assert change[skin].max() <= 1
+
+    @pytest.mark.parametrize("way", [TO_LEFT, TO_RIGHT])
+    def test_the_iris_stays_whole(self, who: str, way: dict[str, float]) -> None:
+        """Drawn without lids it covers what the foreshortened disk covers, without a hole."""
+        irises, layers = in_green(who, "irises"), portrait(who).layers
+        irises[2:, ..., 3] = 0  # the catch-lights
+        irises[..., 3] = np.where(irises[..., 3] > 127, 255, 0)
+        nobody = layers["person"].copy()
+        nobody[..., 3] = 0
+        clear = {name: np.where(np.arange(4) < 3, layers[name], 0).astype(np.uint8) for name in ("lids", "lashes")}
+        shown = is_green(draw(who, way, irises=irises, person=nobody, **clear))[:, 256:]
+        (ys, xs), area = np.nonzero(shown), float(shown.sum())
+        radii = (np.ptp(xs) + 1) / 2, (np.ptp(ys) + 1) / 2
+        assert 0.75 < radii[0] / radii[1] < 1.02
+        assert area == pytest.approx(np.pi * radii[0] * radii[1], rel=0.08)
+
+    def test_catch_lights_stay_behind(self, who: str) -> None:
+        moves = portrait(who).layers["sprite_moves"][:, INDEX["eyeLookOutLeft"], 0]
+        iris, light = moves[6], moves[8]
+        assert 0 < light < 0.8 * iris
+
+    def test_iris_and_catch_light_together_are_the_photo(self, who: str) -> None:
+        drawn = draw(who)
+        photo = cv2.imdecode(np.frombuffer(portrait(who).thumbnail, np.uint8), cv2.IMREAD_COLOR)
+        assert photo is not None
+        left, top = (int(v) for v in portrait(who).layers["eye_at"][LEFT])
+        part = slice(top + 24, top + 72), slice(left + 24, left + 88)
+        assert np.abs(drawn[part].astype(np.float32) - photo[..., ::-1][part]).mean() < 5
+
+
+@pytest.mark.parametrize("who", default_names())
+class TestLashes:
+    def test_they_turn_down_on_a_shut_lid(self, who: str) -> None:
+        """Above the lid's edge when it is open, below when it is shut: painted ones, as dense on everybody."""
+        lashes = np.zeros_like(portrait(who).layers["lashes"])
+        rows, cols = lashes.shape[1:3]
+        above = -cv2.resize(portrait(who).layers["lash_turn"][LEFT, 1], (cols, rows))
+        lashes[LEFT][(above > 2) & (above < 12)] = (*GREEN, 255)
+        middle = middle_of_left(who)
+        up, down = (np.nonzero(is_green(draw(who, levels, lashes=lashes))[:, middle])[0] for levels in (None, BLINK))
+        assert min(len(up), len(down)) > 8
+        edge = [lid_edge(who, levels) for levels in (None, BLINK)]
+        assert up.mean() < edge[0] - 1
+        assert down.mean() > edge[1] + 1
+
+    def test_bare_lids_and_lashes_are_the_photo(self, who: str) -> None:
+        layers = portrait(who).layers
+        lashes, bare = layers["lashes"].astype(np.float32), layers["lids"][..., :3]
+        opaque = layers["lids"][..., 3] == 255
+        together = bare + (lashes[..., :3] - bare) * lashes[..., 3:] / 255
+        assert (np.abs(together - bare).max(-1) > 30)[opaque].sum() > 50, "there are no lashes"
+        photo = cv2.imdecode(np.frombuffer(portrait(who).thumbnail, np.uint8), cv2.IMREAD_COLOR)
+        assert photo is not None
+        for i in (0, 1):
+            x, y = (int(v) for v in layers["eye_at"][i])
+            here = photo[y : y + int(EYE.height), x : x + int(EYE.width), ::-1].astype(np.float32)
+            whole = cv2.erode(opaque[i].astype(np.uint8), np.ones((3, 3), np.uint8))[::TEXELS, ::TEXELS] > 0
+            small = cv2.resize(together[i], here.shape[1::-1], interpolation=cv2.INTER_AREA)
+            assert np.abs(small - here)[whole].mean() < 6
+
+
+def lid_edge(who: str, levels: dict[str, float] | None) -> float:
+    """The left upper lid's edge: the lowest row that its skin reaches in the middle."""
+    lids = in_green(who, "lids")
+    lids[1] = 0
+    lashes = np.zeros_like(portrait(who).layers["lashes"])
+    shut = np.broadcast_to(np.array(GREEN, np.uint8), portrait(who).layers["shut"].shape)
+    shown = is_green(draw(who, levels, lids=lids, shut=shut, lashes=lashes))
+    return float(np.nonzero(shown[:, middle_of_left(who)])[0].max())
+
+
+def middle_of_left(who: str) -> slice:
+    """Columns about the left eye's middle."""
+    x = int(portrait(who).layers["eye_at"][LEFT][0] + EYE.width / 2)
+    return slice(x - 4, x + 4)
+
+
+class TestOwnGaze:
+    """Coefficient 0 looks into the camera, wherever the photo looks."""
+
+    @pytest.mark.parametrize("who", default_names())
+    def test_a_photo_that_looks_into_the_camera_has_none(self, who: str) -> None:
+        assert portrait(who).source[[INDEX[name] for name in (*TO_LEFT, *TO_RIGHT)]].max() < 0.1
+
+    @pytest.mark.parametrize(("way", "other"), [(TO_LEFT, TO_RIGHT), (TO_RIGHT, TO_LEFT)])
+    def test_a_photo_that_looks_aside_is_known_to(self, way: dict[str, float], other: dict[str, float]) -> None:
+        aside = prepare(cv2.imencode(".png", draw("anna", way)[..., ::-1])[1].tobytes())
+        assert aside.source[[INDEX[name] for name in way]].min() > 0.4
+        assert aside.source[[INDEX[name] for name in other]].max() == 0
