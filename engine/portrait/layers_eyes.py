@@ -107,7 +107,8 @@ def iris_disk(eye: Picture, white: Picture, slit: Slit, iris: Array, origin: Ori
 
 def _sampled(picture: Picture, points: Array, origin: Origin) -> Array:
     at = (points - np.array(origin, np.float32)) * TEXELS - 0.5
-    return cv2.remap(picture, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    found = cv2.remap(picture, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(found, np.float32)
 
 
 def _shine(whole: Array, ring: Array, behind: Array, away: Array) -> Array:
@@ -115,7 +116,8 @@ def _shine(whole: Array, ring: Array, behind: Array, away: Array) -> Array:
     light = (whole - ring).min(-1) > _SHINE
     light &= (whole.min(-1) > _NEAR_WHITE * behind.mean()) & (away < _INMOST)
     spots = cv2.medianBlur(light.astype(np.uint8), 3)
-    return cv2.GaussianBlur(cv2.dilate(spots, np.ones((9, 9), np.uint8)).astype(np.float32), (0, 0), 1.5)
+    about = cv2.dilate(spots, np.ones((9, 9), np.uint8)).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(about, (0, 0), 1.5), np.float32)
 
 
 def _light(whole: Array, plain: Array) -> Picture:
