@@ -55,9 +55,9 @@ class TestWhereverTheFaceIs:
         assert np.hypot(*(face.points[:, :2] - expected).T).mean() < 2
 
     def test_the_largest_of_several_comes_first(self) -> None:
-        large = np.full((800, 2000, 3), 120, np.uint8)
-        large[:768, 1200:1968] = cv2.resize(photo("zola"), (768, 768), interpolation=cv2.INTER_AREA)
-        large[100:600, 100:600] = cv2.resize(photo("anna"), (500, 500), interpolation=cv2.INTER_AREA)
+        large = np.full((1100, 2300, 3), 120, np.uint8)
+        large[:1024, 1200:2224] = photo("zola")
+        large[100:740, 100:740] = cv2.resize(photo("anna"), (640, 640), interpolation=cv2.INTER_AREA)
         first, second = find_faces(large)
         assert first.size > second.size
         assert first.points[:, 0].mean() > 1200 > second.points[:, 0].mean()
