@@ -79,6 +79,7 @@ def _unrest(face: Face | None) -> float:
         return np.inf
     scores = blendshapes(face.points)
     moved = sum(score for name, score in scores.items() if name.startswith(_CALM))
+    moved += 2 * scores["jawOpen"]  # an open mouth is the hardest to undo
     right, left, nose = (face.points[i, 0] for i in (234, 454, 1))
     return moved + 4 * abs(float((nose - right) / (left - right)) - 0.5)
 
