@@ -15,7 +15,6 @@ from engine.portrait import PortraitError
 from server.conversation import Assistant
 from server.ice import IceServer
 from server.live import LiveSession
-from server.load import Quality
 from server.peer import BadOffer
 from server.place import Place, place_of
 from server.portraits import Busy, NoSpace, Protected
@@ -65,7 +64,7 @@ async def readyz(place: AnyPlace) -> dict[str, Any]:
 async def tell_capacity(place: AnyPlace) -> dict[str, Any]:
     check_ready(place)
     sessions, quality = place.sessions, place.sessions.quality
-    free = 0 if quality != Quality() else max(0, sessions.limit - len(sessions))
+    free = 0 if sessions.governor.exhausted else max(0, sessions.limit - len(sessions))
     return {
         "sessions": len(sessions),
         "max_sessions": sessions.limit,

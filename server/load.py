@@ -48,6 +48,11 @@ class Governor:
     def quality(self) -> Quality:
         return STEPS[self.step]
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether less can't be drawn."""
+        return self.step == len(STEPS) - 1
+
     def observe(self, now: float, late: float, busy: float) -> bool:
         """Returns whether the quality changes.
 

@@ -57,7 +57,7 @@ class Sessions:
         """`target` is the emotion at the start, `assistant` makes one if the source is that. Raises `Full`."""
         if len(self) >= self.limit:
             raise Full(f"all {self.limit} places are taken; try again later")
-        if self.governor.step:
+        if self._live and self.governor.exhausted:
             raise Full("this machine is overloaded at present; try again later")
         self._opening += 1
         try:
@@ -92,6 +92,8 @@ class Sessions:
         session = core.Session(request.portrait, request.size, now, target, request.source, request.barge_in)
         live = LiveSession(id, secrets.token_urlsafe(32), session, stream, means)
         self._live[id] = live
+        if self.governor.step:
+            live.feed(core.Strained(self.quality))
         return live, ice
 
     @property
@@ -105,6 +107,8 @@ class Sessions:
         before, busy_before = self._clock(), self._engines.busy_s
         while True:
             await asyncio.sleep(GOVERNED_S)
+            if not self._live:
+                self.governor = Governor()
             owed = {id: live.owed for id, live in self._live.items()}
             now, busy = self._clock(), self._engines.busy_s
             late = late_share(owed, seen)

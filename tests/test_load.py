@@ -95,9 +95,11 @@ class TestUnderStrain:
 
     async def test_an_overloaded_machine_takes_nobody_in(self, tmp_path: Path) -> None:
         async with running(tmp_path) as server, Caller(server.url) as caller:
-            server.place.sessions.governor.step = 1
-            response = await caller.http.post("/v1/sessions", json={"portrait": "anna", "source": "push"})
+            sessions, wish = server.place.sessions, {"portrait": "anna", "source": "push"}
+            sessions.governor.step = len(STEPS) - 1
+            assert (await caller.http.post("/v1/sessions", json=wish)).status_code == 201, "nobody else is there"
+            response = await caller.http.post("/v1/sessions", json=wish)
             assert response.status_code == 503 and int(response.headers["Retry-After"]) > 0
             assert "overloaded" in response.text
             capacity = (await caller.http.get("/v1/capacity")).json()
-            assert capacity["free"] == 0 and capacity["quality"] == {"fps": 20, "size_share": 1.0}
+            assert capacity["free"] == 0 and capacity["quality"] == {"fps": 15, "size_share": 0.5}
