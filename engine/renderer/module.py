@@ -52,8 +52,8 @@ class Renderer(nn.Module):
         below = F.interpolate(pictures.background, size=(self.size, self.size), mode="area")
         below = self._inside(below, here, fields.sprites, pictures)
         offset = F.interpolate(fields.person, size=(self.size, self.size), mode="bilinear", align_corners=False)
-        person = _lit(sample(pictures.person, here + offset, whole), here + offset, fields.shade)
-        picture = over(below, person)
+        person = sample(pictures.person, here + offset, whole)
+        picture = over(below, _lit(person, here + offset, fields.shade), person[:, 3:])
         mouth = Patch(pictures.lower, fields.mouth, fields.mouth_to, maps.mouth_at)
         picture = self._patch(picture, here, mouth, MOUTH, fields.shade)
         picture = self._sprite(picture, here, pictures.mouth_pictures[:, 4], fields.sprites[:, -1])
@@ -78,29 +78,30 @@ class Renderer(nn.Module):
         points = here.flatten(2).expand(matrix.shape[0], -1, -1)
         at = torch.matmul(matrix[:, :, :2], points) + matrix[:, :, 2:]
         grid = at.transpose(1, 2).unflatten(1, (self.size, self.size))
-        return over(below, F.grid_sample(sprite, grid, padding_mode="zeros", align_corners=False))
+        layer = F.grid_sample(sprite, grid, padding_mode="zeros", align_corners=False)
+        return over(below, layer[:, :3], layer[:, 3:])
 
     def _patch(self, below: Tensor, here: Tensor, patch: Patch, window: Window, shade: Tensor) -> Tensor:
         """A patch over the picture, within its window only."""
         local = here - patch.to[:, :, None, None]
         inside = sample(patch.field, local, window)
-        layer = _lit(sample(patch.colours, inside, window, "zeros"), inside + patch.at[:, :, None, None], shade)
+        layer = sample(patch.colours, inside, window, "zeros")
+        colours = _lit(layer, inside + patch.at[:, :, None, None], shade)
         size = torch.tensor([window.width, window.height], dtype=local.dtype, device=local.device)[:, None, None]
         mask = ((local > 0) & (local < size)).all(1, keepdim=True)
-        return over(below, layer * mask)
+        return over(below, colours, layer[:, 3:] * mask)
 
 
 def _lit(layer: Tensor, places: Tensor, shade: Tensor) -> Tensor:
-    """RGBA in the light that `shade` tells of its `places` [B, 2, h, w] in the photo."""
+    """The colours of RGBA in the light that `shade` tells of its `places` [B, 2, h, w] in the photo."""
     corner = torch.tensor(SHADE_ORIGIN, dtype=places.dtype, device=places.device)[:, None, None]
     gain = sample(shade, places - corner, SHADE)
-    return torch.cat([(layer[:, :3] * gain).clamp(max=255), layer[:, 3:]], 1)
+    return (layer[:, :3] * gain).clamp(max=255)
 
 
-def over(below: Tensor, layer: Tensor) -> Tensor:
-    """RGBA [B, 4, h, w] (0..255) over RGB."""
-    alpha = layer[:, 3:] / 255
-    return below + (layer[:, :3] - below) * alpha
+def over(below: Tensor, colours: Tensor, alpha: Tensor) -> Tensor:
+    """RGB [B, 3, h, w] with its alpha [B, 1, h, w] over RGB, all 0..255."""
+    return below + (colours - below) * (alpha / 255)
 
 
 def _floats(picture: Tensor) -> Tensor:
