@@ -4,26 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from engine.runtime import OpenVinoNetwork, initial_state, next_state
-from engine.runtime.export import export
 from engine.runtime.torch import TorchNetwork
-
-
-class Leaky(torch.nn.Module):
-    """y = x + 0.5 * memory: the smallest network with a state."""
-
-    def forward(self, x: torch.Tensor, memory: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        y = x + 0.5 * memory
-        return y, y
+from tests.leaky import Leaky, leaky_graph
 
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("graph") / "leaky.onnx"
-    export(Leaky(), (torch.zeros(1, 3), torch.zeros(1, 3)), ["x", "memory_in"], ["y", "memory_out"], path)
-    return path
+    return leaky_graph(tmp_path_factory.mktemp("graph"))
 
 
 @pytest.fixture

@@ -10,22 +10,14 @@ import torch
 from torch import Tensor
 
 from engine.runtime import OpenVinoNetwork, Signature, TensorSpec, graph_signature, initial_state, next_state
-from engine.runtime.export import export
 from engine.runtime.gpu import GpuNetwork, Rows, parts
 from engine.runtime.gpu_device import Host
 from engine.runtime.gpu_i420 import I420, write_i420
 from engine.runtime.gpu_torch import Module
 from engine.runtime.network import Array
+from tests.leaky import Leaky, leaky_graph
 
 FLOAT = np.dtype(np.float32)
-
-
-class Leaky(torch.nn.Module):
-    """y = x + 0.5 * memory: the smallest network with a state."""
-
-    def forward(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        y = x + 0.5 * memory
-        return y, y.clone()
 
 
 class Tinted(torch.nn.Module):
@@ -68,9 +60,7 @@ class Capturable(Module):
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("graph") / "leaky.onnx"
-    export(Leaky(), (torch.zeros(1, 3), torch.zeros(1, 3)), ["x", "memory_in"], ["y", "memory_out"], path)
-    return path
+    return leaky_graph(tmp_path_factory.mktemp("graph"))
 
 
 @pytest.fixture

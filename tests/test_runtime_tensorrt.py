@@ -11,33 +11,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import engine.runtime.tensorrt as runtime
 from engine.backend import choose
 from engine.runtime import OpenVinoNetwork, Signature, graph_signature, initial_state
-from engine.runtime.export import export
 from engine.runtime.gpu import GpuNetwork
 from engine.runtime.gpu_device import Host
 from engine.runtime.tensorrt import GpuMissing, Plan, card, check_signature, library, profile_for
 from engine.runtime.tensorrt_plan import Machine, Manifest, PlanRefused, read_plan, sha256, write_plan
+from tests.leaky import leaky_graph
 
 HERE = Machine("tensorrt", "10.9.0", "NVIDIA L4", "8.9")
 
 
-class Leaky(torch.nn.Module):
-    """y = x + 0.5 * memory."""
-
-    def forward(self, x: torch.Tensor, memory: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        y = x + 0.5 * memory
-        return y, y
-
-
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("graph") / "leaky.onnx"
-    export(Leaky(), (torch.zeros(1, 3), torch.zeros(1, 3)), ["x", "memory_in"], ["y", "memory_out"], path)
-    return path
+    return leaky_graph(tmp_path_factory.mktemp("graph"))
 
 
 def manifest(graph: Path, plan: bytes) -> Manifest:
