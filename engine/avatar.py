@@ -177,6 +177,11 @@ class Avatar:
         self._quiet: dict[int, StreamState] = {}
         """By look-ahead."""
 
+    @property
+    def aligned(self) -> bool:
+        """Whether streams are best stepped all at once."""
+        return not self._backend.shared
+
     def twin(self) -> "Avatar":
         """One for another thread, with the same networks; streams of one are not for the other."""
         if not self._backend.shared:

@@ -51,7 +51,8 @@ class Call:
         self._clock, self._ear, self._events, self._delay = clock, ear, events, delay
         self._performer = Performer(stream, engine, clock, start, delay, self)
         self.meter = self._performer.meter
-        self.microphone = Microphone()
+        self._fixed = engine.aligned
+        self.microphone = Microphone(fixed=self._fixed)
         self._watching: list[Receiver] = []  # those who have fetched a picture; one that never connects does not
         self._arrivals: deque[list[float]] = deque([] for _ in range(delay))
 
@@ -103,7 +104,7 @@ class Call:
 
     def listen_anew(self) -> None:
         """Another microphone comes."""
-        self.microphone = Microphone()
+        self.microphone = Microphone(fixed=self._fixed)
 
     async def close(self) -> None:
         await self._performer.close()

@@ -64,6 +64,8 @@ def trial(engine: Engine, portrait: Portrait) -> float:
         if frames == 0:
             begun = time.perf_counter()
         picture = engine.step([(stream, chunks[frames % len(chunks)])])[0]
+        if isinstance(picture, Exception):
+            raise picture
         frame = video_frame(picture.rgb, frames + WARM_FRAMES)
         frame.pict_type = PictureType.NONE
         encoder.encode(frame)

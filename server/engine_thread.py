@@ -1,13 +1,13 @@
 """One thread owns the engine and steps every session; the event loop hands it work and never waits for it.
 
-Jobs of one stream run in the order they were submitted. Steps that wait together are one batch, each stream at most
-once. A step that raises ends its own stream's session alone. Results return by `loop.call_soon_threadsafe`; nobody
-polls.
+Jobs of one stream run in the order they were submitted. What is submitted in one turn of the event loop is handed over
+together, and steps that wait together are one batch, each stream at most once: sessions that wait for the same `beat`
+are one batch, and one that is late waits for the next and delays nobody. A step that fails ends its own stream's
+session alone. Results return by `loop.call_soon_threadsafe`; nobody polls.
 """
 
 import asyncio
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -53,9 +53,17 @@ class Engine(Protocol):
 
     @property
     def look_ahead(self) -> int: ...
+    @property
+    def aligned(self) -> bool:
+        """Whether all its sessions are best due at the same moment, as on a GPU; if not, they take turns."""
+        ...
+
     def open(self, portrait: Portrait, *, seed: int = 0, size: int = 512, look_ahead: int | None = None) -> Any: ...
     def resize(self, stream: Any, size: int) -> None: ...
-    def step(self, work: Sequence[tuple[Any, Samples]]) -> Sequence[Picture]: ...
+    def step(self, work: Sequence[tuple[Any, Samples]]) -> Sequence[Picture | Exception]:
+        """A picture of each stream, or why it has none. If it raises, no stream has moved."""
+        ...
+
     def twin(self) -> "Engine":
         """One for another thread."""
         ...
@@ -84,13 +92,23 @@ class Run:
     work: Callable[[Engine], Any]
     done: Callable[[Any], None]
     failed: Callable[[BaseException], None]
+    stream: Stream | None = None
+    """Which it touches, if any: its own jobs keep their order, and those of others wait for none of them."""
+
+
+Job = Step | Run
+SAME_S = 0.001  # two moments nearer than this are one beat: timers count in milliseconds
 
 
 class EngineThread:
     def __init__(self, factory: Callable[[], Engine]) -> None:
         self._factory = factory
-        self._jobs: queue.SimpleQueue[Step | Run | None] = queue.SimpleQueue()
+        self._handed: list[Job] = []
+        self._awake, self._closing = threading.Condition(), False
         self._loop = asyncio.get_running_loop()
+        self._gathered: list[Job] = []
+        """Submitted in this turn of the loop."""
+        self._beats: dict[float, asyncio.Event] = {}
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
         self.ready: asyncio.Future[Engine] = self._loop.create_future()
         self.busy_s = 0.0
@@ -102,21 +120,49 @@ class EngineThread:
         return self.ready.result().look_ahead
 
     @property
+    def aligned(self) -> bool:
+        return self.ready.result().aligned
+
+    @property
     def waiting(self) -> int:
         """Jobs not yet begun."""
-        return self._jobs.qsize()
+        return len(self._gathered) + len(self._handed)
 
-    def submit(self, job: Step | Run) -> None:
-        self._jobs.put(job)
+    async def beat(self, at: float, now: float) -> None:
+        """Sleeps until `at`; all that sleep until the same moment wake in one turn of the loop."""
+        moment = next((moment for moment in self._beats if abs(moment - at) < SAME_S), None)
+        if moment is None:
+            moment, self._beats[at] = at, asyncio.Event()
+            self._loop.call_later(at - now, self._strike, at)
+        await self._beats[moment].wait()
 
-    async def run(self, work: Callable[[Engine], T]) -> T:
-        """`work(engine)`, in the engine's thread."""
+    def _strike(self, moment: float) -> None:
+        self._beats.pop(moment).set()
+
+    def submit(self, job: Job) -> None:
+        """In the event loop."""
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(job)
+
+    def _hand_over(self) -> None:
+        jobs, self._gathered = self._gathered, []
+        with self._awake:
+            self._handed += jobs
+            self._awake.notify()
+
+    async def run(self, work: Callable[[Engine], T], stream: Stream | None = None) -> T:
+        """`work(engine)`, in the engine's thread; `stream` is the one that it touches."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self.submit(Run(work, partial(_succeed, future), partial(_fail, future)))
+        self.submit(Run(work, partial(_succeed, future), partial(_fail, future), stream))
         return await future
 
     async def close(self) -> None:
-        self._jobs.put(None)
+        """After what was submitted is done."""
+        self._hand_over()
+        with self._awake:
+            self._closing = True
+            self._awake.notify()
         await asyncio.to_thread(self._thread.join)
 
     def _main(self) -> None:
@@ -128,33 +174,43 @@ class EngineThread:
         self._post(_succeed, self.ready, engine)
         while jobs := self._waiting_jobs():
             begun = time.perf_counter()
-            self._do([job for job in jobs if job is not None], engine)
+            self._do(jobs, engine)
             self.busy_s += time.perf_counter() - begun
-            if jobs[-1] is None:
-                return
             jobs.clear()  # a waiting thread keeps no session alive
 
-    def _waiting_jobs(self) -> list[Step | Run | None]:
-        jobs = [self._jobs.get()]
-        while jobs[-1] is not None and not self._jobs.empty():
-            jobs.append(self._jobs.get())
+    def _waiting_jobs(self) -> list[Job]:
+        """All of them; none at the end."""
+        with self._awake:
+            self._awake.wait_for(lambda: self._handed or self._closing)
+            jobs, self._handed = self._handed, []
         return jobs
 
-    def _do(self, jobs: list[Step | Run], engine: Engine) -> None:
-        batch: list[Step] = []
-        for job in jobs:
-            if isinstance(job, Run) or any(job.stream is step.stream for step in batch):
-                self._step(batch, engine)
-                batch = []
-            if isinstance(job, Run):
-                self._run(job, engine)
-            else:
-                if job.forget:
-                    job.stream.unhear(job.forget)
-                if job.skipped:
-                    job.stream.skip(job.skipped)
-                batch.append(job)
-        self._step(batch, engine)
+    def _do(self, jobs: list[Job], engine: Engine) -> None:
+        """In rounds of one batch: a stream's jobs after its step wait for the next, other streams' do not."""
+        while jobs:
+            batch: list[Step] = []
+            busy: set[int] = set()
+            later: list[Job] = []
+            for job in jobs:
+                if id(job.stream) in busy:
+                    later.append(job)
+                elif isinstance(job, Run):
+                    self._run(job, engine)
+                elif self._brought_up(job):
+                    busy.add(id(job.stream))
+                    batch.append(job)
+            self._step(batch, engine)
+            jobs = later
+
+    def _brought_up(self, step: Step) -> bool:
+        """Takes the stream to where the step begins; False if that fails."""
+        try:
+            step.stream.unhear(step.forget)
+            step.stream.skip(step.skipped)
+        except Exception as error:  # the root of a session, and of no other
+            self._lose(step, error)
+            return False
+        return True
 
     def _run(self, job: Run, engine: Engine) -> None:
         try:
@@ -175,16 +231,22 @@ class EngineThread:
             return
         seconds = time.perf_counter() - begun
         for step, picture in zip(batch, pictures, strict=True):
-            self._post(step.done, picture, seconds)
+            if isinstance(picture, Exception):
+                self._lose(step, picture)
+            else:
+                self._post(step.done, picture, seconds)
 
     def _step_alone(self, batch: list[Step], engine: Engine, error: Exception) -> None:
-        """After a batch failed: one by one, so that only the culprit ends. The others may have skipped a frame."""
+        """After a batch failed: one by one, so that only the culprit ends."""
         if len(batch) == 1:
-            log.error("a session's engine stream failed", exc_info=error)
-            self._post(batch[0].failed, error)
+            self._lose(batch[0], error)
             return
         for step in batch:
             self._step([step], engine)
+
+    def _lose(self, step: Step, error: Exception) -> None:
+        log.error("a session's engine stream failed", exc_info=error)
+        self._post(step.failed, error)
 
     def _post(self, callback: Callable[..., object], *arguments: object) -> None:
         try:

@@ -23,7 +23,7 @@ from server.bargein import BargeIn
 from server.call import Call, CallEvents
 from server.conversation import Assistant, SpeechRefused
 from server.dialogue import Dialogue
-from server.engine_thread import EngineThread, Run, Stream
+from server.engine_thread import Engine, EngineThread, Run, Stream
 from server.media import Clock, Frames, Shown
 from server.microphone import Samples
 from server.peer import BadOffer, Peer
@@ -150,7 +150,7 @@ class LiveSession:
 
     async def show_before(self, background: Background) -> None:
         """What the person stands before from the next frame on. PortraitError where that can't be changed."""
-        await self._engine.run(lambda _: self._stream.stand_before(background))
+        await self._engine.run(lambda _: self._stream.stand_before(background), self._stream)
 
     def peer(self, id: str) -> Peer | None:
         return next((peer for peer in self._peers if peer.id == id), None)
@@ -252,7 +252,7 @@ class LiveSession:
         self._fps = fps
         if self._call:
             self._call.draw(fps)
-        self._engine.submit(Run(lambda engine: engine.resize(self._stream, size), lambda _: None, self._failed))
+        self._tell_engine(lambda engine: engine.resize(self._stream, size))
 
     def _interrupt(self, utterance: str | None) -> None:
         try:
@@ -264,8 +264,8 @@ class LiveSession:
         """See `dialogue.Stage.cut`."""
         return self._call.cut(utterances, sounding) if self._call else {}
 
-    def _tell_engine(self, work: Callable[[object], Any], done: Callable[[Any], None] = lambda _: None) -> None:
-        self._engine.submit(Run(work, done, self._failed))
+    def _tell_engine(self, work: Callable[[Engine], Any], done: Callable[[Any], None] = lambda _: None) -> None:
+        self._engine.submit(Run(work, done, self._failed, self._stream))
 
     def _scheduled(self, key: int | None, frame: int) -> None:
         if key is not None:

@@ -3,8 +3,9 @@
 A slot is taken when the server's clock says so, whether or not the packets have come; what is missing is silence.
 `slew` moves the server's slots after the microphone's clock, so that the last packet a slot needs comes shortly
 before it: the delay is no longer than the network demands, and clocks that drift apart need no resampling. A delay
-left over from a stall is given back at once in silence, else by squeezing slots by 0.4 %, which no ear notices. Pure:
-reads no clock.
+left over from a stall is given back at once in silence, else by squeezing slots by 0.4 %, which no ear notices. Where
+slots can't move, because all sessions of an engine are due at once, sound is stretched as little instead. Pure: reads
+no clock.
 """
 
 from collections import deque
@@ -32,7 +33,9 @@ STALLED_S = 1.0
 class Microphone:
     """Sound in: `push`. Slots out: `take`, then `slew`, every 40 ms."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fixed: bool = False) -> None:
+        """`fixed`: slots keep their time."""
+        self._fixed = fixed
         self.last_arrival: float | None = None
         self._held = np.zeros(0, np.float32)
         self._next_position: int | None = None  # of the packet that would follow without a hole
@@ -70,7 +73,7 @@ class Microphone:
 
     def slew(self) -> float:
         """Seconds by which all later slots should be taken later (or, negative, earlier) than planned."""
-        if self._next_position is None or not self._leads:
+        if self._fixed or self._next_position is None or not self._leads:
             return 0.0
         slew = min(max(LEAD_S - min(self._leads), -SLEW_S), SLEW_S)
         self._leads = deque((lead + slew for lead in self._leads), self._leads.maxlen)
@@ -112,7 +115,10 @@ class Microphone:
         return _faded_out(rest, SLOT), arrivals
 
     def _surplus(self) -> int:
-        """Samples to take beyond a slot, to shorten the delay."""
+        """Samples to take beyond a slot, to shorten the delay; negative, to lengthen it where slots can't wait."""
+        if self._fixed and min(self._leads) < LEAD_S:
+            self._leads = deque((lead + SQUEEZE / AUDIO_RATE for lead in self._leads), self._leads.maxlen)
+            return -SQUEEZE
         excess = int((min(self._leads) - STALE_S) * AUDIO_RATE)
         if excess <= 0 or len(self._leads) < FPS:
             return 0

@@ -99,7 +99,7 @@ class Performer:
     async def _take(self, timeline: Timeline) -> None:
         while True:
             timeline.catch_up(self.slot, self._clock())
-            await asyncio.sleep(timeline.tick(self.slot) - self._clock())
+            await self._engine.beat(timeline.tick(self.slot), self._clock())
             said, arrivals = self._script.take(self.slot, timeline)
             for packet in self.line.put(said.sound, said.said):
                 self._leave(packet)
@@ -111,7 +111,7 @@ class Performer:
         """See `dialogue.Stage.cut`."""
         if self.line.cut(utterances) or sounding:
             self._foresight.start_over()
-            self._engine.submit(Run(lambda _: self._stream.hush(), lambda _: None, self._script.failed))
+            self._engine.submit(Run(lambda _: self._stream.hush(), lambda _: None, self._script.failed, self._stream))
         return self.line.pending()
 
     def _ask_for_picture(self, slot: int, said: Slot, arrivals: tuple[float, ...], timeline: Timeline) -> None:

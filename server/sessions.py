@@ -78,7 +78,7 @@ class Sessions:
         stream = await engine.run(
             lambda engine: engine.open(portrait, seed=request.seed, size=request.size, look_ahead=look_ahead)
         )
-        await engine.run(lambda _: stream.set_emotion(target, transition_s=0.0))
+        await engine.run(lambda _: stream.set_emotion(target, transition_s=0.0), stream)
         id, now = secrets.token_hex(16), self._clock()
         ice = ice_servers(self._settings.ice, id[:8], time.time())
         means = Means(
@@ -143,10 +143,13 @@ class Sessions:
         self._live.pop(live.id, None)
 
     def _start(self, engine: EngineThread, now: float) -> float:
-        """An anchor at or after `now`, as far as possible in a slot from those of the engine's other sessions."""
+        """An anchor at or after `now`: in step with the engine's other sessions, or as far from them as possible."""
         others = [live for live in self._live.values() if live.engine is engine]
         phases = [phase for live in others if (phase := live.phase) is not None]
-        return now + (widest_gap(phases) - now) % FRAME_S if phases else now
+        if not phases:
+            return now
+        phase = phases[0] if engine.aligned else widest_gap(phases)
+        return now + (phase - now) % FRAME_S
 
 
 def late_share(owed: Mapping[str, tuple[int, int]], before: Mapping[str, tuple[int, int]]) -> float:

@@ -67,9 +67,10 @@ class Timeline:
         return self.start + packet * FRAME_S / PACKETS_PER_SLOT + self.hold.seconds
 
     def catch_up(self, slot: int, now: float) -> None:
-        """Moves the anchor when `slot` is overdue beyond hope."""
-        if now - self.tick(slot) > MAX_LAG_S:
-            self.start = now - slot * FRAME_S
+        """Moves the anchor when `slot` is overdue beyond hope, by whole slots: the phase among others stays."""
+        lag = now - self.tick(slot)
+        if lag > MAX_LAG_S:
+            self.start += lag // FRAME_S * FRAME_S
 
 
 def media_ms(slot: int) -> int:

@@ -84,6 +84,8 @@ class FakeStream:
 class FakeEngine:
     """Emotions appear at once, in the next frame. `fault` may raise for a stream."""
 
+    aligned = False
+
     def __init__(self, look_ahead: int = 1, fault: Callable[[FakeStream], None] | None = None) -> None:
         self.look_ahead, self.fault = look_ahead, fault
         self.streams: list[FakeStream] = []

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from server.microphone import LEAD_S, Decimator, Microphone, Samples
+from server.microphone import LEAD_S, STALE_S, Decimator, Microphone, Samples
 from server.timeline import FRAME_S, SLOT
 
 RATE = 48_000
@@ -23,10 +23,11 @@ def run(
     lost: Callable[[int], bool] = lambda number: False,
     level: float = 0.3,
     packet: int = 960,
+    fixed: bool = False,
 ) -> tuple[Samples, list[float]]:
     """A microphone clock `speed` times ours sends packets that take `delay`; returns what was taken, and how long
     each packet waited for the slot it begins in."""
-    microphone, taken, waits, number, now = Microphone(), [], [], 0, 0.0123
+    microphone, taken, waits, number, now = Microphone(fixed=fixed), [], [], 0, 0.0123
     for _ in range(round(seconds / FRAME_S)):
         while (arrival := number * packet / RATE / speed + delay(number)) <= now:
             if not lost(number):
@@ -114,6 +115,18 @@ class TestClockDrift:
         samples, waits = run(300, speed=speed)
         assert holes(samples[SLOT * 3 :]) <= 2
         assert abs(np.mean(waits[-100:]) - np.mean(waits[100:200])) < 0.015
+
+    @pytest.mark.parametrize("speed", [0.9998, 1.0, 1.0002])
+    def test_slots_that_may_not_move_starve_no_more(self, speed: float) -> None:
+        samples, waits = run(300, speed=speed, fixed=True)
+        assert Microphone(fixed=True).slew() == 0
+        assert holes(samples[SLOT * 3 :]) == 0
+        assert max(waits[-1000:]) <= FRAME_S + STALE_S + 0.022
+
+    def test_stretched_sound_keeps_its_pitch(self) -> None:
+        samples, _ = run(60, speed=0.9998, fixed=True)
+        power = np.abs(np.fft.rfft(samples[-10 * RATE :] * np.hanning(10 * RATE)))
+        assert power.argmax() / 10 == pytest.approx(440, rel=0.001)
 
 
 class TestDecimator:

@@ -25,9 +25,9 @@ class TestSoundAndPictureShareOneAnchor:
         timeline.catch_up(25, now=101.9)
         assert timeline.tick(25) == pytest.approx(101.0)
 
-    def test_sleeping_server_starts_anew(self) -> None:
+    def test_sleeping_server_starts_anew_and_keeps_its_phase(self) -> None:
         timeline = Timeline(start=100.0)
-        timeline.catch_up(25, now=161.0)
+        timeline.catch_up(25, now=161.03)
         assert timeline.tick(25) == pytest.approx(161.0)
         assert timeline.tick(26) == pytest.approx(161.04)
 
