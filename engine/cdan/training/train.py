@@ -23,7 +23,7 @@ from engine.cdan.training.shard import FRAMES
 from engine.face.coefficients import FACE
 from engine.units import HOPS_PER_FRAME
 
-SHARES = {"coefficients": 30, "speed": 15, "gap": 20, "phone": 1, "seal": 4, "activity": 1, "prosody": 0.2}
+SHARES = {"coefficients": 30, "speed": 15, "gap": 20, "phone": 1, "seal": 6, "activity": 1, "prosody": 0.6}
 """What each term of the loss counts."""
 MOUTH_WEIGHT = 3.0  # of jaw and mouth against the rest of the face
 WEIGHTS = torch.tensor([MOUTH_WEIGHT if name.startswith(("jaw", "mouth", "lip")) else 1.0 for name in FACE])
