@@ -5,9 +5,10 @@ streams join, leave and fail without the others. Nothing here knows of clocks, t
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -215,57 +216,106 @@ class Avatar:
             self._quiet[look_ahead] = memory
         return self._quiet[look_ahead]
 
-    def step(self, work: Sequence[tuple[Stream, Floats]]) -> list[Picture]:
+    def step_one(self, stream: Stream, chunks: Floats) -> Picture:
+        """A stream by itself, see `step`; raises what it fails with."""
+        [picture] = self.step([(stream, chunks)])
+        if isinstance(picture, Exception):
+            raise picture
+        return picture
+
+    def step(self, work: Sequence[tuple[Stream, Floats]]) -> list[Picture | Exception]:
         """Feeds each stream its next chunk, float32 [640] of 16 kHz sound in [-1, 1]; one picture of each in turn.
 
-        The picture belongs to the chunk fed `look_ahead` chunks before. More than one, [n, 640], may be fed at once.
+        The picture belongs to the chunk fed `look_ahead` chunks before. More than one, [n, 640], may be fed at once. A
+        stream that fails has the reason in its picture's place, and the others have moved by one frame all the same.
         """
-        if not work:
-            return []
-        fed = [(stream, chunks.reshape(-1, CHUNK)) for stream, chunks in work]
-        for left in range(max(len(chunks) for _, chunks in fed), 1, -1):
-            self._hear([(stream, chunks[-left]) for stream, chunks in fed if len(chunks) >= left])
-        emotions = [stream.emotion() for stream, _ in work]
-        coefficients, prosody = self._hear([(stream, chunks[-1]) for stream, chunks in fed])
-        faces = []
-        stale: list[tuple[Stream, Floats, Floats]] = []
-        for i, (stream, _) in enumerate(work):
-            driven = stream.speak(coefficients[i], emotions[i])
-            faces.append(_face(driven, stream.live(prosody[i])))
-            if not (stream.drawn and stream.drawn.will_do(driven, faces[i], self._slack)):
-                stale.append((stream, driven, faces[i]))
-        self._draw(stale)
-        return [stream.show(face, emotion) for (stream, _), face, emotion in zip(work, faces, emotions, strict=True)]
+        turns = [Turn(stream, chunks) for stream, chunks in work]
+        for turn in turns:
+            together([turn], _begin)
+        for left in range(max((len(turn.chunks) for turn in turns), default=0), 0, -1):
+            together([turn for turn in turns if len(turn.chunks) >= left], partial(self._hear, left=left))
+        for turn in turns:
+            together([turn], _live)
+        for size in {turn.stream.size for turn in turns}:
+            together([turn for turn in turns if turn.stream.size == size], self._draw)
+        return [turn.error or turn.stream.show(turn.face, turn.emotion) for turn in turns]
 
-    def _draw(self, stale: Sequence[tuple[Stream, Floats, Floats]]) -> None:
-        """Streams with what drives them [63] and all of their face [69]; pictures of one size are one batch."""
-        for size in {stream.size for stream, _, _ in stale}:
-            group = [each for each in stale if each[0].size == size]
-            shots = [Shot(stream.portrait, face, stream.plate, stream.cut_out) for stream, _, face in group]
-            pictures = self._renderers[size].draw(shots)
-            for (stream, driven, face), rgb in zip(group, pictures, strict=True):
-                stream.drawn = Drawn(driven, face, rgb)
+    def _hear(self, turns: Sequence["Turn"], left: int) -> None:
+        """One chunk each, `left` from the end. In silence a network at rest has nothing to do."""
+        awake = [turn for turn in turns if turn.chunks[-left].any() or not turn.stream.at_rest]
+        heard = dict(zip(awake, self._listen(awake, left), strict=True)) if awake else {}
+        for turn in turns:
+            quiet = resting(turn.emotion), np.zeros(3, np.float32), turn.stream.memory
+            turn.driven, turn.prosody, memory = heard.get(turn, quiet)
+            turn.stream.hear(memory)
 
-    def _hear(self, work: Sequence[tuple[Stream, Floats]]) -> tuple[Floats, Floats]:
-        """One chunk each -> coefficients [N, 63] and prosody [N, 3]. In silence a network at rest has nothing to do."""
-        coefficients = np.stack([resting(stream.emotion()) for stream, _ in work])
-        prosody = np.zeros((len(work), 3), np.float32)
-        awake = [i for i, (stream, chunk) in enumerate(work) if chunk.any() or not stream.at_rest]
-        memories = [stream.memory for stream, _ in work]
-        if awake:
-            listening = [work[i] for i in awake]
-            heard = self._cdan.step(
-                np.stack([chunk for _, chunk in listening]),
-                np.stack([stream.emotion().array() for stream, _ in listening]),
-                [stream.look_ahead for stream, _ in listening],
-                [stream.memory for stream, _ in listening],
-            )
-            coefficients[awake], prosody[awake] = heard.coefficients, heard.prosody
-            for i, memory in zip(awake, heard.states, strict=True):
-                memories[i] = memory
-        for (stream, _), memory in zip(work, memories, strict=True):
-            stream.hear(memory)
-        return coefficients, prosody
+    def _listen(self, turns: Sequence["Turn"], left: int) -> Iterable[tuple[Floats, Floats, StreamState]]:
+        """Of each what drives the face [63], prosody [3] and memory."""
+        heard = self._cdan.step(
+            np.stack([turn.chunks[-left] for turn in turns]),
+            np.stack([turn.emotion.array() for turn in turns]),
+            [turn.stream.look_ahead for turn in turns],
+            [turn.stream.memory for turn in turns],
+        )
+        if not np.isfinite(heard.coefficients).all():
+            raise ValueError("the network gave what is no number")
+        return zip(heard.coefficients, heard.prosody, heard.states, strict=True)
+
+    def _draw(self, turns: Sequence["Turn"]) -> None:
+        """Of pictures of one size, those that the last will not do for."""
+        stale = [turn for turn in turns if not turn.still_drawn(self._slack)]
+        if not stale:
+            return
+        shots = [Shot(turn.stream.portrait, turn.face, turn.stream.plate, turn.stream.cut_out) for turn in stale]
+        for turn, rgb in zip(stale, self._renderers[stale[0].stream.size].draw(shots), strict=True):
+            turn.stream.drawn = Drawn(turn.driven, turn.face, rgb)
+
+
+@dataclass(eq=False)
+class Turn:
+    """One stream's part of a step."""
+
+    stream: Stream
+    chunks: Floats
+    """[n, 640]"""
+    emotion: Les = field(init=False)
+    driven: Floats = field(init=False)
+    """[63] what the voice and the emotion ask for."""
+    prosody: Floats = field(init=False)
+    """[3]"""
+    face: Floats = field(init=False)
+    """[69] all that the picture shows."""
+    error: Exception | None = None
+    """Why there is no picture."""
+
+    def still_drawn(self, slack: float) -> bool:
+        drawn = self.stream.drawn
+        return drawn is not None and drawn.will_do(self.driven, self.face, slack)
+
+
+def together(turns: Sequence[Turn], work: Callable[[Sequence[Turn]], None]) -> None:
+    """`work` on all that have not failed. If it raises it did nothing: one by one then, so that one fails alone."""
+    sound = [turn for turn in turns if turn.error is None]
+    try:
+        if sound:
+            work(sound)
+    except Exception as error:  # the root of every stream in it
+        for turn in sound:
+            if len(sound) > 1:
+                together([turn], work)
+            else:
+                turn.error = error
+
+
+def _begin(turns: Sequence[Turn]) -> None:
+    for turn in turns:
+        turn.chunks, turn.emotion = turn.chunks.reshape(-1, CHUNK), turn.stream.emotion()
+
+
+def _live(turns: Sequence[Turn]) -> None:
+    for turn in turns:
+        turn.driven = turn.stream.speak(turn.driven, turn.emotion)
+        turn.face = _face(turn.driven, turn.stream.live(turn.prosody))
 
 
 def _checked(look_ahead: int) -> int:

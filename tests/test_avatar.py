@@ -1,6 +1,8 @@
 """The avatar: streams that share networks and nothing else, and frames that belong to their sound."""
 
 import subprocess
+from collections.abc import Callable
+from copy import copy
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -41,7 +43,7 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
 
 
 def run(avatar: Avatar, stream: Stream, chunks: np.ndarray) -> list[Picture]:
-    return [avatar.step([(stream, chunk)])[0] for chunk in chunks]
+    return [avatar.step_one(stream, chunk) for chunk in chunks]
 
 
 def still(avatar: Avatar, **options: int) -> Stream:
@@ -68,7 +70,7 @@ class TestThrift:
         assert listening == [1]
         stream.unhear(2)
         stream.set_emotion(Les.of({"AU12": 0.5}), transition_s=0)
-        smiling = avatar.step([(stream, SILENCE)])[0]
+        smiling = avatar.step_one(stream, SILENCE)
         assert smiling.coefficients[INDEX["mouthSmileLeft"]] > 0.3
 
     def test_rest_changes_nothing_that_is_said_after_it(self, avatar: Avatar, voice: np.ndarray) -> None:
@@ -76,7 +78,7 @@ class TestThrift:
         for stream, rests in ((rested, True), (awake, False)):
             for chunk in np.tile(SILENCE, (200, 1)):
                 stream.at_rest = stream.at_rest and rests
-                avatar.step([(stream, chunk)])
+                avatar.step_one(stream, chunk)
         assert rested.at_rest
         first, second = (np.stack([p.coefficients for p in run(avatar, s, voice[:25])]) for s in (rested, awake))
         np.testing.assert_allclose(first, second, atol=1e-6)
@@ -141,8 +143,10 @@ class TestStreams:
         for i, sound in enumerate((voice[:20], np.tile(SILENCE, (20, 1)))):
             alone = run(avatar, open_both()[i], sound)
             for both, one in zip(pairs, alone, strict=True):
-                np.testing.assert_allclose(both[i].coefficients, one.coefficients, atol=1e-4)
-                assert abs(both[i].rgb.astype(int) - one.rgb).max() <= 3
+                found = both[i]
+                assert isinstance(found, Picture)
+                np.testing.assert_allclose(found.coefficients, one.coefficients, atol=1e-4)
+                assert abs(found.rgb.astype(int) - one.rgb).max() <= 3
 
     def test_same_seed_same_face(self, avatar: Avatar, voice: np.ndarray) -> None:
         first, second = (run(avatar, avatar.open(portrait(), seed=7, size=SIZE), voice[:15])[-1] for _ in range(2))
@@ -150,6 +154,69 @@ class TestStreams:
 
     def test_no_work_is_no_step(self, avatar: Avatar) -> None:
         assert avatar.step([]) == []
+
+
+class TestFailure:
+    """Of one stream of three, in any part of a step: the others are as if it had never been there."""
+
+    @staticmethod
+    def cut_short(stream: Stream, patch: pytest.MonkeyPatch) -> np.ndarray:
+        return np.zeros(CHUNK - 1, np.float32)
+
+    @staticmethod
+    def without_memory(stream: Stream, patch: pytest.MonkeyPatch) -> np.ndarray:
+        stream.memory = {name: value[:, :-1] for name, value in stream.memory.items()}
+        return np.full(CHUNK, 0.1, np.float32)
+
+    @staticmethod
+    def beyond_numbers(stream: Stream, patch: pytest.MonkeyPatch) -> np.ndarray:
+        step, memory = Cdan.step, stream.memory
+
+        def overflowing(self: Cdan, pcm: Any, les: Any, look_ahead: Any, states: Any) -> Heard:
+            heard = step(self, pcm, les, look_ahead, states)
+            coefficients = np.where([[state is memory] for state in states], np.nan, heard.coefficients)
+            return heard._replace(coefficients=coefficients.astype(np.float32))
+
+        patch.setattr(Cdan, "step", overflowing)
+        return np.full(CHUNK, 0.1, np.float32)
+
+    @staticmethod
+    def without_motion(stream: Stream, patch: pytest.MonkeyPatch) -> np.ndarray:
+        patch.delattr(stream, "motion")
+        return SILENCE
+
+    @staticmethod
+    def without_layers(stream: Stream, patch: pytest.MonkeyPatch) -> np.ndarray:
+        stream.portrait = copy(stream.portrait)
+        object.__setattr__(stream.portrait, "layers", {})
+        stream.resize(SIZE)
+        return SILENCE
+
+    @pytest.mark.parametrize("how", [cut_short, without_memory, beyond_numbers, without_motion, without_layers])
+    def test_costs_the_others_nothing(
+        self,
+        avatar: Avatar,
+        voice: np.ndarray,
+        monkeypatch: pytest.MonkeyPatch,
+        how: Callable[[Stream, pytest.MonkeyPatch], np.ndarray],
+    ) -> None:
+        def opened() -> list[Stream]:
+            return [avatar.open(portrait("anna"), seed=seed, size=SIZE) for seed in range(3)]
+
+        alone, streams = opened(), opened()
+        for i, chunk in enumerate(voice[:12]):
+            broken = how(streams[1], monkeypatch) if i == 6 else SILENCE
+            here = streams if i <= 6 else [streams[0], streams[2]]
+            pictures = avatar.step([(stream, broken if stream is streams[1] else chunk) for stream in here])
+            failed = [
+                stream.frame for stream, picture in zip(here, pictures, strict=True) if isinstance(picture, Exception)
+            ]
+            assert failed == ([6] if i == 6 else []) and streams[1].frame == min(i + 1, 6)
+            for found, stream in ((pictures[0], alone[0]), (pictures[-1], alone[2])):
+                wanted = avatar.step_one(stream, chunk)
+                assert isinstance(found, Picture) and found.frame == wanted.frame == i
+                np.testing.assert_allclose(found.coefficients, wanted.coefficients, atol=1e-4)
+                assert abs(found.rgb.astype(int) - wanted.rgb).max() <= 3
 
 
 class TestVoice:
@@ -220,7 +287,7 @@ class TestHearingAhead:
     def test_a_window_at_once_equals_chunk_by_chunk(self, avatar: Avatar, voice: np.ndarray, look_ahead: int) -> None:
         early, late = still(avatar, look_ahead=look_ahead), still(avatar, look_ahead=look_ahead)
         pictures = run(avatar, late, voice[:20])[look_ahead:]
-        window = [avatar.step([(early, voice[: look_ahead + 1])])[0]]
+        window = [avatar.step_one(early, voice[: look_ahead + 1])]
         window += run(avatar, early, voice[look_ahead + 1 : 20])
         for one, other in zip(window, pictures, strict=True):
             np.testing.assert_array_equal(one.coefficients[:68], other.coefficients[:68])
@@ -229,9 +296,9 @@ class TestHearingAhead:
         straight, guessing = still(avatar, look_ahead=2), still(avatar, look_ahead=2)
         expected = run(avatar, straight, voice[:20])[2:]
         window = np.stack([voice[0], voice[5], voice[9]])
-        found = [avatar.step([(guessing, window)])[0]]
+        found = [avatar.step_one(guessing, window)]
         guessing.unhear(2)
-        found += [avatar.step([(guessing, voice[1:4])])[0], *run(avatar, guessing, voice[4:20])]
+        found += [avatar.step_one(guessing, voice[1:4]), *run(avatar, guessing, voice[4:20])]
         for one, other in zip(found[1:], expected[1:], strict=True):
             np.testing.assert_array_equal(one.coefficients[:68], other.coefficients[:68])
 

@@ -83,7 +83,7 @@ class AvatarDriver:
         stream = self._avatar.open(self._portrait, seed=seed, size=MIN_SIZE)  # the judge draws them large
         stream.set_emotion(les, transition_s=0)
         chunks = as_chunks(np.pad(sound, (0, self._avatar.look_ahead * CHUNK)))
-        faces = [self._avatar.step([(stream, chunk)])[0].coefficients for chunk in chunks]
+        faces = [self._avatar.step_one(stream, chunk).coefficients for chunk in chunks]
         return np.stack(faces[self._avatar.look_ahead :])
 
 

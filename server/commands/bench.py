@@ -96,7 +96,7 @@ def frame_times(avatar: Avatar, stream: Stream, chunks: Floats) -> Floats:
     encoder, taken = open_x264(stream.size, stream.size, START_BITRATE), []
     for chunk in np.concatenate([np.zeros((SETTLING, CHUNK), np.float32), chunks]):
         begun, cpu = time.perf_counter(), time.process_time()
-        picture = avatar.step([(stream, chunk)])[0]
+        picture = avatar.step_one(stream, chunk)
         drawn, spent = time.perf_counter(), time.process_time() - cpu
         encoder.encode(video_frame(picture.rgb, picture.frame))
         taken.append((drawn - begun, spent, time.perf_counter() - drawn))

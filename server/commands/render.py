@@ -78,7 +78,7 @@ def _driven(
         while events and events[0].time_s <= max(at, 0):
             event = events.pop(0)
             stream.set_emotion(event.target, transition_s=event.transition_s)
-        [picture] = avatar.step([(stream, chunk)])
+        picture = avatar.step_one(stream, chunk)
         if at >= 0:
             yield picture.rgb, picture.coefficients
 

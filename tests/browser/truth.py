@@ -21,5 +21,5 @@ def engine_lips(portrait: Portrait, clip: Clip) -> tuple[Curve, Curve]:
     frames = len(sound) // CHUNK
     chunks = np.zeros((frames + avatar.look_ahead, CHUNK), np.float32)
     chunks[:frames] = sound[: frames * CHUNK].reshape(-1, CHUNK)
-    pictures = [avatar.step([(stream, chunk)])[0].rgb for chunk in chunks][avatar.look_ahead :]
+    pictures = [avatar.step_one(stream, chunk).rgb for chunk in chunks][avatar.look_ahead :]
     return np.arange(frames, dtype=np.float64) * FRAME_MS, np.array([face.aperture for face in read(pictures)])
