@@ -262,8 +262,8 @@ def pressed(logit: Tensor) -> Tensor:
 
 class LipSeal(nn.Module):
     """Shut lips: what a face becomes while p, b or m closes, whatever else it shows. On this head mouthClose takes back
-    exactly what jawOpen parts; the jaw itself comes half-way up; what else parts the lips goes. A raised upper lip comes
-    half-way down and the lower lip meets it: all the way would be a leap as speech itself never makes in a frame."""
+    exactly what jawOpen parts; the jaw itself comes half-way up; what else parts the lips goes. A raised upper lip
+    comes half-way down and the lower lip meets it: all the way would be a leap as speech never makes in a frame."""
 
     KEPT = {"jawOpen": 0.5, "mouthFunnel": 0.1, "mouthSmile": 0.8, "mouthStretch": 0.6, "tongueOut": 0.0}
     KEPT |= {
