@@ -59,7 +59,7 @@ class Entry:
         return {"id": self.id, "name": self.name, "default": self.default, "thumbnail": thumbnail, "report": report}
 
 
-Load = Callable[[bytes], Portrait]
+Load = Callable[[Path], Portrait]
 Prepare = Callable[[bytes, Path], Awaitable[dict[str, Any]]]
 """Photo and path in; writes the portrait and its thumbnail there and returns the report; raises PortraitError."""
 
@@ -118,10 +118,9 @@ class Portraits:
         portrait = self._loaded.get(id)
         if portrait is None:
             try:
-                data = await asyncio.to_thread(self._path(id, SUFFIX).read_bytes)
+                portrait = self._loaded[id] = await asyncio.to_thread(self._load, self._path(id, SUFFIX))
             except OSError:
                 raise LookupError(id) from None
-            portrait = self._loaded[id] = await asyncio.to_thread(self._load, data)
         return portrait
 
     async def add(self, photo: bytes, name: str) -> Entry:

@@ -7,3 +7,7 @@ class PortraitError(ValueError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+    def __reduce__(self) -> tuple[type["PortraitError"], tuple[str, str]]:
+        """Processes hand it on."""
+        return type(self), (self.code, str(self))

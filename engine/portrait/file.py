@@ -4,9 +4,11 @@ Bytes: the magic, the header's length (uint32, little-endian), the header, paddi
 """
 
 import json
+import mmap
+import os
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +19,7 @@ from engine.portrait.errors import PortraitError
 from engine.portrait.report import Report
 
 Layers = Mapping[str, npt.NDArray[Any]]
+Content = bytes | mmap.mmap
 
 MAGIC = b"LESAVATR"
 VERSION = 4
@@ -34,6 +37,8 @@ class Portrait:
     report: Report
     thumbnail: bytes = field(repr=False)
     """JPEG of the whole frame."""
+    file: Path | None = None
+    """Whose mapped content the layers are."""
 
     @property
     def source(self) -> npt.NDArray[np.float32]:
@@ -47,7 +52,7 @@ class Portrait:
         return data.startswith(MAGIC)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
+    def from_bytes(cls, data: Content) -> Self:
         """PortraitError for a file that is damaged or of another version."""
         try:
             header, start = _header(data)
@@ -72,8 +77,14 @@ class Portrait:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """OSError if there is none, PortraitError if it is no usable one."""
-        return cls.from_bytes(path.read_bytes())
+        """Maps the file: processes that load the same share its memory, also once it is deleted.
+
+        OSError if there is none, PortraitError if it is no usable one.
+        """
+        with path.open("rb") as file:
+            empty = os.fstat(file.fileno()).st_size == 0  # which can't be mapped
+            content = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return replace(cls.from_bytes(content), file=path)
 
     def save(self, path: Path) -> None:
         """Writes the whole file or none of it."""
@@ -91,9 +102,9 @@ def _padded(size: int) -> int:
     return -(-size // _ALIGN) * _ALIGN
 
 
-def _header(data: bytes) -> tuple[dict[str, Any], int]:
+def _header(data: Content) -> tuple[dict[str, Any], int]:
     """The header and where the arrays begin."""
-    if not data.startswith(MAGIC):
+    if data[: len(MAGIC)] != MAGIC:
         raise PortraitError("not_prepared", "this is no prepared portrait: give a photo, or prepare it first")
     (length,) = _LENGTH.unpack_from(data, len(MAGIC))
     start = len(MAGIC) + _LENGTH.size
@@ -103,7 +114,7 @@ def _header(data: bytes) -> tuple[dict[str, Any], int]:
     return header, _padded(start + length)
 
 
-def _array(data: bytes, start: int, item: Mapping[str, Any]) -> npt.NDArray[Any]:
+def _array(data: Content, start: int, item: Mapping[str, Any]) -> npt.NDArray[Any]:
     """A read-only view of one array."""
     if item["dtype"] not in _DTYPES:
         raise ValueError(item["dtype"])

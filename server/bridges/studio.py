@@ -27,7 +27,7 @@ class Studio:
     def __init__(self, engine: Callable[[], Engine] = Avatar, settings: Settings | None = None) -> None:
         """Of the settings two matter: `max_sessions`, and `portraits_dir`, where prepared defaults are kept."""
         self._factory, self._settings = engine, settings or Settings(max_sessions=16)
-        self._portraits = Portraits(self._settings.portraits_dir, prepare_in_process, Portrait.from_bytes, 0)
+        self._portraits = Portraits(self._settings.portraits_dir, prepare_in_process, Portrait.load, 0)
         self._preparing = asyncio.Lock()
         self._engines: Engines | None = None
         self._sessions: Sessions | None = None
