@@ -43,9 +43,9 @@ def create_app(
     settings: Settings,
     engine_factory: Callable[[], Engine],
     prepare: Prepare | None = None,
-    load: Load = Portrait.from_bytes,
+    load: Load = Portrait.load,
 ) -> FastAPI:
-    """`engine_factory` runs in an engine thread; calls can come once it has returned and the defaults are prepared."""
+    """`engine_factory` runs in every engine thread; calls can come once all have it and the defaults are prepared."""
     prepare = prepare or partial(prepare_in_process, timeout_s=settings.prepare_timeout_s)
 
     @asynccontextmanager

@@ -66,7 +66,7 @@ def trial(engine: Engine, portrait: Portrait) -> float:
         picture = engine.step([(stream, chunks[frames % len(chunks)])])[0]
         if isinstance(picture, Exception):
             raise picture
-        frame = video_frame(picture.rgb, frames + WARM_FRAMES)
+        frame = video_frame(picture.i420, frames + WARM_FRAMES)
         frame.pict_type = PictureType.NONE
         encoder.encode(frame)
         frames += 1

@@ -65,7 +65,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         "--engines",
         type=int,
         default=0,
-        help="threads that draw, one core each (default: one for every core, 4 at most)",
+        help="processes that draw, one core each (default: one for every core, 8 at most)",
     )
     parser.add_argument("--look-ahead", type=int, default=DEFAULT_LOOK_AHEAD, choices=range(MAX_LOOK_AHEAD + 1))
     parser.add_argument("--stun", action="append", default=[], metavar="URL", help="stun:host:port, may be repeated")

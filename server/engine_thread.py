@@ -33,7 +33,14 @@ class Picture(Protocol):
     @property
     def frame(self) -> int: ...
     @property
-    def rgb(self) -> npt.NDArray[np.uint8]: ...
+    def rgb(self) -> npt.NDArray[np.uint8]:
+        """[size, size, 3]"""
+        ...
+
+    @property
+    def i420(self) -> npt.NDArray[np.uint8]:
+        """[size * 3 / 2, size]"""
+        ...
 
 
 class Stream(Protocol):
@@ -49,7 +56,7 @@ class Stream(Protocol):
 
 
 class Engine(Protocol):
-    """`engine.avatar.Avatar`, or a fake of it."""
+    """`engine.avatar.Avatar`, one in another process, or a fake."""
 
     @property
     def look_ahead(self) -> int: ...
@@ -64,8 +71,8 @@ class Engine(Protocol):
         """A picture of each stream, or why it has none. If it raises, no stream has moved."""
         ...
 
-    def twin(self) -> "Engine":
-        """One for another thread."""
+    def close(self) -> None:
+        """Frees what it holds; nothing follows."""
         ...
 
 
@@ -177,6 +184,7 @@ class EngineThread:
             self._do(jobs, engine)
             self.busy_s += time.perf_counter() - begun
             jobs.clear()  # a waiting thread keeps no session alive
+        engine.close()
 
     def _waiting_jobs(self) -> list[Job]:
         """All of them; none at the end."""
@@ -205,8 +213,10 @@ class EngineThread:
     def _brought_up(self, step: Step) -> bool:
         """Takes the stream to where the step begins; False if that fails."""
         try:
-            step.stream.unhear(step.forget)
-            step.stream.skip(step.skipped)
+            if step.forget:
+                step.stream.unhear(step.forget)
+            if step.skipped:
+                step.stream.skip(step.skipped)
         except Exception as error:  # the root of a session, and of no other
             self._lose(step, error)
             return False

@@ -1,6 +1,7 @@
 """Engine threads, and which of them a new session gets: the one that carries the fewest.
 
-One thread steps its sessions in turn, so a core is all that it can use; its networks are shared with the others.
+One thread steps its sessions in turn. A GPU has one, which takes all sessions at once; on a CPU each works through a
+process of its own (`server.remote`), so that as many cores draw as there are threads.
 """
 
 import asyncio
@@ -13,10 +14,9 @@ from server.engine_thread import Engine, EngineThread
 
 class Engines:
     def __init__(self, factory: Callable[[], Engine], count: int = 1) -> None:
-        """`factory` runs in the first thread; the others work with its twins."""
-        self._count = count
-        self._threads = [EngineThread(factory)]
-        self.ready = asyncio.ensure_future(self._start())
+        """`factory` runs in each thread."""
+        self._threads = [EngineThread(factory) for _ in range(count)]
+        self.ready = asyncio.gather(*(thread.ready for thread in self._threads))
 
     @property
     def look_ahead(self) -> int:
@@ -43,8 +43,3 @@ class Engines:
         self.ready.cancel()
         await asyncio.wait([self.ready])
         await asyncio.gather(*(thread.close() for thread in self._threads))
-
-    async def _start(self) -> None:
-        engine = await self._threads[0].ready
-        self._threads += [EngineThread(engine.twin) for _ in range(self._count - 1)]
-        await asyncio.gather(*(thread.ready for thread in self._threads))

@@ -13,7 +13,6 @@ from functools import partial
 from typing import Protocol
 
 import av
-import cv2
 import numpy as np
 import numpy.typing as npt
 from aiortc import MediaStreamTrack
@@ -117,7 +116,7 @@ class PictureTrack(MediaStreamTrack):
             self._arrived.clear()
             await _wait(self, self._arrived)
         shot, self._shot = self._shot, None
-        frame = video_frame(shot.picture.rgb, video_pts(shot.slot - first))
+        frame = video_frame(shot.picture.i420, video_pts(shot.slot - first))
         self._left(shot)
         return frame
 
@@ -234,8 +233,8 @@ def audio_frame(samples: Samples, pts: int) -> av.AudioFrame:
     return frame
 
 
-def video_frame(rgb: npt.NDArray[np.uint8], pts: int) -> av.VideoFrame:
-    """uint8[h,w,3] as a new I420 frame; cv2 converts 30 times faster than swscale."""
-    frame = av.VideoFrame.from_ndarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420), format="yuv420p")
+def video_frame(i420: npt.NDArray[np.uint8], pts: int) -> av.VideoFrame:
+    """uint8[h * 3 / 2, w] as a new frame."""
+    frame = av.VideoFrame.from_ndarray(i420, format="yuv420p")
     frame.pts, frame.time_base = pts, Fraction(1, VIDEO_CLOCK)
     return frame

@@ -72,7 +72,7 @@ class Settings:
     capacity_file: Path = field(default_factory=lambda: data_home() / "capacity.json")
     """Where that measurement is kept."""
     engines: int = 1
-    """Threads that step sessions; one uses one core."""
+    """That step sessions; on a CPU each is a process that uses one core."""
     max_size: int = MAX_SIZE
     """Largest picture a client may ask for, pixels square."""
     portraits_dir: Path = field(default_factory=lambda: data_home() / "portraits")

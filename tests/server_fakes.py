@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+import cv2
 import httpx
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,10 @@ LOUD = 0.25  # RMS that makes the loudness row white
 class FakePicture:
     frame: int
     rgb: npt.NDArray[np.uint8]
+
+    @property
+    def i420(self) -> npt.NDArray[np.uint8]:
+        return np.asarray(cv2.cvtColor(self.rgb, cv2.COLOR_RGB2YUV_I420), np.uint8)
 
 
 @dataclass
@@ -99,8 +104,8 @@ class FakeEngine:
     def resize(self, stream: FakeStream, size: int) -> None:
         stream.size = size
 
-    def twin(self) -> "FakeEngine":
-        return self
+    def close(self) -> None:
+        self.streams.clear()
 
     def step(self, work: Sequence[tuple[FakeStream, Samples]]) -> list[FakePicture]:
         for stream, _ in work:

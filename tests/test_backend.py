@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import engine.backend as backends
-from engine.avatar import Avatar
 from engine.backend import RENDERER_GRAPH, Backend, choose, module
 from engine.cdan import CDAN_GRAPH
 from engine.face.coefficients import INDEX
@@ -97,13 +96,13 @@ class TestChoice:
         assert choose("auto", plans=Path("here")).name == "tensorrt" and asked == [("tensorrt", Path("here"))]
 
     def test_a_gpu_is_one_threads(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        avatar = Avatar(backend=Backend("tensorrt", OpenVinoNetwork(CDAN_GRAPH), lambda size: None, shared=False))  # type: ignore[arg-type, return-value]
-        with pytest.raises(ValueError, match="tensorrt steps in one thread only"):
-            avatar.twin()
+        gpu = Backend("tensorrt", OpenVinoNetwork(CDAN_GRAPH), lambda size: None, shared=False)  # type: ignore[arg-type, return-value]
         monkeypatch.setattr(serve, "has_card", lambda: True)
-        options = argparse.Namespace(runtime="auto", engines=4)
-        assert serve.engines(options) == 1
-        assert serve.engines(argparse.Namespace(runtime="openvino", engines=4)) == 4
+        monkeypatch.setattr(serve, "choose", lambda runtime, plans: gpu)
+        options = {"engines": 4, "look_ahead": 1, "plans": None}
+        factory, count = serve.engines(argparse.Namespace(runtime="auto", **options))
+        assert count == 1 and factory().aligned
+        assert serve.engines(argparse.Namespace(runtime="openvino", **options))[1] == 4
 
     def test_other_sizes_have_the_graphs_border(self) -> None:
         border = graph_signature(RENDERER_GRAPH)

@@ -43,12 +43,16 @@ class TestEngines:
         assert len(set(await engines.run_on_each(lambda _: threading.get_ident()))) == 2
         await engines.close()
 
-    async def test_a_twin_that_can_not_be_made_is_told(self) -> None:
-        class Lonely(FakeEngine):
-            def twin(self) -> FakeEngine:
-                raise MemoryError("no room for two")
+    async def test_an_engine_that_can_not_be_made_is_told(self) -> None:
+        made: list[FakeEngine] = []
 
-        engines = Engines(Lonely, 2)
+        def lonely() -> FakeEngine:
+            if made:
+                raise MemoryError("no room for two")
+            made.append(FakeEngine())
+            return made[0]
+
+        engines = Engines(lonely, 2)
         with pytest.raises(MemoryError, match="no room"):
             await engines.ready
         await engines.close()

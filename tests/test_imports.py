@@ -44,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
 SERVER_MAY: dict[str, set[str]] = {
     "server.commands": {"engine"},
     "server.cli": {"engine"},
+    "server.worker": {"engine"},
     "server.bridges.studio": {"engine.avatar"},  # frameworks that start no server start the engine there
 }
 # Assistants see a session as a conversation; queues, calls and sockets are none of their business.

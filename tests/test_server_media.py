@@ -32,7 +32,10 @@ def noisy_frames(count: int) -> list[av.VideoFrame]:
     rng = np.random.default_rng(0)
     still = cv2.GaussianBlur(rng.integers(0, 255, (512, 512, 3), np.uint8), (0, 0), 2)
     return [
-        video_frame(np.roll(still, 3 * i, axis=1) // 2 + rng.integers(0, 60, still.shape, np.uint8), video_pts(i))
+        video_frame(
+            FakePicture(i, np.roll(still, 3 * i, 1) // 2 + rng.integers(0, 60, still.shape, np.uint8)).i420,
+            video_pts(i),
+        )
         for i in range(count)
     ]
 
@@ -89,7 +92,7 @@ class TestH264:
 
     @pytest.mark.parametrize("size", [256, 1024])
     def test_other_sizes(self, size: int) -> None:
-        frame = video_frame(np.zeros((size, size, 3), np.uint8), 0)
+        frame = video_frame(np.zeros((size * 3 // 2, size), np.uint8), 0)
         assert IDR in nal_types(FastH264Encoder(), frame)
 
 

@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from server.app import Server, create_app
 from server.capacity import babble, machine
 from server.commands import Refusal
 from server.commands.callers import WARM_S
-from server.commands.serve import SLACK, cores
+from server.commands.serve import SLACK, cores, on_cores
 from server.commands.sources import checked_size, open_portrait
 from server.encoder import START_BITRATE, open_x264
 from server.media import video_frame
@@ -98,7 +97,7 @@ def frame_times(avatar: Avatar, stream: Stream, chunks: Floats) -> Floats:
         begun, cpu = time.perf_counter(), time.process_time()
         picture = avatar.step_one(stream, chunk)
         drawn, spent = time.perf_counter(), time.process_time() - cpu
-        encoder.encode(video_frame(picture.rgb, picture.frame))
+        encoder.encode(video_frame(picture.i420, picture.frame))
         taken.append((drawn - begun, spent, time.perf_counter() - drawn))
     return np.array(taken[SETTLING:], np.float32) * 1000
 
@@ -111,7 +110,7 @@ async def of_calls(options: argparse.Namespace) -> tuple[list[Row], dict[str, An
     count, engines = options.calls, options.engines or cores()
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(port=0, portraits_dir=Path(folder), max_sessions=count, engines=engines)
-        app = create_app(settings, partial(Avatar, twins=engines, slack=SLACK))
+        app = create_app(settings, on_cores())
         server = Server(app, settings)
         serving = asyncio.create_task(server.serve())
         while not (server.started and app.state.place.ready):

@@ -11,13 +11,16 @@ from engine.avatar import Avatar
 from engine.backend import choose, has_card
 from engine.runtime.tensorrt import GpuMissing
 from engine.runtime.tensorrt_plan import PlanRefused
+from engine.units import DEFAULT_LOOK_AHEAD
 from server.app import serve
 from server.assistants.registry import offers
 from server.commands import Refusal
+from server.engine_thread import Engine
+from server.remote import RemoteEngine
 from server.settings import AssistantSettings, Endpoint, IceSettings, Settings, data_home
 
 SLACK = 0.25  # pixels: see `Avatar`
-MOST_ENGINES = 4  # unless more are asked for
+MOST_ENGINES = 8  # unless more are asked for: the process that serves them all has one interpreter lock
 
 NEEDS = {
     "endpoints": "--chat-url, --tts-url or --stt-url",
@@ -28,8 +31,8 @@ NEEDS = {
 
 def run(options: argparse.Namespace) -> int:
     try:
-        chosen = settings(options)
-        serve(chosen, avatars(options, chosen.engines))
+        factory, count = engines(options)
+        serve(settings(options, count), factory)
     except (GpuMissing, PlanRefused) as missing:
         raise Refusal(str(missing)) from missing
     except SystemExit as stopped:  # uvicorn's way to say that it could not start; it has logged why
@@ -37,18 +40,21 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def avatars(options: argparse.Namespace, engines: int) -> Callable[[], Avatar]:
-    """Makes the engine. A GPU that was asked for is tried at once: if it can't serve, nothing begins."""
-    make = partial(choose, options.runtime, callers=engines, plans=options.plans)
-    made = make() if options.runtime not in ("auto", "openvino") else None
-    return lambda: Avatar(look_ahead=options.look_ahead, twins=engines, slack=SLACK, backend=made or make())
+def engines(options: argparse.Namespace) -> tuple[Callable[[], Engine], int]:
+    """What makes an engine, and how many there are to be.
+
+    A GPU takes all sessions in one batch, from this process; on a CPU every core draws in a process of its own.
+    """
+    if options.runtime != "openvino" and (options.runtime != "auto" or has_card()):
+        backend = choose(options.runtime, plans=options.plans)  # now: if what was asked for can't serve, nothing begins
+        if not backend.shared:
+            return partial(Avatar, look_ahead=options.look_ahead, slack=SLACK, backend=backend), 1
+    return on_cores(options.look_ahead), options.engines or min(cores(), MOST_ENGINES)
 
 
-def engines(options: argparse.Namespace) -> int:
-    """Threads that step: a GPU takes all sessions in one batch, from one thread."""
-    if options.runtime != "openvino" and has_card():
-        return 1
-    return options.engines or min(cores(), MOST_ENGINES)
+def on_cores(look_ahead: int = DEFAULT_LOOK_AHEAD) -> Callable[[], RemoteEngine]:
+    """Makes an engine that draws on one core."""
+    return partial(RemoteEngine, partial(Avatar, look_ahead=look_ahead, slack=SLACK))
 
 
 def cores() -> int:
@@ -56,7 +62,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def settings(options: argparse.Namespace) -> Settings:
+def settings(options: argparse.Namespace, engines: int) -> Settings:
     """Secrets come from the environment, so that they stay out of the list of processes."""
     ice = IceSettings(
         stun_urls=tuple(options.stun),
@@ -69,7 +75,7 @@ def settings(options: argparse.Namespace) -> Settings:
         host=options.host,
         port=options.port,
         max_sessions=options.max_sessions,
-        engines=engines(options),
+        engines=engines,
         portraits_dir=options.portraits or data_home() / "portraits",
         ice=ice,
         assistant=assistant(options),
