@@ -23,6 +23,8 @@ from engine.runtime.tensorrt_plan import PlanRefused, plans_home
 from engine.units import FRAME_SIZE
 
 if TYPE_CHECKING:
+    from engine.runtime.gpu import Executor
+    from engine.runtime.gpu_device import Device
     from engine.runtime.gpu_torch import Module
 
 log = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ RUNTIMES = {
 
 class Renderer(Protocol):
     def draw(self, shots: Sequence[Shot]) -> list[Image]:
-        """RGB [size, size, 3] each; RGBA of a cut-out."""
+        """RGB [size, size, 3] each, RGBA of a cut-out, or I420 [size * 3 / 2, size]."""
         ...
 
 
@@ -99,24 +101,39 @@ def gpu(name: str, plans: Path) -> Backend:
     """By a library's plans, and by torch for sizes that have none; or by torch alone."""
     card()
     try:
-        from engine.renderer.gpu import PORTRAIT, GpuRenderer
-        from engine.runtime.gpu import Executor, GpuNetwork
         from engine.runtime.gpu_device import Cuda
     except ImportError as error:
         raise GpuMissing(f"a GPU needs torch for its memory ({error}): pip install 'les-avatar[gpu]'") from error
     cuda = Cuda()
 
-    def executor(graph: Path, size: int = FRAME_SIZE) -> Executor:
+    def executor(graph: Path, size: int) -> "Executor":
         if name == "torch" or size != FRAME_SIZE:
             return module(graph, size, cuda.name)
         return Plan(plans / f"{graph.stem}.plan", graph, name)
 
-    def renderer(size: int) -> GpuRenderer:
-        return GpuRenderer(GpuNetwork(executor(RENDERER_GRAPH, size), cuda, resident=PORTRAIT))
+    return on_device(name, executor, cuda)
 
-    first = renderer(FRAME_SIZE)  # now, so that a plan that does not fit is refused at the start
-    network = GpuNetwork(executor(CDAN_GRAPH), cuda)
-    return Backend(name, network, lambda size: first if size == FRAME_SIZE else renderer(size), shared=False)
+
+def on_device(
+    name: str, executor: Callable[[Path, int], "Executor"], device: "Device", size: int = FRAME_SIZE
+) -> Backend:
+    """One batch of all sessions: portraits stay on the device, pictures leave it as I420.
+
+    `executor` makes one of a graph for pictures of a size; that for `size` is made now, and is ready for every batch.
+    """
+    from engine.renderer.gpu import PORTRAIT, GpuRenderer
+    from engine.runtime.gpu import GpuNetwork
+    from engine.runtime.gpu_i420 import I420
+
+    def drawing(size: int) -> GpuNetwork:
+        finish = {"picture": I420}
+        return GpuNetwork(executor(RENDERER_GRAPH, size), device, resident=PORTRAIT, finish=finish, apart=("picture",))
+
+    first, network = drawing(size), GpuNetwork(executor(CDAN_GRAPH, size), device)
+    for made in (first, network):
+        made.warm()
+    renderer = GpuRenderer(first)
+    return Backend(name, network, lambda n: renderer if n == size else GpuRenderer(drawing(n)), shared=False)
 
 
 def module(graph: Path, size: int, device: str) -> "Module":

@@ -1,6 +1,7 @@
 """What runs on a GPU, on the host: the same buffers, tables, batches and launches in the same order."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
 import cv2
@@ -10,11 +11,11 @@ import torch
 from torch import Tensor
 
 from engine.runtime import OpenVinoNetwork, Signature, TensorSpec, graph_signature, initial_state, next_state
-from engine.runtime.gpu import GpuNetwork, Rows, parts
+from engine.runtime.gpu import MOST_RESIDENT, GpuNetwork, Rows, parts, rows_for
 from engine.runtime.gpu_device import Host
 from engine.runtime.gpu_i420 import I420, write_i420
 from engine.runtime.gpu_torch import Module
-from engine.runtime.network import Array
+from engine.runtime.network import Array, Launch
 from tests.leaky import Leaky, leaky_graph
 
 FLOAT = np.dtype(np.float32)
@@ -47,15 +48,16 @@ class Recorder(Host):
 class Capturable(Module):
     """A module that says that it may be recorded, and keeps the batches it was bound for."""
 
-    capturable = True
-
-    def __init__(self, module: torch.nn.Module, signature: Signature) -> None:
+    def __init__(self, module: torch.nn.Module, signature: Signature, largest: int | None = None) -> None:
         super().__init__(module, signature, "cpu")
-        self.bound: list[tuple[int, dict[str, int]]] = []
+        self.largest, self.workspace = largest, 256  # type: ignore[assignment]  # of an instance, here
+        self.bound: list[tuple[int, dict[str, int], int]] = []
 
-    def prepare(self, batch: int, tensors: Mapping[str, Tensor], stream: int) -> Callable[[], None]:
-        self.bound.append((batch, {name: tensor.data_ptr() for name, tensor in tensors.items()}))
-        return super().prepare(batch, tensors, stream)
+    def prepare(self, batch: int, tensors: Mapping[str, Tensor], workspace: Tensor, stream: int) -> Launch:
+        assert workspace.nbytes == 256
+        addresses = {name: tensor.data_ptr() for name, tensor in tensors.items()}
+        self.bound.append((batch, addresses, workspace.data_ptr()))
+        return super().prepare(batch, tensors, workspace, stream)._replace(capturable=True)
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +107,20 @@ class TestRecording:
         for batch in (1, 2, 3, 4, 3, 2, 1):
             x = np.full((batch, 3), batch, np.float32)
             assert (network({"x": x, "memory_in": x})["y"] == 1.5 * batch).all()
-        assert [batch for batch, _ in executor.bound] == [1, 2, 4] and device.recorded == 3
+        assert [batch for batch, *_ in executor.bound] == [1, 2, 4] and device.recorded == 3
 
-    def test_batch_sizes_share_no_buffer(self, graph: Path) -> None:
+    def test_all_batch_sizes_share_one_set_of_buffers_and_one_workspace(self, graph: Path) -> None:
         executor = Capturable(Leaky(), graph_signature(graph))
-        GpuNetwork(executor, Recorder(), batches=(1, 2)).warm()
-        addresses = [address for _, bound in executor.bound for address in bound.values()]
-        assert len(addresses) == len(set(addresses)) == 8
+        GpuNetwork(executor, Recorder(), batches=(1, 2, 8)).warm()
+        assert len(executor.bound) == 3 and len({workspace for *_, workspace in executor.bound}) == 1
+        assert all(addresses == executor.bound[0][1] for _, addresses, _ in executor.bound)
+        assert len(set(executor.bound[0][1].values())) == 4
+
+    def test_no_batch_is_larger_than_the_executor_takes(self, graph: Path) -> None:
+        executor = Capturable(Leaky(), graph_signature(graph), largest=4)
+        x = np.arange(33, dtype=np.float32).reshape(11, 3)
+        assert np.array_equal(GpuNetwork(executor, Host())({"x": x, "memory_in": np.zeros_like(x)})["y"], x)
+        assert [batch for batch, *_ in executor.bound] == [4]
 
     def test_a_module_that_may_not_be_recorded_is_not(self, graph: Path) -> None:
         device = Recorder()
@@ -160,7 +169,7 @@ class TestResidents:
             return {"picture": pictures[key]}
 
         level = np.linspace(0, 1, len(keys), dtype=np.float32)[:, None]
-        return network.run({"level": level}, keys, load)["drawn"]
+        return np.concatenate(network.run({"level": level}, keys, load)["drawn"])
 
     def test_each_is_loaded_once_and_every_session_sees_its_own(self) -> None:
         network, pictures, loads = self.network(), self.pictures(3), []  # type: ignore[var-annotated]
@@ -181,6 +190,31 @@ class TestResidents:
     def test_a_picture_that_does_not_fit_is_named(self) -> None:
         with pytest.raises(ValueError, match="tensor 'picture'"):
             self.draw(self.network(), ["p"], {"p": np.zeros((4, 4, 3), np.uint8)}, [])
+
+    def test_one_that_can_not_be_loaded_leaves_nobody_else_in_its_row(self) -> None:
+        network, pictures = self.network(capacity=1), self.pictures(2)
+        self.draw(network, ["p0"], pictures, [])
+        with pytest.raises(KeyError):
+            self.draw(network, ["lost"], pictures, [])
+        loads: list[str] = []
+        for key in ("p1", "p0"):
+            np.testing.assert_array_equal(self.draw(network, [key, key], pictures, loads)[1], pictures[key])
+        assert loads == ["p1", "p0"]
+
+    def test_a_picture_that_is_kept_does_not_keep_its_batch(self) -> None:
+        module = Module(Tinted(), TINTED, "cpu")
+        network = GpuNetwork(module, Host(), resident=["picture"], capacity=4, apart=["drawn"])
+        pictures = self.pictures(3)
+        level = np.ones((3, 1), np.float32)
+        pieces = network.run({"level": level}, list(pictures), lambda key: {"picture": pictures[key]})["drawn"]
+        for piece, picture in zip(pieces, pictures.values(), strict=True):
+            np.testing.assert_array_equal(piece, picture[None])
+        assert not any(np.shares_memory(a, b) for a, b in combinations(pieces, 2))
+
+    def test_as_many_as_a_share_of_the_memory_holds(self) -> None:
+        specs = [TensorSpec("picture", (None, 100, 100), np.dtype(np.float32))]
+        assert rows_for(specs, 16_000_000) == 100
+        assert rows_for(specs, 1) == 1 and rows_for(specs, 1 << 40) == MOST_RESIDENT and rows_for([], 1 << 40) == 1
 
     def test_finished_frames_are_what_the_host_would_have_made(self) -> None:
         pictures = self.pictures(3)

@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
+import torch
 
 import engine.runtime.tensorrt as runtime
 from engine.backend import choose
@@ -112,7 +113,7 @@ class Context:
 
     def __init__(self, engine: "Engine") -> None:
         self._engine, self._addresses, self._shapes = engine, dict[str, int](), dict[str, tuple[int, ...]]()
-        self._profile = -1
+        self._profile, self.workspace = -1, (0, 0)
 
     def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
         self._profile = profile_index
@@ -127,7 +128,14 @@ class Context:
         self._addresses[name] = memory
         return True
 
+    def set_device_memory(self, memory: int, size: int) -> None:
+        self.workspace = memory, size
+
+    def is_stream_capturable(self, stream: int) -> bool:
+        return self._engine.capturable
+
     def execute_async_v3(self, stream_handle: int) -> bool:
+        assert self.workspace[1] >= self._engine.device_memory_size_v2
         network, batch = self._engine.network, next(iter(self._shapes.values()))[0]
         outputs = network({name: self._at(name, shape).copy() for name, shape in self._shapes.items()})
         for spec in network.signature.outputs:
@@ -142,12 +150,15 @@ class Context:
 
 class Engine:
     def __init__(self, network: OpenVinoNetwork) -> None:
-        self.network, self.runs = network, 0
+        self.network, self.runs, self.capturable, self.device_memory_size_v2 = network, 0, True, 4096
+        self.contexts: list[Context] = []
         self._specs = (*network.signature.inputs, *network.signature.outputs)
         self.num_io_tensors = len(self._specs)
 
-    def create_execution_context(self) -> Context:
-        return Context(self)
+    def create_execution_context(self, strategy: str) -> Context:
+        assert strategy == "lent"
+        self.contexts.append(Context(self))
+        return self.contexts[-1]
 
     def get_tensor_name(self, index: int) -> str:
         return self._specs[index].name
@@ -187,6 +198,7 @@ def tensorrt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace
         __version__=HERE.version,
         ILogger=Logger,
         Runtime=runtime_class,
+        ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="lent"),
         TensorIOMode=SimpleNamespace(INPUT="input"),
         nptype=lambda dtype: {"float": np.float32}[dtype],
     )
@@ -202,6 +214,41 @@ class TestPlan:
             x = np.random.default_rng(batch).standard_normal((batch, 3)).astype(np.float32)
             inputs = {"x": x, "memory_in": 2 * x}
             np.testing.assert_allclose(network(inputs)["y"], reference(inputs)["y"], atol=1e-6)
+
+    def test_all_batches_work_in_one_workspace_and_none_is_larger_than_the_plans(
+        self, tensorrt: SimpleNamespace, plan: Path, graph: Path
+    ) -> None:
+        made = Plan(plan, graph)
+        network = GpuNetwork(made, Host())
+        network.warm()
+        contexts = made._engine.contexts
+        assert len(contexts) == 3 and len({context.workspace for context in contexts}) == 1  # for 1, 2 and 4
+        assert contexts[0].workspace[1] == made.workspace == 4096
+
+    def test_what_the_library_can_not_capture_is_not_recorded(
+        self, tensorrt: SimpleNamespace, plan: Path, graph: Path
+    ) -> None:
+        made = Plan(plan, graph)
+        tensors = {spec.name: torch.zeros(1, 3) for spec in (*made.signature.inputs, *made.signature.outputs)}
+        for capturable in (True, False):
+            made._engine.capturable = capturable
+            assert made.prepare(1, tensors, torch.zeros(4096, dtype=torch.uint8), 0).capturable is capturable
+
+    def test_older_libraries_lend_their_workspace_too(self) -> None:
+        context, lent = SimpleNamespace(), torch.zeros(256, dtype=torch.uint8)
+        older = SimpleNamespace(create_execution_context_without_device_memory=lambda: context)
+        runtime._lend(runtime.new_context(cast(ModuleType, SimpleNamespace()), older), lent)
+        assert context.device_memory == lent.data_ptr()
+
+    def test_kernels_of_rtx_are_ready_before_they_are_recorded(self) -> None:
+        rtx = library("tensorrt_rtx")
+        config = SimpleNamespace(set_execution_context_allocation_strategy=lambda strategy: None)
+        engine = SimpleNamespace(create_runtime_config=lambda: config, create_execution_context=lambda given: given)
+        runtime.new_context(rtx, engine)
+        assert (
+            config.dynamic_shapes_kernel_specialization_strategy == rtx.DynamicShapesKernelSpecializationStrategy.EAGER
+        )
+        assert {*vars(config)} <= {*dir(rtx.IRuntimeConfig)} and hasattr(rtx.ICudaEngine, "create_runtime_config")
 
     def test_a_batch_gets_the_profile_that_covers_it(self) -> None:
         assert [profile_for(batch, (1, 4, 16)) for batch in (1, 2, 4, 5, 16)] == [0, 1, 1, 2, 2]
@@ -248,6 +295,7 @@ class TestStandIn:
     )
     def test_has_nothing_that_the_library_lacks(self, mine: type, theirs: str) -> None:
         surface = {name for name in vars(mine) if not name.startswith("_")} - {"folder"}
+        surface |= {"device_memory_size_v2"} if mine is Engine else set()
         assert {name for name in surface if not hasattr(getattr(library("tensorrt_rtx"), theirs), name)} == set()
 
 

@@ -153,6 +153,7 @@ def _plan(
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)  # or "single precision" would have ten bits on every card since Ampere
     _hold_types(trt, network, config)
+    _make_recordable(trt, config)
     if None in promised.inputs[0].shape:
         _add_profiles(builder, network, config, recipe.batches)
     timings = _timing_cache(config, cache) if recipe.library == "tensorrt" else None
@@ -182,6 +183,14 @@ def _hold_types(trt: ModuleType, network: Any, config: Any) -> None:
     for layer in (network.get_layer(i) for i in range(network.num_layers)):
         if layer.num_outputs and layer.get_output(0).dtype in (trt.DataType.FLOAT, trt.DataType.HALF):
             layer.precision = layer.get_output(0).dtype
+
+
+def _make_recordable(trt: ModuleType, config: Any) -> None:
+    """For CUDA graphs, several of which use one profile: flags that only some versions have, or need."""
+    if "REQUIRE_USER_ALLOCATION" in trt.BuilderFlag.__members__:  # TensorRT-RTX allocates as it runs unless told
+        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
+    if "PROFILE_SHARING_0806" in trt.PreviewFeature.__members__:  # before 10 only one context may have a profile
+        config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)
 
 
 def _border(trt: ModuleType, network: Any) -> Signature:

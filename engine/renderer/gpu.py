@@ -20,7 +20,7 @@ class GpuRenderer:
     """Draws at the size that its network was made for. Calls from one thread at a time."""
 
     def __init__(self, network: GpuNetwork) -> None:
-        """`network` keeps PORTRAIT resident; its picture may be finished."""
+        """`network` keeps PORTRAIT resident and its pictures apart; they may be finished."""
         self._network = network
 
     def draw(self, shots: Sequence[Shot]) -> list[Image]:
@@ -29,7 +29,8 @@ class GpuRenderer:
             raise ValueError("a GPU draws no cut-outs: draw them with engine.renderer.CpuRenderer")
         coefficients = np.stack([shot.coefficients for shot in shots])
         stages = [Stage(shot.portrait, shot.plate) for shot in shots]
-        return list(self._network.run({"coefficients": coefficients}, stages, Stage.tensors)["picture"])
+        pieces = self._network.run({"coefficients": coefficients}, stages, Stage.tensors)["picture"]
+        return [picture for piece in pieces for picture in piece]
 
 
 class Stage:

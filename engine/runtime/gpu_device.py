@@ -3,6 +3,7 @@
 The host does the same in the same order, without a graph: it is how the rules are tested where there is no GPU.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from engine.runtime.tensorrt import GpuMissing
 
+log = logging.getLogger(__name__)
 WARM_UPS = 3  # runs before a recording: libraries allocate and choose in the first ones
 
 
@@ -23,6 +25,11 @@ class Device(Protocol):
     @property
     def stream(self) -> int:
         """The stream's handle for other libraries; 0 on the host."""
+        ...
+
+    @property
+    def free(self) -> int:
+        """Bytes of its memory that nobody has."""
         ...
 
     def zeros(self, shape: Sequence[int], dtype: npt.DTypeLike) -> Tensor:
@@ -50,6 +57,7 @@ class Host:
     """The CPU as a device."""
 
     stream = 0
+    free = 4 << 30
 
     def zeros(self, shape: Sequence[int], dtype: npt.DTypeLike) -> Tensor:
         return torch.zeros(tuple(shape), dtype=torch_dtype(dtype))
@@ -79,10 +87,15 @@ class Cuda:
             raise GpuMissing(f"torch {torch.__version__} finds no CUDA: install a build for CUDA, see pytorch.org")
         self._device = torch.device(self.name)
         self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]  # torch has no types here
+        self._pool = torch.cuda.graph_pool_handle()  # of all recordings: what they allocate dies within each
 
     @property
     def stream(self) -> int:
         return int(self._stream.cuda_stream)
+
+    @property
+    def free(self) -> int:
+        return int(torch.cuda.mem_get_info(self._device)[0])
 
     def zeros(self, shape: Sequence[int], dtype: npt.DTypeLike) -> Tensor:
         return torch.zeros(tuple(shape), dtype=torch_dtype(dtype), device=self._device)
@@ -94,14 +107,18 @@ class Cuda:
         return torch.cuda.stream(self._stream)
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """A CUDA graph; the allocations of `work` stay its own."""
+        """A CUDA graph; where something in `work` can't be captured after all, `work` itself."""
         for _ in range(WARM_UPS):
             work()
         self._stream.synchronize()
         graph = torch.cuda.CUDAGraph()
-        # Other threads (encoders, a second server) may go on using CUDA meanwhile.
-        with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
-            work()
+        try:
+            # Other threads (encoders, a second server) may go on using CUDA meanwhile.
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+                work()
+        except RuntimeError as error:
+            log.warning("no CUDA graph, every launch is made anew: %s", str(error).splitlines()[0])
+            return work
         return graph.replay
 
     def wait(self) -> None:

@@ -1,11 +1,11 @@
 """A torch module as an executor: what runs on a GPU where there is no plan for it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from engine.runtime.network import Signature
+from engine.runtime.network import Launch, Signature
 
 
 class Module:
@@ -14,7 +14,8 @@ class Module:
     Not capturable: a module may make constants on the host as it goes, which a recording forbids.
     """
 
-    capturable = False
+    largest = None
+    workspace = 0
 
     def __init__(self, module: torch.nn.Module, signature: Signature, device: str = "cuda") -> None:
         self._module = module.eval().to(device)
@@ -24,14 +25,14 @@ class Module:
     def signature(self) -> Signature:
         return self._signature
 
-    def prepare(self, batch: int, tensors: Mapping[str, Tensor], stream: int) -> Callable[[], None]:
+    def prepare(self, batch: int, tensors: Mapping[str, Tensor], workspace: Tensor, stream: int) -> Launch:
         inputs = [tensors[spec.name] for spec in self._signature.inputs]
         targets = [tensors[spec.name] for spec in self._signature.outputs]
 
         @torch.inference_mode()
-        def launch() -> None:
+        def run() -> None:
             outputs = self._module(*inputs)
             for target, value in zip(targets, outputs if isinstance(outputs, tuple) else (outputs,), strict=True):
                 target.copy_(value)
 
-        return launch
+        return Launch(run, capturable=False)

@@ -3,9 +3,9 @@
 State travels as ordinary tensors: an input `<field>_in` has its counterpart in the output `<field>_out`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,15 @@ class Network(Protocol):
     def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs by name. The arrays are the caller's to keep."""
         ...
+
+
+class Launch(NamedTuple):
+    """A network bound to its tensors."""
+
+    run: Callable[[], None]
+    """Once, on the stream."""
+    capturable: bool
+    """Whether that may be recorded: it allocates nothing of its own and never waits."""
 
 
 def initial_state(signature: Signature, batch: int = 1) -> dict[str, Array]:

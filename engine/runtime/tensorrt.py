@@ -1,19 +1,19 @@
 """TensorRT and TensorRT-RTX: the library, the machine it finds, and plans run by the tensor-name API of 8.5 to 11.
 
-Nothing here was given a CUDA stream or a buffer of its own: whoever runs a plan owns both.
+Nothing here has a CUDA stream, a buffer or a workspace of its own: whoever runs a plan owns them.
 """
 
 import ctypes
 import importlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
 
-from engine.runtime.network import Signature, TensorSpec
+from engine.runtime.network import Launch, Signature, TensorSpec
 from engine.runtime.tensorrt_plan import Machine, read_plan
 
 log = logging.getLogger(__name__)
@@ -72,40 +72,74 @@ def machine(name: str) -> Machine:
 
 
 class Plan:
-    """A deserialised plan: `engine.runtime.gpu.Executor`. It may be captured into a CUDA graph."""
-
-    capturable = True
+    """A deserialised plan: `engine.runtime.gpu.Executor`."""
 
     def __init__(self, path: Path, graph: Path, name: str = "tensorrt") -> None:
         """PlanRefused unless the plan was built from `graph`, by the library of that `name`, for this machine."""
         data, manifest = read_plan(path, machine(name), graph)
-        trt = library(name)
-        self._logger = Messages(trt)
-        self._runtime = trt.Runtime(self._logger.sink)
+        self._trt = library(name)
+        self._logger = Messages(self._trt)
+        self._runtime = self._trt.Runtime(self._logger.sink)
         self._engine = self._runtime.deserialize_cuda_engine(data)
         if self._engine is None:
             raise GpuMissing(f"{path.name} can't be loaded: {self._logger.last}")
         self._batches = manifest.batches
         self._signature = manifest.signature
-        check_signature(signature_of(trt, self._engine), manifest.signature)
+        check_signature(signature_of(self._trt, self._engine), manifest.signature)
 
     @property
     def signature(self) -> Signature:
         return self._signature
 
-    def prepare(self, batch: int, tensors: Mapping[str, Address], stream: int) -> Callable[[], None]:
-        """Binds tensors of one batch size for good; the function returned puts one run on the stream."""
-        context = self._engine.create_execution_context()
-        context.set_optimization_profile_async(profile_for(batch, self._batches), stream)
+    @property
+    def largest(self) -> int:
+        return self._batches[-1]
+
+    @property
+    def workspace(self) -> int:
+        """Of the profile that needs the most (`device_memory_size` before 10.1)."""
+        new = getattr(self._engine, "device_memory_size_v2", None)
+        return int(self._engine.device_memory_size if new is None else new)
+
+    def prepare(self, batch: int, tensors: Mapping[str, Address], workspace: Address, stream: int) -> Launch:
+        """Binds tensors of one batch size for good."""
+        context = new_context(self._trt, self._engine)
+        profile = profile_for(batch, self._batches)
+        _sure(context.set_optimization_profile_async(profile, stream), f"profile {profile}")
         for spec in self._signature.inputs:
             _sure(context.set_input_shape(spec.name, tuple(tensors[spec.name].shape)), f"the shape of {spec.name}")
         for name, tensor in tensors.items():
             _sure(context.set_tensor_address(name, tensor.data_ptr()), f"the address of {name}")
+        _lend(context, workspace)
 
-        def launch() -> None:
+        def run() -> None:
             _sure(context.execute_async_v3(stream), self._logger.last or "a run")
 
-        return launch
+        # TensorRT proper captures whatever has no loops and no shapes that depend on values; our graphs have neither.
+        told = getattr(context, "is_stream_capturable", None)
+        return Launch(run, capturable=told is None or bool(told(stream)))
+
+
+def new_context(trt: ModuleType, engine: Any) -> Any:
+    """A context whose workspace is lent to it: by default each would hold what the largest batch of all needs."""
+    strategy = getattr(trt, "ExecutionContextAllocationStrategy", None)  # since 10
+    if strategy is None:
+        return engine.create_execution_context_without_device_memory()
+    if not hasattr(trt, "DynamicShapesKernelSpecializationStrategy"):
+        return engine.create_execution_context(strategy.USER_MANAGED)
+    # TensorRT-RTX compiles kernels for a shape in the background, and what was recorded before would keep the others.
+    config = engine.create_runtime_config()
+    config.set_execution_context_allocation_strategy(strategy.USER_MANAGED)
+    config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
+    return engine.create_execution_context(config)
+
+
+def _lend(context: Any, workspace: Address) -> None:
+    """Contexts may share it, as long as no two of them run at the same time."""
+    if hasattr(context, "set_device_memory"):  # since 10.1
+        context.set_device_memory(workspace.data_ptr(), workspace.shape[0])
+    else:
+        context.device_memory = workspace.data_ptr()
 
 
 def profile_for(batch: int, batches: tuple[int, ...]) -> int:
