@@ -40,16 +40,25 @@ class Picture:
 
     frame: int
     """Counted from 0 at the stream's opening. Its sound is the chunk fed `look_ahead` chunks before."""
-    rgb: npt.NDArray[np.uint8]
-    """[size, size, 3], with alpha 4"""
+    image: Pixels
+    """As it was drawn: RGB [size, size, 3], with alpha 4, or I420 [size * 3 / 2, size]"""
     coefficients: Floats
     """[69] in the order of `engine.face.coefficients.NAMES`"""
     les: Les
 
     @property
+    def rgb(self) -> Pixels:
+        """[size, size, 3], with alpha 4"""
+        if self.image.ndim == 3:
+            return self.image
+        return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_YUV2RGB_I420), np.uint8)
+
+    @property
     def i420(self) -> Pixels:
         """[size * 3 / 2, size] as video encoders take it, in BT.601; cv2 converts 30 times faster than swscale."""
-        return np.asarray(cv2.cvtColor(self.rgb, cv2.COLOR_RGB2YUV_I420), np.uint8)
+        if self.image.ndim == 2:
+            return self.image
+        return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_RGB2YUV_I420), np.uint8)
 
 
 class Stream:
@@ -107,7 +116,7 @@ class Stream:
         """What was drawn last as this frame's picture; the next frame is the next one's."""
         assert self.drawn
         self.frame += 1
-        return Picture(self.frame - 1, self.drawn.rgb, face, emotion)
+        return Picture(self.frame - 1, self.drawn.image, face, emotion)
 
     def hush(self) -> None:
         """The mouth eases shut, within three frames and whatever it was about to say; new sound opens it again.
@@ -266,8 +275,8 @@ class Avatar:
         if not stale:
             return
         shots = [Shot(turn.stream.portrait, turn.face, turn.stream.plate, turn.stream.cut_out) for turn in stale]
-        for turn, rgb in zip(stale, self._renderers[stale[0].stream.size].draw(shots), strict=True):
-            turn.stream.drawn = Drawn(turn.driven, turn.face, rgb)
+        for turn, image in zip(stale, self._renderers[stale[0].stream.size].draw(shots), strict=True):
+            turn.stream.drawn = Drawn(turn.driven, turn.face, image)
 
 
 @dataclass(eq=False)

@@ -28,7 +28,7 @@ class Drawn:
     """[63] what the voice and the emotion asked for."""
     face: Floats
     """[69] that, and the portrait's own motion."""
-    rgb: npt.NDArray[np.uint8]
+    image: npt.NDArray[np.uint8]
 
     def will_do(self, driven: Floats, face: Floats, slack: float) -> bool:
         """Whether nothing but the portrait's own motion has changed, by less than `slack` pixels of 512."""
