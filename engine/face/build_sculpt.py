@@ -47,6 +47,15 @@ def lip_tightener(cut: Cut, roll: Floats) -> Floats:
     return tightened
 
 
+def rounded(cut: Cut) -> Floats:
+    """Orbicularis oris as it gathers: the corners come in, the lips swell and turn out; the source's only come forward."""
+    x, y, z = cut.vertices.T
+    down = y - MOUTH[1]
+    near = np.exp(-(((x / 0.66) ** 2 + (down / 0.46) ** 2) ** 2)) * (z > -0.1)
+    red = np.exp(-(((x / 0.36) ** 2 + (down / 0.2) ** 2) ** 2)) * (z > 0)
+    return np.stack([-0.2 * x * near, 0.22 * down * red, 0.05 * red], 1)
+
+
 def lip_bite(cut: Cut, rings: dict[str, Integers], upper_up: Floats) -> Floats:
     """AU 32: the lower lip's edge goes back under the upper teeth, which the upper lip bares."""
     lower = rings["lips_lower"]

@@ -4,13 +4,14 @@ import numpy as np
 
 from engine.face.build_closing import lids_closing, lips_together
 from engine.face.build_mesh import Cut
-from engine.face.build_sculpt import dimple, lip_bite, lip_tightener, nasolabial_deepener
+from engine.face.build_sculpt import dimple, lip_bite, lip_tightener, nasolabial_deepener, rounded
 from engine.face.coefficients import ARKIT, FACE, GAZE_DEGREES
 from engine.face.head import Part
 from engine.face.source import BaseMesh, Floats, Integers, data_dir, target
 
 SIDE_WIDTH = 0.16  # inter-ocular distances over which a one-sided shape fades across the middle
 BOLDER = {"browInnerUp": 1.5, "noseSneerLeft": 1.5, "noseSneerRight": 1.5}  # times what the source does: too faint at 1
+ROUNDER = {"mouthPucker": 1.0, "mouthFunnel": 0.6}  # of our own rounding, on top of the source's
 NOSTRILS, NARROWED = 2.2, 0.55  # likewise; and the share of it, inwards, that a compressor makes
 LOOK = {"Up": (0, 1), "Down": (0, -1), "Left": (1, 0), "Right": (-1, 0)}
 LIDS_FOLLOW = {"Up": 1.4}  # times what the source does: its eyes turn up less than ours
@@ -23,6 +24,8 @@ def shapes(mesh: BaseMesh, cut: Cut, rings: dict[str, Integers]) -> Floats:
         made[f"eyeBlink{side}"] = lids_closing(made[f"eyeBlink{side}"], cut, rings, part)
         made |= _gaze(made, cut, side, part)
         made[f"mouthDimple{side}"] += dimple(cut, 1 if part == Part.EYE_LEFT else -1)
+    for name, share in ROUNDER.items():
+        made[name] += share * rounded(cut)
     opened = made["jawOpen"] + made["mouthClose"]
     made["mouthClose"] += lips_together(cut, rings, cut.vertices + opened)
     made |= _extra(mesh, cut, rings, made)

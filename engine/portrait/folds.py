@@ -38,6 +38,7 @@ class Fold:
 _NASOLABIAL = (129, (203, 165, 0.15), (206, 92, 0.1), (216, 186, 0.2), (212, 57, 0.3), (202, 43, 0.1))
 _ARCH = {"browOuterUp*": 1.0, "browInnerUp": 0.2, "browInnerUp*": 0.2}
 _WAVE = {"browInnerUp": 1.0, "browInnerUp**": 0.5, "browOuterUp**": 0.15}
+_ROUND = {"mouthPucker": 1.0, "mouthFunnel": 0.5}
 _CROW = {"cheekSquint*": 1.0, "eyeSquint*": 0.25, "mouthSmile*": 0.1}
 
 FOLDS: tuple[Fold, ...] = (
@@ -121,6 +122,9 @@ FOLDS: tuple[Fold, ...] = (
         {"mouthShrugLower": 1, "mouthFrown**": 0.2},
         central=True,
     ),
+    # Rounded lips: their shadow on the chin, and the skin gathered beside their corners.
+    Fold(((91, 182, 0.4), (84, 83, 0.5), (17, 18, 0.5), (314, 313, 0.5), (321, 406, 0.4)), 1.5, 4.2, _ROUND, central=True),
+    Fold(((186, 216, 0.2), (61, 57, 0.35), (43, 57, 0.2)), 1.6, 3.4, _ROUND, swell=0.5),
     Fold((208, (200, 199, 0.6), 428), -3.5, 12.0, {"mouthShrugLower": 1}, central=True),
     Fold(((201, 208, 0.1), (201, 208, 0.3), (201, 208, 0.5)), 0.8, 2.8, {"mouthShrugLower": 1}),
     Fold(((208, 32, 0.2), (208, 32, 0.5), (208, 32, 0.8)), 0.7, 2.8, {"mouthShrugLower": 1}),

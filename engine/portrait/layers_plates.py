@@ -35,7 +35,8 @@ _MOUTH_PARTS = {
     TONGUE_OUT: (Part.TONGUE, 0.0),
 }
 """What moves each of the mouth's plates, and how far it lies behind the lips (inter-ocular distances)."""
-
+_ROUNDED = {"mouthPucker": 0.09, "mouthFunnel": 0.06}
+"""Lips that come forward hide the rows of teeth behind them: how far the rows draw apart (inter-ocular distances)."""
 
 _GLINT = 0.7
 """Of the iris's way. A light's image moves with the middle of the cornea's curvature, 5.6 mm before the eye's centre;
@@ -74,13 +75,21 @@ def _mouth_plates(fit: Fit, head: Head, slit: Slit, layers: dict[str, npt.NDArra
     upper, lower = _lips(layers, slit)
     plates = []
     for kind, (part, behind) in _MOUTH_PARTS.items():
-        moves = lower if kind == TONGUE_OUT else _moves(fit, head, part)
+        moves = lower if kind == TONGUE_OUT else _moves(fit, head, part) + _hidden(kind, eyes)
         x, y, width, height = layers_mouth.box(kind, slit, eyes)
         # It rests below the upper lip as that is at rest; where the photo's mouth is open, it has moved with it.
         # The tongue that is put out has its place in the face at rest.
         own = fit.source @ ((0 if kind == TONGUE_OUT else moves) - upper)
         plates.append(_Plate((x + own[0], y + own[1], width, height), depth - behind * eyes, moves))
     return plates
+
+
+def _hidden(kind: int, eyes: float) -> Array:
+    """[63, 3] how the rows of teeth draw back behind rounded lips; `eyes`: units of an inter-ocular distance."""
+    moves = np.zeros((len(FACE), 3), np.float32)
+    for name, share in _ROUNDED.items():
+        moves[FACE.index(name), 1] = eyes * share * {UPPER_TEETH: -1, LOWER_TEETH: 1}.get(kind, 0)
+    return moves
 
 
 def _eye_plates(

@@ -4,6 +4,8 @@ They lie on the photo, as the displacements do. The mesh's normals turn under th
 the mesh come from `folds`; those that the photo shows because of its own expression are measured and go with it.
 """
 
+from collections.abc import Iterable, Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -27,14 +29,15 @@ _OVAL = (
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
     152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
 )  # fmt: skip
-_BARE = (
-    (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146),
+_MOUTH = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
+_EYES = (
     (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
     (362, 398, 384, 385, 386, 387, 388, 466, 263, 249, 390, 373, 374, 380, 381, 382),
 )
 _CHEEKS = (50, 101, 205, 280, 330, 425, 195)
 _HUE = 16.0  # of Cr and Cb: colours so far from the cheeks' are hardly skin
 _DARK = -0.75, -0.4  # log of the brightness over what the light explains: below, hair; above, skin
+_LIPS = 0.8  # of the bends' light: that falls on the lips' red
 _EDGE = 4  # cells at the face's edge in which shading fades
 _BAND, _BESIDE = 0.15, 3  # of a fold's depth: what lies deeper belongs to it; cells by which the photo's may be off
 _OWN = -0.5, 0.0  # log of the photo's own folds over the skin about them, at most
@@ -55,11 +58,16 @@ def shading(surface: Surface, fit: Fit, head: Head) -> dict[str, Array]:
     skin *= smoothstep(*_DARK, np.log(np.maximum(value, 1e-2)) - light.log(facing))
     bends, _ = _carried(surface, _bends(light, fit, normals, triangles))
     bends = by_channels(bends, lambda part: cv2.GaussianBlur(part, (0, 0), _SMOOTH))
-    maps = (_BENT * np.tanh(bends / _BENT)).transpose(2, 0, 1)
-    maps[: len(fit.source)] += _folds(light, facing, np.log(np.maximum(value, 1e-2)), fit, head)
-    soft = cv2.GaussianBlur(skin, (0, 0), 2)
-    soft[[0, -1]] = soft[:, [0, -1]] = 0  # a chin may reach the window's edge, which is repeated beyond
-    return _low_rank(np.clip(maps, -_MOST, _MOST) * soft)
+    maps = (_BENT * np.tanh(bends / _BENT)).transpose(2, 0, 1) * _soft(np.maximum(skin, _LIPS * _red(fit)))
+    maps[: len(fit.source)] += _folds(light, facing, np.log(np.maximum(value, 1e-2)), fit, head) * _soft(skin)
+    return _low_rank(np.clip(maps, -_MOST, _MOST))
+
+
+def _soft(share: Array) -> Array:
+    """A mask without hard edges; a chin may reach the window's, which is repeated beyond."""
+    soft = cv2.GaussianBlur(share, (0, 0), 2)
+    soft[[0, -1]] = soft[:, [0, -1]] = 0
+    return np.asarray(soft, np.float32)
 
 
 def _carried(surface: Surface, values: Array) -> tuple[Array, Mask]:
@@ -80,17 +88,31 @@ def _value(fit: Fit) -> Array:
 
 def _skin(fit: Fit) -> Array:
     """[rows, cols] 0..1: the face without lips and eyes, where it has the cheeks' colour."""
-    at = (fit.landmarks[:, :2] - np.array(SHADE_ORIGIN, np.float32)) / SHADE.cell - 0.5
-    face = np.zeros((SHADE.rows, SHADE.cols), np.uint8)
-    cv2.fillPoly(face, [np.round(at[list(_OVAL)]).astype(np.int32)], 255)
-    for ring in _BARE:
-        cv2.fillPoly(face, [np.round(at[list(ring)]).astype(np.int32)], 0)
+    face = _filled(fit, (_OVAL,)) & ~_filled(fit, (_MOUTH, *_EYES))
     face[[0, -1]] = face[:, [0, -1]] = 0
     inside = smoothstep(0, _EDGE, cv2.distanceTransform(face, cv2.DIST_L2, 3))
     hue = cv2.GaussianBlur(cv2.cvtColor(_lattice(fit.picture), cv2.COLOR_RGB2YCrCb), (0, 0), 1.5)[..., 1:]
-    col, row = np.clip(np.round(at[list(_CHEEKS)]).astype(int), 0, [SHADE.cols - 1, SHADE.rows - 1]).T
+    col, row = np.clip(np.round(_cells(fit)[list(_CHEEKS)]).astype(int), 0, [SHADE.cols - 1, SHADE.rows - 1]).T
     off = hue.astype(np.float32) - np.median(hue[row, col], axis=0)
     return np.asarray(inside * np.exp(-(off**2).sum(-1) / (2 * _HUE**2)), np.float32)
+
+
+def _red(fit: Fit) -> Array:
+    """[rows, cols] 0 or 1: the lips."""
+    return np.asarray(_filled(fit, (_MOUTH,)) / np.float32(255), np.float32)
+
+
+def _filled(fit: Fit, rings: Iterable[Sequence[int]]) -> npt.NDArray[np.uint8]:
+    """[rows, cols] 255 within rings of landmarks."""
+    mask, at = np.zeros((SHADE.rows, SHADE.cols), np.uint8), _cells(fit)
+    for ring in rings:
+        cv2.fillPoly(mask, [np.round(at[list(ring)]).astype(np.int32)], 255)
+    return mask
+
+
+def _cells(fit: Fit) -> Array:
+    """[478, 2] the landmarks on the window's lattice."""
+    return (fit.landmarks[:, :2] - np.array(SHADE_ORIGIN, np.float32)) / SHADE.cell - np.float32(0.5)
 
 
 def _bends(light: Light, fit: Fit, normals: Array, triangles: npt.NDArray[np.int32]) -> Array:
