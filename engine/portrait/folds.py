@@ -123,7 +123,9 @@ FOLDS: tuple[Fold, ...] = (
         central=True,
     ),
     # Rounded lips: their shadow on the chin, and the skin gathered beside their corners.
-    Fold(((91, 182, 0.4), (84, 83, 0.5), (17, 18, 0.5), (314, 313, 0.5), (321, 406, 0.4)), 1.5, 4.2, _ROUND, central=True),
+    Fold(
+        ((91, 182, 0.4), (84, 83, 0.5), (17, 18, 0.5), (314, 313, 0.5), (321, 406, 0.4)), 1.5, 4.2, _ROUND, central=True
+    ),
     Fold(((186, 216, 0.2), (61, 57, 0.35), (43, 57, 0.2)), 1.6, 3.4, _ROUND, swell=0.5),
     Fold((208, (200, 199, 0.6), 428), -3.5, 12.0, {"mouthShrugLower": 1}, central=True),
     Fold(((201, 208, 0.1), (201, 208, 0.3), (201, 208, 0.5)), 0.8, 2.8, {"mouthShrugLower": 1}),

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from engine.face import Head, Part
 from engine.portrait import layers_eyes, layers_lids, layers_lips, layers_mouth, layers_teeth
+from engine.portrait.clothes import slack
 from engine.portrait.fit import Fit
 from engine.portrait.gaze import still_lids
 from engine.portrait.landmarks import Rgb
@@ -71,7 +72,7 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
         "iod": np.array([eyes], np.float32),
         "pivot": fit.pivot.astype(np.float32),
     }
-    layers |= fields(surface, still_lids(fit.shapes), landmarks, slits, fit.source)
+    layers |= fields(surface, still_lids(fit.shapes), landmarks, slits, fit.source, slack(fit))
     layers |= pose_maps(surface, fit.vertices[:, 2], landmarks, places)
     layers |= find_plates(fit, head, slits, places, layers)
     layers |= shading(surface, fit, head)

@@ -75,9 +75,12 @@ def skin_mask(landmarks: Array) -> Mask:
 
 
 def fields(
-    surface: Surface, shapes: Array, landmarks: Array, slits: Slits, source: Array
+    surface: Surface, shapes: Array, landmarks: Array, slits: Slits, source: Array, slack: Array
 ) -> dict[str, npt.NDArray[np.float32]]:
-    """The renderer's displacement maps by name, and the gaps it watches. `shapes` [63, V, 3] in units."""
+    """The renderer's displacement maps by name, and the gaps it watches. `shapes` [63, V, 3] in units.
+
+    `slack` [SIDE, SIDE]: 0 for what no expression moves, 1 for what all do.
+    """
     values = np.ascontiguousarray(shapes.transpose(1, 0, 2).reshape(shapes.shape[1], -1))
     skin, points = skin_mask(landmarks), Window(SIDE, SIDE, 1).centres()
     base, patch = skin.copy(), skin.copy()
@@ -91,7 +94,9 @@ def fields(
         if pinned:  # nothing moves at the window's top and sides
             known[0] = known[:, [0, -1]] = True
             field[0] = field[:, [0, -1]] = 0
-        return extend(field, known) * _fade(landmarks, window.centres(origin))[..., None]
+        at = window.centres(origin)
+        free = cv2.remap(slack, at - np.float32(0.5), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return extend(field, known) * (_fade(landmarks, at) * free)[..., None]
 
     head, common = spread(FACE, FACE_ORIGIN, base, True), spread(FACE, FACE_ORIGIN, skin, True)
     face = common
