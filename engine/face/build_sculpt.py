@@ -48,7 +48,8 @@ def lip_tightener(cut: Cut, roll: Floats) -> Floats:
 
 
 def rounded(cut: Cut) -> Floats:
-    """Orbicularis oris as it gathers: the corners come in, the lips swell and turn out; the source's only come forward."""
+    """Orbicularis oris as it gathers: the corners come in, the lips swell and turn out. The source only brings them
+    forward."""
     x, y, z = cut.vertices.T
     down = y - MOUTH[1]
     near = np.exp(-(((x / 0.66) ** 2 + (down / 0.46) ** 2) ** 2)) * (z > -0.1)

@@ -2,7 +2,6 @@
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from engine.portrait.fit import Fit
 from engine.portrait.layers_layout import SIDE, Array

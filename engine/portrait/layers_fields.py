@@ -96,7 +96,7 @@ def fields(
             field[0] = field[:, [0, -1]] = 0
         at = window.centres(origin)
         free = cv2.remap(slack, at - np.float32(0.5), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return extend(field, known) * (_fade(landmarks, at) * free)[..., None]
+        return np.asarray(extend(field, known) * (_fade(landmarks, at) * free)[..., None], np.float32)
 
     head, common = spread(FACE, FACE_ORIGIN, base, True), spread(FACE, FACE_ORIGIN, skin, True)
     face = common
