@@ -15,7 +15,7 @@ pytest.importorskip("engine.evaluation.material", exc_type=ImportError)  # needs
 
 from engine.cdan.training.phones import BILABIAL, PAUSE, Phone
 from engine.cdan.training.voices import Flite, Utterance
-from engine.evaluation import material, measures, readings, speaking
+from engine.evaluation import material, measures, misses, readings, speaking
 from engine.evaluation.axes import LEVELS, Rise, response, rise
 from engine.evaluation.drivers import AvatarDriver, LinearDriver, LoudnessJaw, NetworkDriver
 from engine.evaluation.judges import ModelJudge, PictureJudge, Watched
@@ -143,6 +143,19 @@ class TestSpeaking:
         one.aperture[frame] = 0.0
         by_name = {moment.name: moment for moment in speaking.moments(one)}
         assert by_name["p"].least < 0.05 < by_name["t"].least
+
+    def test_a_false_closure_is_counted_where_it_lies(self) -> None:
+        names = (PAUSE, "aa", "n", "aa", "t", "p", "aa", "k", "aa", PAUSE, PAUSE)
+        ours, told = spoken(said=utterance(names)), spoken(said=utterance(names))
+        for i in (2, 4):  # n, far from the p, and t, right before it
+            phone = ours.said.phones[i]
+            ours.aperture[int(phone.start_s * FPS) : int(phone.end_s * FPS) + 1] = 0.0
+        asked = {CLEAN: Condition([ours.said], Les())}
+        both = [Subject("", LinearDriver(), ModelJudge(), asked, _seen={CLEAN: [one]}) for one in (ours, told)]
+        away = {m.name: s for m, s in misses.stops(both[0], CLEAN)}
+        assert away == pytest.approx({"n": 2.5 * PHONE_S, "t": 0.5 * PHONE_S, "k": 1.5 * PHONE_S})
+        row = misses.misses_table(*both, [CLEAN]).splitlines()[-1]
+        assert row.split(" | ")[1:5] == ["2 of 3", "0 of 3", "0 of 0", "2 of 3"]
 
 
 class TestRivals:

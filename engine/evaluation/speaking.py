@@ -81,6 +81,7 @@ class Moment:
     """One phone as the judge saw it."""
 
     name: str
+    middle_s: float
     aperture: float
     """At the phone's middle, between frames interpolated."""
     least: float
@@ -121,9 +122,8 @@ def moments(spoken: Spoken) -> Iterator[Moment]:
         middle = 0.5 * (phone.start_s + phone.end_s)
         aperture, width = (float(np.interp(middle, spoken.times, v)) for v in (spoken.aperture, spoken.width))
         within = np.interp(np.linspace(phone.start_s, phone.end_s, 9), spoken.times, spoken.aperture)
-        yield Moment(
-            phone.name, aperture, float(within.min()), width - spoken.rest_width, aperture - spoken.rest_aperture
-        )
+        least, wider, opened = float(within.min()), width - spoken.rest_width, aperture - spoken.rest_aperture
+        yield Moment(phone.name, middle, aperture, least, wider, opened)
 
 
 Sample = tuple[int, Moment]

@@ -15,6 +15,7 @@ from engine.evaluation.axes import AxisReport, axis_table, examine, summary
 from engine.evaluation.causal import causal_table
 from engine.evaluation.drivers import AvatarDriver, Driver, LinearDriver, LoudnessJaw, NetworkDriver
 from engine.evaluation.judges import CACHE, Judge, ModelJudge, PictureJudge
+from engine.evaluation.misses import misses_table
 from engine.evaluation.speaking import opening
 from engine.evaluation.stillness import listen
 from engine.evaluation.subject import Condition, Subject
@@ -80,11 +81,12 @@ def subjects(graph: Path, rivals: Mapping[str, Path], judge: Judge, asked: Mappi
 
 
 def sections(compared: Sequence[Subject], axes: Sequence[AxisReport], graph: Path) -> Iterator[tuple[str, str]]:
-    """Titles and tables. Some need the shipped weights or the avatar itself, and are left out where another graph or
-    the face model's own landmarks are asked for."""
+    """Titles and tables; the teacher is the last subject. Some need the shipped weights or the avatar itself, and are
+    left out where another graph or the face model's own landmarks are asked for."""
     ours = compared[0]
     yield "Speech", speech_table(compared, speech_rows(map(_under, (*TESTED, *OTHERS))))
     yield "Phones", class_table(ours, (CLEAN, NOISE, RECORDED))
+    yield "k g n t d shut", misses_table(ours, compared[-1], (CLEAN, NOISE, RECORDED, RECORDED_NOISE))
     if graph == CDAN_GRAPH and isinstance(ours.judge, PictureJudge):
         yield "With the head's own motion", moving_table(ours)
         yield "Causal and offline", look_aheads(graph, ours.conditions)
