@@ -6,6 +6,7 @@ On a GPU every session is part of one batch. `auto` takes the best that the mach
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -115,23 +116,30 @@ def gpu(name: str, plans: Path) -> Backend:
 
 
 def on_device(
-    name: str, executor: Callable[[Path, int], "Executor"], device: "Device", size: int = FRAME_SIZE
+    name: str,
+    executor: Callable[[Path, int], "Executor"],
+    device: "Device",
+    size: int = FRAME_SIZE,
+    most: int | None = None,
 ) -> Backend:
     """One batch of all sessions: portraits stay on the device, pictures leave it as I420.
 
-    `executor` makes one of a graph for pictures of a size; that for `size` is made now, and is ready for every batch.
+    `executor` makes one of a graph for pictures of a size; that for `size` is made now, and is ready for every batch of
+    up to `most`.
     """
     from engine.renderer.gpu import PORTRAIT, GpuRenderer
-    from engine.runtime.gpu import GpuNetwork
+    from engine.runtime.gpu import BATCHES, GpuNetwork
     from engine.runtime.gpu_i420 import I420
 
-    def drawing(size: int) -> GpuNetwork:
-        finish = {"picture": I420}
-        return GpuNetwork(executor(RENDERER_GRAPH, size), device, resident=PORTRAIT, finish=finish, apart=("picture",))
+    made = partial(GpuNetwork, device=device, batches=[batch for batch in BATCHES if batch <= (most or batch)])
 
-    first, network = drawing(size), GpuNetwork(executor(CDAN_GRAPH, size), device)
-    for made in (first, network):
-        made.warm()
+    def drawing(size: int) -> GpuNetwork:
+        graph = executor(RENDERER_GRAPH, size)
+        return made(graph, resident=PORTRAIT, finish={"picture": I420}, apart=("picture",))
+
+    first, network = drawing(size), made(executor(CDAN_GRAPH, size))
+    first.warm()
+    network.warm()
     renderer = GpuRenderer(first)
     return Backend(name, network, lambda n: renderer if n == size else GpuRenderer(drawing(n)), shared=False)
 
