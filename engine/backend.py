@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.cdan import CDAN_GRAPH
-from engine.renderer import CpuRenderer, fields_network
+from engine.renderer import CpuRenderer
 from engine.renderer.cpu import Layered
 from engine.renderer.shot import Image, Shot
 from engine.runtime import Network, OpenVinoNetwork, Signature, graph_signature
@@ -93,9 +93,8 @@ def choose(runtime: str = "auto", *, threads: int = 1, callers: int = 1, plans: 
 
 
 def cpu(threads: int = 1, callers: int = 1) -> Backend:
-    fields = fields_network(threads, callers)
     network = OpenVinoNetwork(CDAN_GRAPH, threads=threads, callers=callers)
-    return Backend("openvino", network, lambda size: OneByOne(CpuRenderer(size, network=fields)), shared=True)
+    return Backend("openvino", network, lambda size: OneByOne(CpuRenderer(size)), shared=True)
 
 
 def gpu(name: str, plans: Path) -> Backend:

@@ -1,5 +1,5 @@
 """Draws a prepared portrait with coefficients of the face: layers warped by fields and put together back to front."""
 
-from engine.renderer.cpu import CpuRenderer, fields_network
+from engine.renderer.cpu import CpuRenderer
 
-__all__ = ["CpuRenderer", "fields_network"]
+__all__ = ["CpuRenderer"]

@@ -1,11 +1,10 @@
-"""The renderer for any CPU: fields from a small graph, pictures put together with cv2.
+"""The renderer for any CPU: it draws what `engine.renderer.module` defines, and only where something is seen.
 
-It draws what `engine.renderer.module` defines; general samplers at full resolution would cost five times as much.
+cv2 samples the pictures; loops of our own put them together.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
@@ -13,10 +12,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from engine.face.coefficients import INDEX
 from engine.portrait.layers_layout import EYE, FRAME, MOUTH, SHADE, SHADE_ORIGIN, SIDE, TEXELS, Window
-from engine.renderer.names import MAPS, PICTURES
-from engine.runtime import Network, OpenVinoNetwork
+from engine.renderer import picture_kernels as kernels
+from engine.renderer.constants import DEEPEST, TINT, TONGUE_OUT
+from engine.renderer.cpu_fields import CpuFields, Placed
+from engine.renderer.names import PICTURES
 from engine.units import FRAME_SIZE, MAX_SIZE, MIN_SIZE, SIZE_STEP
 
 Image = npt.NDArray[np.uint8]
@@ -24,10 +24,10 @@ Floats = npt.NDArray[np.float32]
 Bounds = tuple[float, float, float, float]  # left, top, right, bottom, in units of a window
 MOUTH_INSIDE = (28, 28, 164, 160)  # where in its window the mouth may open: units, half a SNAP to spare
 EYE_INSIDE = (12, 16, 100, 80)
-_TONGUE_OUT = INDEX["tongueOut"]
 _SOLID, _BESIDE = 64, 15  # alpha from which a pixel's own colour is sure; pixels about those that have none
-_HERE = np.ascontiguousarray(FRAME.centres().transpose(2, 0, 1))
-_LIGHT = 120  # the byte that stands for light as it was: twice as much is the most that `fields` lets through
+_HERE = FRAME.centres()
+_LIGHT = 128  # the byte that stands for light as it was: twice as much is the most that `fields` lets through
+_STEPS, _MOST = 2048, 4 * DEEPEST  # of the table of lights; the log of light at its ends
 
 
 class Layered(Protocol):
@@ -41,7 +41,7 @@ class Layered(Protocol):
 class _Prepared:
     """A portrait in the form the CPU wants, held once however many sessions show it."""
 
-    maps: dict[str, Floats]
+    fields: CpuFields
     person: Image
     background: Image
     lower: Image
@@ -67,33 +67,35 @@ def _prepare(portrait: Layered) -> _Prepared:
         layers = portrait.layers
         person, background, lower, lids, shut, lashes, mouth, whites, irises = (layers[name] for name in PICTURES)
         sprites = (*mouth[:4], *whites, *irises, mouth[4])
-        maps = {name: np.ascontiguousarray(layers[name], np.float32)[None] for name in MAPS}
         bare = np.concatenate([shut, lids[..., 3:]], -1)
         extents = _extent(lower), _extent(lids[0]), _extent(lids[1])
         lash_extents = _extent(lashes[0]), _extent(lashes[1])
-        lit, corners = _lit_part(maps["shade_maps"][0]), (layers["mouth_at"], layers["eye_at"][0], layers["eye_at"][1])
+        lit, corners = _lit_part(layers["shade_maps"]), (layers["mouth_at"], layers["eye_at"][0], layers["eye_at"][1])
         found = _prepared[portrait] = _Prepared(
-            maps, person, background, lower, lids, bare, lashes, sprites, extents, lash_extents, lit, corners
+            CpuFields(layers),
+            person,
+            background,
+            lower,
+            lids,
+            bare,
+            lashes,
+            sprites,
+            extents,
+            lash_extents,
+            lit,
+            corners,
         )
     return found
-
-
-def fields_network(threads: int = 1, callers: int = 1) -> Network:
-    """The part that a network does, of any size of picture. See `OpenVinoNetwork` for its threads."""
-    with as_file(files("engine.renderer") / "data" / "fields.onnx") as path:
-        return OpenVinoNetwork(path, threads=threads, callers=callers)
 
 
 class CpuRenderer:
     """Draws prepared portraits at one size. Calls from one thread at a time."""
 
-    def __init__(self, size: int = FRAME_SIZE, *, threads: int = 1, network: Network | None = None) -> None:
-        """`network` is `fields_network()`, which takes seconds to compile: renderers of one thread may share it."""
+    def __init__(self, size: int = FRAME_SIZE) -> None:
         if not MIN_SIZE <= size <= MAX_SIZE or size % SIZE_STEP:
             raise ValueError(f"size must be a multiple of {SIZE_STEP} from {MIN_SIZE} to {MAX_SIZE}, not {size}")
         self.size = size
         self._scale = size / SIDE  # pixels a unit
-        self._network = network or fields_network(threads)
         self._here = _texels(Window(size, size, SIDE / size).centres())
         self._backgrounds: WeakKeyDictionary[Layered, Image] = WeakKeyDictionary()
 
@@ -103,49 +105,51 @@ class CpuRenderer:
         The person stands before `plate` [size, size, 3]; None is the photo's own background.
         """
         ready = _prepare(portrait)
-        below = self._background(portrait, ready) if plate is None else plate
-        return self._compose(ready, self.fields(portrait, coefficients), coefficients, below.copy())
+        below = self._background(portrait, ready).copy() if plate is None else _four(plate)
+        return self._compose(ready, ready.fields(coefficients), coefficients, below)
 
     def cut_out(self, portrait: Layered, coefficients: Floats) -> Image:
         """RGBA [size, size, 4], straight alpha: what differs over black and over white (Smith & Blinn 1996)."""
-        ready, fields = _prepare(portrait), self.fields(portrait, coefficients)
-        plates = (np.full((self.size, self.size, 3), level, np.uint8) for level in (0, 255))
-        dark, bright = (self._compose(ready, fields, coefficients, plate) for plate in plates)
+        ready = _prepare(portrait)
+        placed = ready.fields(coefficients)
+        plates = (np.full((self.size, self.size, 4), level, np.uint8) for level in (0, 255))
+        dark, bright = (self._compose(ready, placed, coefficients, plate) for plate in plates)
         return _straight(dark, bright)
-
-    def _compose(self, ready: _Prepared, fields: Mapping[str, Floats], coefficients: Floats, below: Image) -> Image:
-        """The layers, back to front; `below` is drawn on."""
-        self._inside(below, fields, ready)
-        shade = _gains(fields["shade"][0])
-        picture = self._person(below, fields["person"][0], ready, shade)
-        lower = _Patch(ready.lower, ready.extents[0], fields["mouth"][0], fields["mouth_to"][0], ready.corners[0])
-        self._patch(picture, lower, MOUTH, shade)
-        if coefficients[_TONGUE_OUT] > 0:
-            self._sprite(picture, ready.sprites[-1], fields["sprites"][0, -1], self._box(fields["mouth_to"][0], MOUTH))
-        for i in (0, 1):
-            self._lid(picture, fields, ready, i, shade)
-        return picture
 
     def fields(self, portrait: Layered, coefficients: Floats) -> dict[str, Floats]:
         """Where every point comes from, by the names of `engine.renderer.names.FIELDS`."""
-        return self._network({"coefficients": coefficients[None], **_prepare(portrait).maps})
+        return _prepare(portrait).fields(coefficients).by_name()
+
+    def _compose(self, ready: _Prepared, placed: Placed, coefficients: Floats, picture: Image) -> Image:
+        """The layers, back to front, drawn on `picture` [size, size, 4] -> RGB."""
+        shade = _gains(placed.light)
+        person = self._person(placed.person, ready, shade)
+        self._inside(picture, person, placed, ready)
+        _over(picture, person)
+        lower = _Patch(ready.lower, ready.extents[0], placed.mouth, placed.mouth_to, ready.corners[0])
+        self._patch(picture, lower, MOUTH, shade)
+        if coefficients[TONGUE_OUT] > 0:
+            self._sprite(picture, ready.sprites[-1], placed.sprites[-1], self._box(placed.mouth_to, MOUTH))
+        for i in (0, 1):
+            self._lid(picture, placed, ready, i, shade)
+        return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGBA2RGB), np.uint8)
 
     def _background(self, portrait: Layered, ready: _Prepared) -> Image:
         found = self._backgrounds.get(portrait)
         if found is None:
             size = (self.size, self.size)
-            found = np.asarray(cv2.resize(ready.background, size, interpolation=cv2.INTER_AREA), np.uint8)
+            found = _four(cv2.resize(ready.background, size, interpolation=cv2.INTER_AREA))
             self._backgrounds[portrait] = found
         return found
 
-    def _inside(self, below: Image, fields: Mapping[str, Floats], ready: _Prepared) -> None:
-        """The mouth's inside and the eyeballs, over what lies behind them."""
-        mouth, eyes = fields["mouth_to"][0], fields["eyes_to"][0]
-        boxes = [self._box(mouth, MOUTH, MOUTH_INSIDE)] * 4 + [self._box(eyes[i], EYE, EYE_INSIDE) for i in (0, 1)] * 3
-        for sprite, matrix, box in zip(ready.sprites, fields["sprites"][0], boxes, strict=False):
-            self._sprite(below, sprite, matrix, box)
+    def _inside(self, picture: Image, person: Image, placed: Placed, ready: _Prepared) -> None:
+        """The mouth's inside and the eyeballs, where the person that will cover them lets them be seen."""
+        mouth = self._box(placed.mouth_to, MOUTH, MOUTH_INSIDE).gap(person)
+        eyes = [self._box(to, EYE, EYE_INSIDE).gap(person) for to in placed.eyes_to]
+        for sprite, matrix, box in zip(ready.sprites, placed.sprites, [mouth] * 4 + eyes * 3, strict=False):
+            self._sprite(picture, sprite, matrix, box)
 
-    def _sprite(self, below: Image, sprite: Image, matrix: Floats, box: "_Box") -> None:
+    def _sprite(self, picture: Image, sprite: Image, matrix: Floats, box: "_Box") -> None:
         """A plate over the picture, inside a box; `matrix` [2, 3] leads from units to -1..1 on it."""
         if box.empty:
             return
@@ -156,36 +160,34 @@ class CpuRenderer:
         offset = linear @ corner + matrix[:, 2] * half + half - 0.5
         place = np.column_stack([linear, offset])
         size = (box.right - box.left, box.bottom - box.top)
-        _over(below[box.slices], cv2.warpAffine(sprite, place, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP))
+        layer = cv2.warpAffine(sprite, place, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        _over(picture, layer, box)
 
-    def _person(self, below: Image, offset: Floats, ready: _Prepared, shade: Image) -> Image:
-        small = cv2.merge([offset[0] * TEXELS, offset[1] * TEXELS])
-        at = cv2.resize(small, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
+    def _person(self, offset: Floats, ready: _Prepared, shade: Image) -> Image:
+        at = cv2.resize(offset * np.float32(TEXELS), (self.size, self.size), interpolation=cv2.INTER_LINEAR)
         at += self._here
         layer = cv2.remap(ready.person, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         box = self._box((0, 0), FRAME, _reach(_HERE + offset, ready.lit, FRAME))
         if not box.empty:
-            layer[box.slices] = _lit(layer[box.slices], at[box.slices], (0, 0), shade)
-        _over(below, layer)
-        return below
+            _light_up(layer, at[box.slices], (0, 0), shade, box)
+        return np.asarray(layer, np.uint8)
 
-    def _lid(self, picture: Image, fields: Mapping[str, Floats], ready: _Prepared, i: int, shade: Image) -> None:
+    def _lid(self, picture: Image, placed: Placed, ready: _Prepared, i: int, shade: Image) -> None:
         """An upper lid, and its lashes over it."""
-        lid = _shutting(ready.lids[i], ready.shut[i], float(fields["shut"][0, i]))
-        to, at = fields["eyes_to"][0, i], ready.corners[1 + i]
-        self._patch(picture, _Patch(lid, ready.extents[1 + i], fields["eyes"][0, i], to, at), EYE, shade)
-        lashes = _Patch(ready.lashes[i], ready.lash_extents[i], fields["lashes"][0, i], to, at)
-        self._patch(picture, lashes, EYE, shade)
+        lid = _shutting(ready.lids[i], ready.shut[i], float(placed.shut[i]))
+        to, at = placed.eyes_to[i], ready.corners[1 + i]
+        self._patch(picture, _Patch(lid, ready.extents[1 + i], placed.eyes[i], to, at), EYE, shade)
+        self._patch(picture, _Patch(ready.lashes[i], ready.lash_extents[i], placed.lashes[i], to, at), EYE, shade)
 
     def _patch(self, picture: Image, patch: "_Patch", window: Window, shade: Image) -> None:
         box = self._box(patch.to, window, _reach(patch.field, patch.extent, window))
         if box.empty:
             return
-        small = _texels(cv2.merge([patch.field[0], patch.field[1]]))
         full = (round(window.width * self._scale), round(window.height * self._scale))
-        at = cv2.resize(small, full, interpolation=cv2.INTER_LINEAR)[box.inner]
+        at = cv2.resize(_texels(patch.field), full, interpolation=cv2.INTER_LINEAR)[box.inner]
         layer = cv2.remap(patch.colours, at, None, cv2.INTER_LINEAR)
-        _over(picture[box.slices], _lit(layer, at, patch.at, shade))
+        _light_up(layer, at, patch.at, shade)
+        _over(picture, layer, box)
 
     def _box(self, to: Floats | tuple[float, float], window: Window, part: Bounds | None = None) -> "_Box":
         """A window that lies at `to` in the picture, or a part of it."""
@@ -222,6 +224,13 @@ class _Box:
         left, top, right, bottom = max(left, -x), max(top, -y), min(right, size - x), min(bottom, size - y)
         return cls(x + left, y + top, x + right, y + bottom, (slice(top, bottom), slice(left, right)))
 
+    def gap(self, layer: Image) -> "_Box":
+        """The part of it that holds all of `layer` [size, size, 4] that is not opaque there."""
+        if self.empty:
+            return self
+        top, bottom, left, right = kernels.gap(_words(layer), self.top, self.bottom, self.left, self.right)
+        return _Box(left, top, right, bottom, (slice(0, bottom - top), slice(0, right - left)))
+
     @property
     def empty(self) -> bool:
         return self.right <= self.left or self.bottom <= self.top
@@ -245,8 +254,8 @@ def _extent(patch: Image) -> Bounds:
 
 
 def _reach(field: Floats, extent: Bounds, window: Window) -> Bounds:
-    """The part of a window in the picture that shows the patch: whose points [2, rows, cols] come from its extent."""
-    (x, y), (left, top, right, bottom), cell = field, extent, window.cell
+    """The part of a window in the picture that shows the patch: whose points [rows, cols, 2] come from its extent."""
+    (x, y), (left, top, right, bottom), cell = cv2.split(field), extent, window.cell
     inside = (x > left - cell) & (x < right + cell) & (y > top - cell) & (y < bottom + cell)
     rows, cols = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     if not rows.size:
@@ -267,18 +276,32 @@ def _lit_part(maps: Floats) -> Bounds:
     return x + cols[0] * cell, y + rows[0] * cell, x + (cols[-1] + 1) * cell, y + (rows[-1] + 1) * cell
 
 
-def _gains(shade: Floats) -> Image:
-    """Factors of brightness [3, rows, cols] as RGBA, _LIGHT for 1; the alpha stays."""
-    red, green, blue = (cv2.convertScaleAbs(factor, None, _LIGHT) for factor in shade)
-    return np.asarray(cv2.merge([red, green, blue, np.full_like(red, _LIGHT)]), np.uint8)
+def _light_table() -> Image:
+    """[_STEPS, 4]: factors of brightness as RGBA, _LIGHT for 1, by the log of light from -_MOST to _MOST."""
+    log = np.linspace(-_MOST, _MOST, _STEPS)[:, None]
+    gain = np.exp(np.array([*TINT, 0]) * np.tanh(log / DEEPEST))
+    return np.asarray(np.round(gain * _LIGHT).clip(0, 255), np.uint8)
 
 
-def _lit(layer: Image, at: Floats, corner: Sequence[float] | Floats, shade: Image) -> Image:
-    """RGBA whose texels come from `at` in a window at `corner` of the photo, in the light there."""
+_LIGHTS = _light_table()
+
+
+def _gains(light: Floats) -> Image:
+    """The log of light [rows, cols] as RGBA factors."""
+    gain = np.empty((*light.shape, 4), np.uint8)
+    kernels.look_up(light, _words(_LIGHTS), _MOST, _words(gain))
+    return gain
+
+
+def _light_up(
+    layer: Image, at: Floats, corner: Sequence[float] | Floats, shade: Image, box: "_Box | None" = None
+) -> None:
+    """RGBA whose texels come from `at` in a window at `corner` of the photo, put in the light there; or its `box`."""
     shift = [(float(corner[i]) - SHADE_ORIGIN[i] + 0.5 / TEXELS) / SHADE.cell - 0.5 for i in (0, 1)]
     place = cv2.add(at * np.float32(1 / (TEXELS * SHADE.cell)), (*shift, 0, 0))
     gain = cv2.remap(shade, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.multiply(layer, gain, None, 1 / _LIGHT), np.uint8)
+    top, left = (box.top, box.left) if box else (0, 0)
+    kernels.light_up(_words(layer), _words(gain), top, left)
 
 
 def _shutting(lid: Image, shut: Image, share: float) -> Image:
@@ -297,9 +320,16 @@ def _straight(dark: Image, bright: Image) -> Image:
     return np.round(np.dstack([colour, alpha])).clip(0, 255).astype(np.uint8)
 
 
-def _over(below: Image, layer: Image) -> None:
-    """RGBA over RGB of the same size, in place."""
-    alpha = cv2.extractChannel(layer, 3).astype(np.float32)
-    alpha *= np.float32(1 / 255)
-    rgb = cv2.cvtColor(layer, cv2.COLOR_RGBA2RGB)
-    below[:] = cv2.blendLinear(rgb, np.ascontiguousarray(below), alpha, 1 - alpha)
+def _over(picture: Image, layer: Image, box: _Box | None = None) -> None:
+    """RGBA over the picture [size, size, 4] or a box of it, in place."""
+    top, left = (box.top, box.left) if box else (0, 0)
+    kernels.over(_words(picture), _words(layer), top, left)
+
+
+def _four(rgb: Image) -> Image:
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA), np.uint8)
+
+
+def _words(picture: Image) -> npt.NDArray[np.uint32]:
+    """[..., 4] bytes, the rows without gaps, as [...] words."""
+    return picture.view(np.uint32)[..., 0]

@@ -10,21 +10,33 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.face.coefficients import INDEX
-from engine.portrait.layers_layout import EYE, EYE_COLUMNS, FACE, FACE_ORIGIN, FRAME, MOUTH, SNAP, SPRITES, Window
-
-_STEPS = 5  # Newton's, for each set of fields
-_STRIDE = 16.0  # units a step may go at most
-_STEEPEST = 0.15  # determinants are kept above: where a field is about to fold, it is squeezed instead
-_SAFE, _UNFOLD, _SPREAD = 0.4, 2, 12.0  # determinants below are smoothed away, so many times over, about themselves
-_BARE = 0.15, 0.7  # of a lid's way: between these its lashes leave its skin
-_LASH_TURN, _LASH_LENGTH, _LASH_LEAST = 1.75, (-0.8, 1.2), 0.18  # lashes on a shut lid point down, a little shorter
-_EYE_RADIUS = 0.195  # inter-ocular distances
-_JAW, _CLOSE = INDEX["jawOpen"], INDEX["mouthClose"]
-_TONGUE_OUT, _LEAST = INDEX["tongueOut"], 0.04
-_TURNS, _DEEPEST = 3, 0.6  # of the head that change the light; log of how much it may change
-_TINT = 0.75 * _DEEPEST, 1.05 * _DEEPEST, 1.15 * _DEEPEST  # blood keeps the red in the skin's shadows
-_FIRST_IRIS, _FIRST_GLINT, _OUT = 6, 8, SPRITES - 1  # of the sprites: irises, catch-lights, the tongue put out
+from engine.portrait.layers_layout import EYE, EYE_COLUMNS, FACE, FACE_ORIGIN, FRAME, MOUTH, SNAP, Window
+from engine.renderer.constants import (
+    BARE,
+    CLOSE,
+    DEEPEST,
+    EYE_RADIUS,
+    FIRST_GLINT,
+    FIRST_IRIS,
+    JAW,
+    LASH_LEAST,
+    LASH_LENGTH,
+    LASH_TURN,
+    LEAST,
+    NARROWEST,
+    OUT,
+    SAFE,
+    SPREAD,
+    STEEPEST,
+    STEPS,
+    STRIDE,
+    TINT,
+    TONGUE_OUT,
+    TURNS,
+    UNFOLD,
+    UNFOLD_ABOUT,
+    UNFOLD_MEAN,
+)
 
 
 class FieldInputs(NamedTuple):
@@ -111,23 +123,23 @@ def invert(forward: Tensor, target: Tensor, start: Tensor, window: Window) -> Te
     """The points x [B, 2, h, w] with x + forward(x) = target, by Newton's steps from `start`."""
     fields = torch.cat([forward, torch.stack(_jacobian(forward, window), 1)], 1)
     at = start
-    for _ in range(_STEPS):
+    for _ in range(STEPS):
         value = sample(fields, at, window)
         rest = at + value[:, :2] - target
         a, c, b, d = value[:, 2], value[:, 3], value[:, 4], value[:, 5]
-        steep = (a * d - b * c).clamp(min=_STEEPEST)
+        steep = (a * d - b * c).clamp(min=STEEPEST)
         step = torch.stack([(d * rest[:, 0] - b * rest[:, 1]) / steep, (a * rest[:, 1] - c * rest[:, 0]) / steep], 1)
-        at = at - step.clamp(-_STRIDE, _STRIDE)
+        at = at - step.clamp(-STRIDE, STRIDE)
     return at
 
 
 def unfold(forward: Tensor, window: Window) -> Tensor:
     """The field blurred where it folds or is about to, as mixtures of strong coefficients may."""
-    for _ in range(_UNFOLD):
+    for _ in range(UNFOLD):
         a, c, b, d = _jacobian(forward, window)
-        need = ((_SAFE - (a * d - b * c)) / _SAFE).clamp(0, 1)[:, None]
-        need = (_SPREAD * _mean(need, 7, 3)).clamp(max=1)
-        smooth = _mean(F.pad(forward, (2, 2, 2, 2), mode="replicate"), 5)
+        need = ((SAFE - (a * d - b * c)) / SAFE).clamp(0, 1)[:, None]
+        need = (SPREAD * _mean(need, UNFOLD_ABOUT, UNFOLD_ABOUT // 2)).clamp(max=1)
+        smooth = _mean(F.pad(forward, 4 * [UNFOLD_MEAN // 2], mode="replicate"), UNFOLD_MEAN)
         forward = forward + need * (smooth - forward)
     return forward
 
@@ -167,15 +179,15 @@ class Fields(nn.Module):
         places, corners = (torch.stack(pair, 1) for pair in zip(*eyes, strict=True))
         sprites, closed = self._sprites(delta, head, p), self._closed(delta, p.eye_gap)
         lashes = self._lashes(closed, places, p.lash_turn)
-        shade = self._shade(torch.cat([delta, coefficients[:, p.source.shape[1] :][:, :_TURNS]], 1), p)
-        t = ((closed - _BARE[0]) / (_BARE[1] - _BARE[0])).clamp(0, 1)
+        shade = self._shade(torch.cat([delta, coefficients[:, p.source.shape[1] :][:, :TURNS]], 1), p)
+        t = ((closed - BARE[0]) / (BARE[1] - BARE[0])).clamp(0, 1)
         return FieldOutputs(person, mouth, mouth_to, places, corners, lashes, sprites, t * t * (3 - 2 * t), shade)
 
     def _shade(self, change: Tensor, p: FieldInputs) -> Tensor:
-        """[B, 3, rows, cols]: within _DEEPEST of what it was, however many folds meet."""
+        """[B, 3, rows, cols]: within DEEPEST of what it was, however many folds meet."""
         log = _mix(torch.matmul(change[:, None], p.shade_mix)[:, 0], p.shade_maps[:, :, None])
-        tint = torch.tensor(_TINT, dtype=log.dtype, device=log.device)[:, None, None]
-        return torch.exp(tint * torch.tanh(log / _DEEPEST))
+        tint = torch.tensor(TINT, dtype=log.dtype, device=log.device)[:, None, None]
+        return torch.exp(tint * torch.tanh(log / DEEPEST))
 
     def _closed(self, delta: Tensor, gap: Tensor) -> Tensor:
         """[B, 2]: 0 for eyes as in the photo, 1 where the lids meet, negative where they are wider."""
@@ -185,9 +197,9 @@ class Fields(nn.Module):
 
     def _lashes(self, closed: Tensor, places: Tensor, turn: Tensor) -> Tensor:
         """The lids' places, drawn out from the lid's edge as its lashes shrink, and turned over as they point down."""
-        length = (1 - _LASH_TURN * closed).clamp(*_LASH_LENGTH)
+        length = (1 - LASH_TURN * closed).clamp(*LASH_LENGTH)
         up = (length > 0).to(length.dtype) * 2 - 1
-        length = up * length.abs().clamp(min=_LASH_LEAST)
+        length = up * length.abs().clamp(min=LASH_LEAST)
         here = places.flatten(0, 1)
         away = sample(turn.flatten(0, 1), here, EYE).unflatten(0, (-1, 2))
         lashes: Tensor = places + (1 / length - 1)[..., None, None, None] * away
@@ -232,15 +244,15 @@ class Fields(nn.Module):
     def _sprites(self, delta: Tensor, head: Pose, p: FieldInputs) -> Tensor:
         moved = torch.matmul(delta[:, None, None], p.sprite_moves)[:, :, 0]
         driven = delta + p.source
-        lip = torch.matmul(driven[:, None], p.sprite_moves[:, _OUT])[:, 0]
-        tongue, length = self._tongue(lip, driven[:, _TONGUE_OUT : _TONGUE_OUT + 1], p.sprite_box[:, _OUT, 3:])
-        moved = torch.cat([moved[:, :_OUT], tongue[:, None]], 1)
+        lip = torch.matmul(driven[:, None], p.sprite_moves[:, OUT])[:, 0]
+        tongue, length = self._tongue(lip, driven[:, TONGUE_OUT : TONGUE_OUT + 1], p.sprite_box[:, OUT, 3:])
+        moved = torch.cat([moved[:, :OUT], tongue[:, None]], 1)
         anchor = torch.cat([p.sprite_box[..., :2], p.sprite_depth[..., None]], 2) + moved
         to = head.move(anchor.transpose(1, 2)).transpose(1, 2)
         plane = torch.matmul(head.turn[:, None, :2, :2], self._foreshortening(moved, p.iod))
         a, b, c, d = plane[..., 0, 0], plane[..., 0, 1], plane[..., 1, 0], plane[..., 1, 1]
         rows = torch.stack([torch.stack([d, -b], -1), torch.stack([-c, a], -1)], -2)
-        tall = torch.cat([p.sprite_box[:, :_OUT, 3], length], 1)
+        tall = torch.cat([p.sprite_box[:, :OUT, 3], length], 1)
         size = torch.stack([p.sprite_box[..., 2], tall], -1)
         inverse = rows / (a * d - b * c)[..., None, None] * (2 / size[..., None])
         return torch.cat([inverse, -torch.matmul(inverse, to[..., None])], -1)
@@ -250,25 +262,25 @@ class Fields(nn.Module):
 
         It hangs from the slit over the lower lip; one that is hardly put out is put aside.
         """
-        shown = lip[:, 1:2].clamp(min=0) + length * out.clamp(min=_LEAST)
-        aside = (out < _LEAST).to(out.dtype) * 1e4
+        shown = lip[:, 1:2].clamp(min=0) + length * out.clamp(min=LEAST)
+        aside = (out < LEAST).to(out.dtype) * 1e4
         return torch.cat([lip[:, :1] + aside, (shown - length) / 2, lip[:, 2:]], 1), shown
 
     def _foreshortening(self, moved: Tensor, iod: Tensor) -> Tensor:
         """[B, SPRITES, 2, 2]: an iris that turns away grows narrow; nothing else does."""
-        way = moved[:, _FIRST_IRIS:_FIRST_GLINT, :2]
+        way = moved[:, FIRST_IRIS:FIRST_GLINT, :2]
         far = (way * way).sum(-1, keepdim=True)
-        cosine = torch.sqrt(1 - (far / (_EYE_RADIUS * iod[:, None]) ** 2).clamp(max=0.6))
+        cosine = torch.sqrt(1 - (far / (EYE_RADIUS * iod[:, None]) ** 2).clamp(max=NARROWEST))
         direction = way / torch.sqrt(far + 1e-6)
         squeeze = ((1 - cosine) * direction)[..., None] * direction[..., None, :]
-        none = (0, 0, 0, 0, _FIRST_IRIS, moved.shape[1] - _FIRST_GLINT)
+        none = (0, 0, 0, 0, FIRST_IRIS, moved.shape[1] - FIRST_GLINT)
         return torch.eye(2, dtype=moved.dtype, device=moved.device) - F.pad(squeeze, none)
 
 
 def _sensible(face: Tensor) -> Tensor:
     """Lips close only what the jaw has opened."""
-    close = torch.minimum(face[:, _CLOSE : _CLOSE + 1], face[:, _JAW : _JAW + 1])
-    return torch.cat([face[:, :_CLOSE], close, face[:, _CLOSE + 1 :]], 1)
+    close = torch.minimum(face[:, CLOSE : CLOSE + 1], face[:, JAW : JAW + 1])
+    return torch.cat([face[:, :CLOSE], close, face[:, CLOSE + 1 :]], 1)
 
 
 def _mix(weights: Tensor, maps: Tensor) -> Tensor:

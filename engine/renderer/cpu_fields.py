@@ -1,0 +1,295 @@
+"""What `engine.renderer.fields` defines, for one portrait at a time and without torch.
+
+A face moves few coefficients at a time, each in one place: a CPU has a third of the work if it skips the rest.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from engine.face.coefficients import FACE as NAMES
+from engine.portrait.layers_layout import (
+    EYE,
+    EYE_COLUMNS,
+    FACE,
+    FACE_ORIGIN,
+    FRAME,
+    MOUTH,
+    SNAP,
+    Window,
+)
+from engine.renderer import field_kernels as kernels
+from engine.renderer.constants import (
+    BARE,
+    CLOSE,
+    DEEPEST,
+    EYE_RADIUS,
+    FIRST_GLINT,
+    FIRST_IRIS,
+    JAW,
+    LASH_LEAST,
+    LASH_LENGTH,
+    LASH_TURN,
+    LEAST,
+    NARROWEST,
+    OUT,
+    SAFE,
+    SPREAD,
+    STEEPEST,
+    STEPS,
+    STRIDE,
+    TINT,
+    TONGUE_OUT,
+    TURNS,
+    UNFOLD,
+    UNFOLD_ABOUT,
+    UNFOLD_MEAN,
+)
+
+Floats = npt.NDArray[np.float32]
+_STILL = 1e-3  # units: a map is nothing where it moves points by less
+_DARK = 3e-4  # the same of the maps of light, in log
+_FACE = tuple(
+    slice(int(o / FACE.cell), int(o / FACE.cell) + n) for o, n in zip(FACE_ORIGIN, (FACE.cols, FACE.rows), strict=True)
+)
+
+
+class Placed(NamedTuple):
+    """Of one picture; places are [rows, cols, 2], x before y."""
+
+    person: Floats  # over FRAME: from a point of the picture to its place in the photo, a difference
+    mouth: Floats  # over MOUTH: the place in the mouth's window
+    mouth_to: Floats  # [2]: where the window lies in the picture
+    eyes: tuple[Floats, ...]  # over EYE
+    eyes_to: tuple[Floats, ...]  # [2] each
+    lashes: tuple[Floats, ...]  # over EYE: the place of the lids' lashes in the eyes' windows
+    sprites: Floats  # [SPRITES, 2, 3]: from a point of the picture to -1..1 over the sprite
+    shut: Floats  # [2]: how much of the lids' other picture shows
+    light: Floats  # over SHADE, [rows, cols]: the log of the change of light, before it is bounded
+
+    def by_name(self) -> dict[str, Floats]:
+        """As `engine.renderer.fields.FieldOutputs` with a batch of one."""
+        tint = np.array(TINT, np.float32)[:, None, None]
+        arrays = {
+            "person": _planar(self.person),
+            "mouth": _planar(self.mouth),
+            "mouth_to": self.mouth_to,
+            "eyes": np.stack([_planar(eye) for eye in self.eyes]),
+            "eyes_to": np.stack(self.eyes_to),
+            "lashes": np.stack([_planar(lash) for lash in self.lashes]),
+            "sprites": self.sprites,
+            "shut": self.shut,
+            "shade": np.exp(tint * np.tanh(self.light / np.float32(DEEPEST))),
+        }
+        return {name: array[None] for name, array in arrays.items()}
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Maps [K, C, rows, cols], each kept where it is not nought."""
+
+    values: Floats
+    boxes: npt.NDArray[np.int64]
+    """[K, 5]: the first value, top, bottom, left, right."""
+    shape: tuple[int, int, int]
+
+    @classmethod
+    def cropped(cls, maps: Floats, least: float) -> "Maps":
+        kept, boxes, at = [], [], 0
+        for one in maps:
+            seen = (np.abs(one) > least).any(0)
+            top, bottom, left, right = (*_ends(seen.any(1)), *_ends(seen.any(0)))
+            part = one[:, top:bottom, left:right].ravel()
+            kept.append(part)
+            boxes.append((at, top, bottom, left, right))
+            at += part.size
+        return cls(np.concatenate(kept), np.array(boxes, np.int64), maps.shape[1:])
+
+    def sum(self, weights: Floats) -> Floats:
+        """[C, rows, cols]."""
+        out = np.zeros(self.shape, np.float32)
+        kernels.mix(weights, self.values, self.boxes, out)
+        return out
+
+
+class Pose(NamedTuple):
+    """`engine.renderer.fields.Pose`."""
+
+    turn: Floats  # [3, 3]
+    shift: Floats  # [2]
+    pivot: Floats  # [3]
+
+    def move(self, points: Floats) -> Floats:
+        """[N, 3] -> [N, 2]."""
+        moved: Floats = (points - self.pivot) @ self.turn[:2].T + (self.pivot[:2] + self.shift)
+        return moved
+
+
+class CpuFields:
+    """The maps of one portrait."""
+
+    def __init__(self, layers: Mapping[str, npt.NDArray[Any]]) -> None:
+        """`layers` as `engine.renderer.fields.FieldInputs`."""
+        self._p = p = {name: np.ascontiguousarray(layers[name], np.float32) for name in _SMALL}
+        face, mouth, eyes = (layers[name].astype(np.float32) for name in ("face_maps", "mouth_maps", "eye_maps"))
+        self._face, self._mouth = Maps.cropped(face, _STILL), Maps.cropped(mouth, _STILL)
+        self._eyes = [Maps.cropped(eye, _STILL) for eye in eyes]
+        lights = np.tensordot(layers["shade_mix"], layers["shade_maps"].astype(np.float32), 1)
+        self._lights = Maps.cropped(lights[:, None], _DARK)
+        self._columns = p["sprite_moves"].transpose(1, 0, 2).reshape(len(NAMES), -1)
+
+    def __call__(self, coefficients: Floats) -> Placed:
+        """`coefficients` [69] as `engine.face.coefficients.NAMES`."""
+        p = self._p
+        delta = coefficients[: len(NAMES)] - p["source"]
+        delta[CLOSE] = min(coefficients[CLOSE], coefficients[JAW]) - p["source"][CLOSE]
+        head = pose(coefficients[len(NAMES) :], p["pivot"], float(p["iod"][0]))
+        mouth, mouth_to = _window(
+            self._mouth.sum(_touch(delta, p["mouth_gap"])), head, p["mouth_pose"], p["mouth_at"], MOUTH
+        )
+        (left, left_to), (right, right_to) = (
+            _window(self._eyes[i].sum(_touch(delta, p["eye_gap"][i])), head, p["eye_pose"][i], p["eye_at"][i], EYE)
+            for i in (0, 1)
+        )
+        closed = _closed(delta, p["eye_gap"])
+        lashes = tuple(_lashes(float(closed[i]), places, p["lash_turn"][i]) for i, places in enumerate((left, right)))
+        t = np.clip((closed - BARE[0]) / np.float32(BARE[1] - BARE[0]), 0, 1)
+        change = np.concatenate([delta, coefficients[len(NAMES) :][:TURNS]])
+        return Placed(
+            self._person(delta, head),
+            mouth,
+            mouth_to,
+            (left, right),
+            (left_to, right_to),
+            lashes,
+            self._sprites(delta, head),
+            t * t * (3 - 2 * t),
+            self._lights.sum(change)[0],
+        )
+
+    def _person(self, delta: Floats, head: Pose) -> Floats:
+        expression = np.zeros((3, FRAME.rows, FRAME.cols), np.float32)
+        cols, rows = _FACE
+        kernels.mix(delta, self._face.values, self._face.boxes, expression[:, rows, cols])
+        forward, fields = _unfold(_displace(expression, head, self._p["frame_pose"], _ORIGIN, FRAME), FRAME)
+        return kernels.invert(fields, FRAME.cell, _ORIGIN, -forward, STEPS, STRIDE, STEEPEST) - _HERE
+
+    def _sprites(self, delta: Floats, head: Pose) -> Floats:
+        p = self._p
+        moved = (delta @ self._columns).reshape(-1, 3)
+        driven = delta + p["source"]
+        tongue, length = _tongue(
+            driven @ p["sprite_moves"][OUT], float(driven[TONGUE_OUT]), float(p["sprite_box"][OUT, 3])
+        )
+        moved[OUT] = tongue
+        to = head.move(np.column_stack([p["sprite_box"][:, :2], p["sprite_depth"]]) + moved)
+        plane = head.turn[:2, :2] @ _foreshortening(moved, float(p["iod"][0]))
+        (a, b), (c, d) = plane.transpose(1, 2, 0)
+        size = p["sprite_box"][:, 2:].copy()
+        size[OUT, 1] = length
+        rows = np.stack([d, -b, -c, a], -1).reshape(-1, 2, 2)
+        inverse = rows * (2 / ((a * d - b * c)[:, None] * size))[..., None]
+        placed: Floats = np.concatenate([inverse, -(inverse @ to[..., None])], -1)
+        return placed
+
+
+_SMALL = (
+    "source", "iod", "pivot", "mouth_gap", "eye_gap", "lash_turn", "frame_pose", "mouth_pose", "eye_pose", "mouth_at",
+    "eye_at", "sprite_box", "sprite_depth", "sprite_moves",
+)  # fmt: skip
+_ORIGIN = np.zeros(2, np.float32)
+_HERE = FRAME.centres()
+
+
+def pose(head: Floats, pivot: Floats, iod: float) -> Pose:
+    """`engine.renderer.fields.pose`: yaw, pitch, roll (degrees), x, y (inter-ocular distances) and scale."""
+    angles = [math.radians(float(angle)) for angle in head[:3]]
+    (ca, cb, cc), (sa, sb, sc) = map(math.cos, angles), map(math.sin, angles)
+    rows = [
+        [cc * ca - sc * sb * sa, -sc * cb, cc * sa + sc * sb * ca],
+        [sc * ca + cc * sb * sa, cc * cb, sc * sa - cc * sb * ca],
+        [-cb * sa, sb, cb * ca],
+    ]
+    return Pose(np.array(rows, np.float32) * head[5], head[3:5] * np.float32(iod), pivot)
+
+
+def _touch(delta: Floats, gap: Floats) -> Floats:
+    """The coefficients, and after them how far the slit's edges would pass through each other."""
+    return np.concatenate([delta, np.maximum(-(gap[0] + delta @ gap[1:]), 0)])
+
+
+def _closed(delta: Floats, gap: Floats) -> Floats:
+    """[2]: 0 for eyes as in the photo, 1 where the lids meet, negative where they are wider."""
+    middle = gap[:, :, EYE_COLUMNS // 2]
+    closed: Floats = -(middle[:, 1:] @ delta) / (middle[:, 0] + np.float32(1e-3))
+    return closed
+
+
+def _lashes(closed: float, places: Floats, turn: Floats) -> Floats:
+    """The lids' places, drawn out from the lid's edge as its lashes shrink, and turned over as they point down."""
+    length = min(max(1 - LASH_TURN * closed, LASH_LENGTH[0]), LASH_LENGTH[1])
+    length = math.copysign(max(abs(length), LASH_LEAST), length if length > 0 else -1)
+    return places + np.float32(1 / length - 1) * kernels.sample(turn, places, EYE.cell)
+
+
+def _displace(expression: Floats, head: Pose, posed: Floats, corner: Floats, window: Window) -> Floats:
+    return kernels.displace(expression, corner, window.cell, posed, head.turn, head.pivot, head.shift)
+
+
+def _unfold(forward: Floats, window: Window) -> tuple[Floats, Floats]:
+    """The field blurred where it folds or is about to, and its `jacobian`."""
+    about, mean = (UNFOLD_ABOUT, UNFOLD_ABOUT), (UNFOLD_MEAN, UNFOLD_MEAN)
+    for _ in range(UNFOLD):
+        need = kernels.tightness(forward, window.cell, SAFE)
+        if not need.any():
+            break
+        share = np.minimum(SPREAD * cv2.blur(need, about, borderType=cv2.BORDER_CONSTANT), 1).astype(np.float32)
+        smooth = cv2.blur(forward, mean, borderType=cv2.BORDER_REPLICATE)
+        forward = forward + share[..., None] * (smooth - forward)
+    return forward, kernels.jacobian(forward, window.cell)
+
+
+def _window(expression: Floats, head: Pose, posed: Floats, corner: Floats, window: Window) -> tuple[Floats, Floats]:
+    """The places in a window, and where it lies in the picture."""
+    forward, fields = _unfold(_displace(expression, head, posed, corner, window), window)
+    middle = corner + np.array([window.width / 2, window.height / 2], np.float32)
+    depth = posed[0, window.rows // 2, window.cols // 2]
+    shift = head.move(np.append(middle, depth)[None])[0] - middle
+    to = np.round((corner + shift) / SNAP) * np.float32(SNAP)
+    start = np.zeros_like(forward)
+    return kernels.invert(fields, window.cell, to - corner, start, STEPS, STRIDE, STEEPEST), to
+
+
+def _tongue(lip: Floats, out: float, length: float) -> tuple[Floats, float]:
+    """How far the middle of the tongue that is put out has moved [3], and how long it is.
+
+    It hangs from the slit over the lower lip; one that is hardly put out is put aside.
+    """
+    shown = max(float(lip[1]), 0) + length * max(out, LEAST)
+    aside = 1e4 if out < LEAST else 0
+    return np.array([lip[0] + aside, (shown - length) / 2, lip[2]], np.float32), shown
+
+
+def _foreshortening(moved: Floats, iod: float) -> Floats:
+    """[SPRITES, 2, 2]: an iris that turns away grows narrow; nothing else does."""
+    shapes = np.tile(np.eye(2, dtype=np.float32), (len(moved), 1, 1))
+    way = moved[FIRST_IRIS:FIRST_GLINT, :2]
+    far = (way * way).sum(-1)[:, None, None]
+    cosine = np.sqrt(1 - np.minimum(far / np.float32((EYE_RADIUS * iod) ** 2), NARROWEST))
+    shapes[FIRST_IRIS:FIRST_GLINT] -= (1 - cosine) / (far + np.float32(1e-6)) * way[:, :, None] * way[:, None]
+    return shapes
+
+
+def _ends(seen: npt.NDArray[np.bool_]) -> tuple[int, int]:
+    """The first that is true, and one past the last."""
+    found = np.flatnonzero(seen)
+    return (int(found[0]), int(found[-1]) + 1) if found.size else (0, 0)
+
+
+def _planar(places: Floats) -> Floats:
+    return np.ascontiguousarray(places.transpose(2, 0, 1))

@@ -1,0 +1,157 @@
+"""The loops of the CPU's fields: sums of maps only where they are not nought, Newton's steps only while they help.
+
+`engine.renderer.fields` defines them. Lattices are [rows, cols, ...] of float32 here, in units of the frame.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.renderer.compiled import compiled
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+CLOSE = np.float32(1e-3)  # units: a point that comes this near its target is there
+
+
+@compiled
+def mix(weights: Floats, values: Floats, boxes: Ints, out: Floats) -> None:
+    """Adds to `out` [C, rows, cols] each map times its weight.
+
+    `boxes` [K, 5] tell where a map lies: its first value, top, bottom, left, right.
+    """
+    for k in range(len(weights)):
+        weight = weights[k]
+        if weight == 0:
+            continue
+        at, top, bottom, left, right = boxes[k]
+        width = right - left
+        for channel in range(out.shape[0]):
+            for row in range(top, bottom):
+                line = out[channel, row, left:right]
+                part = values[at : at + width]
+                for i in range(width):
+                    line[i] += weight * part[i]
+                at += width
+
+
+@compiled
+def displace(
+    expression: Floats, corner: Floats, cell: float, posed: Floats, turn: Floats, pivot: Floats, shift: Floats
+) -> Floats:
+    """`Fields._forward`: [rows, cols, 2] from `expression` [3, rows, cols] and `posed` [2, rows, cols]."""
+    rows, cols = expression.shape[1:]
+    out = np.empty((rows, cols, 2), np.float32)
+    step = np.float32(cell)
+    for i in range(rows):
+        y = corner[1] + (np.float32(i) + np.float32(0.5)) * step
+        for j in range(cols):
+            ex, ey, ez = expression[0, i, j], expression[1, i, j], expression[2, i, j]
+            mx, my = corner[0] + (np.float32(j) + np.float32(0.5)) * step + ex, y + ey
+            dx, dy, dz = mx - pivot[0], my - pivot[1], posed[0, i, j] + ez - pivot[2]
+            weight = posed[1, i, j]
+            tx = turn[0, 0] * dx + turn[0, 1] * dy + turn[0, 2] * dz + pivot[0] + shift[0]
+            ty = turn[1, 0] * dx + turn[1, 1] * dy + turn[1, 2] * dz + pivot[1] + shift[1]
+            out[i, j, 0] = ex + weight * (tx - mx)
+            out[i, j, 1] = ey + weight * (ty - my)
+    return out
+
+
+@compiled
+def jacobian(forward: Floats, cell: float) -> Floats:
+    """[rows, cols, 6]: forward [rows, cols, 2], then dx/dx, dy/dx, dx/dy, dy/dy of x + forward(x)."""
+    rows, cols = forward.shape[:2]
+    out = np.empty((rows, cols, 6), np.float32)
+    scale = np.float32(1 / (2 * cell))
+    one = np.float32(1)
+    for i in range(rows):
+        above, below = forward[max(i - 1, 0)], forward[min(i + 1, rows - 1)]
+        here = forward[i]
+        for j in range(cols):
+            left, right = max(j - 1, 0), min(j + 1, cols - 1)
+            out[i, j, 0] = here[j, 0]
+            out[i, j, 1] = here[j, 1]
+            out[i, j, 2] = one + (here[right, 0] - here[left, 0]) * scale
+            out[i, j, 3] = (here[right, 1] - here[left, 1]) * scale
+            out[i, j, 4] = (below[j, 0] - above[j, 0]) * scale
+            out[i, j, 5] = one + (below[j, 1] - above[j, 1]) * scale
+    return out
+
+
+@compiled
+def tightness(forward: Floats, cell: float, safe: float) -> Floats:
+    """[rows, cols] 0..1: how far the determinants of x + forward(x) are below `safe`."""
+    rows, cols = forward.shape[:2]
+    out = np.empty((rows, cols), np.float32)
+    scale, bound, share = np.float32(1 / (2 * cell)), np.float32(safe), np.float32(1 / safe)
+    one = np.float32(1)
+    for i in range(rows):
+        above, here, below = forward[max(i - 1, 0)], forward[i], forward[min(i + 1, rows - 1)]
+        for j in range(cols):
+            left, right = here[max(j - 1, 0)], here[min(j + 1, cols - 1)]
+            a, c = one + (right[0] - left[0]) * scale, (right[1] - left[1]) * scale
+            b, d = (below[j, 0] - above[j, 0]) * scale, one + (below[j, 1] - above[j, 1]) * scale
+            need = (bound - (a * d - b * c)) * share
+            out[i, j] = min(max(need, np.float32(0)), one)
+    return out
+
+
+@compiled
+def invert(
+    fields: Floats, cell: float, offset: Floats, start: Floats, steps: int, stride: float, steepest: float
+) -> Floats:
+    """The points x [rows, cols, 2] with x + forward(x) = target, by Newton's steps from the centres plus `start`.
+
+    `fields` are `jacobian`'s; the target is the lattice's own centres plus `offset` [2].
+    """
+    rows, cols = fields.shape[:2]
+    out = np.empty((rows, cols, 2), np.float32)
+    size, far, least = np.float32(cell), np.float32(stride), np.float32(steepest)
+    inverse, half, zero = np.float32(1 / cell), np.float32(0.5), np.float32(0)
+    last_x, last_y = np.float32(cols - 1), np.float32(rows - 1)
+    for i in range(rows):
+        for j in range(cols):
+            cx, cy = (np.float32(j) + half) * size, (np.float32(i) + half) * size
+            wanted_x, wanted_y = cx + offset[0], cy + offset[1]
+            x, y = cx + start[i, j, 0], cy + start[i, j, 1]
+            for _ in range(steps):
+                u = min(max(x * inverse - half, zero), last_x)
+                v = min(max(y * inverse - half, zero), last_y)
+                left, top = min(int(u), cols - 2), min(int(v), rows - 2)
+                s, t = u - np.float32(left), v - np.float32(top)
+                w11 = s * t
+                w01, w10 = s - w11, t - w11
+                w00 = np.float32(1) - s - w10
+                f00, f01 = fields[top, left], fields[top, left + 1]
+                f10, f11 = fields[top + 1, left], fields[top + 1, left + 1]
+                rest_x = x + (w00 * f00[0] + w01 * f01[0] + w10 * f10[0] + w11 * f11[0]) - wanted_x
+                rest_y = y + (w00 * f00[1] + w01 * f01[1] + w10 * f10[1] + w11 * f11[1]) - wanted_y
+                if abs(rest_x) < CLOSE and abs(rest_y) < CLOSE:
+                    break
+                a = w00 * f00[2] + w01 * f01[2] + w10 * f10[2] + w11 * f11[2]
+                c = w00 * f00[3] + w01 * f01[3] + w10 * f10[3] + w11 * f11[3]
+                b = w00 * f00[4] + w01 * f01[4] + w10 * f10[4] + w11 * f11[4]
+                d = w00 * f00[5] + w01 * f01[5] + w10 * f10[5] + w11 * f11[5]
+                steep = np.float32(1) / max(a * d - b * c, least)
+                x -= min(max((d * rest_x - b * rest_y) * steep, -far), far)
+                y -= min(max((a * rest_y - c * rest_x) * steep, -far), far)
+            out[i, j, 0], out[i, j, 1] = x, y
+    return out
+
+
+@compiled
+def sample(field: Floats, places: Floats, cell: float) -> Floats:
+    """Bilinear values [rows, cols, 2] of `field` [2, ...] at places [rows, cols, 2]."""
+    rows, cols = field.shape[1:]
+    out = np.empty_like(places)
+    inverse, half, zero = np.float32(1 / cell), np.float32(0.5), np.float32(0)
+    for i in range(places.shape[0]):
+        for j in range(places.shape[1]):
+            u = min(max(places[i, j, 0] * inverse - half, zero), np.float32(cols - 1))
+            v = min(max(places[i, j, 1] * inverse - half, zero), np.float32(rows - 1))
+            left, top = min(int(u), cols - 2), min(int(v), rows - 2)
+            s, t = u - np.float32(left), v - np.float32(top)
+            for k in range(2):
+                above = field[k, top, left] + s * (field[k, top, left + 1] - field[k, top, left])
+                below = field[k, top + 1, left] + s * (field[k, top + 1, left + 1] - field[k, top + 1, left])
+                out[i, j, k] = above + t * (below - above)
+    return out

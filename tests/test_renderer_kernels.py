@@ -1,0 +1,108 @@
+"""The CPU's own loops say what the torch module and plain arithmetic say."""
+
+import functools
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from engine.portrait import Portrait, default_names, default_photo, prepare
+from engine.renderer import CpuRenderer, picture_kernels
+from engine.renderer.bench import talking
+from engine.renderer.cpu_fields import Maps
+from engine.renderer.names import FIELDS, MAPS
+from tests.test_renderer import face, mixtures
+
+Floats = npt.NDArray[np.float32]
+NEAR = {name: 0.02 for name in FIELDS} | {"shade": 0.01, "shut": 1e-5, "sprites": 1e-3}  # units, but for these
+
+
+@functools.cache
+def portrait(who: str) -> Portrait:
+    return prepare(default_photo(who))
+
+
+def faces() -> Iterator[Floats]:
+    yield face()
+    yield face(eyeBlink=1)
+    yield face(tongueOut=1, jawOpen=0.4)
+    yield face(mouthClose=1, mouthPucker=1, jawOpen=0.6)
+    yield from mixtures(6)
+    yield from islice(talking(90), 0, None, 15)
+
+
+def words(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+    return np.ascontiguousarray(picture).view(np.uint32)[..., 0]
+
+
+class TestFields:
+    @pytest.mark.parametrize("who", default_names())
+    def test_every_place_is_the_modules(self, who: str) -> None:
+        torch = pytest.importorskip("torch")
+        from engine.renderer.fields import Fields
+
+        torch.set_num_threads(1)
+        maps = [torch.from_numpy(np.ascontiguousarray(portrait(who).layers[name], np.float32))[None] for name in MAPS]
+        module, renderer = Fields(), CpuRenderer(256)
+        for values in faces():
+            with torch.inference_mode():
+                wanted = module(torch.from_numpy(values)[None], *maps)._asdict()
+            found = renderer.fields(portrait(who), values)
+            assert tuple(found) == FIELDS
+            for name, array in found.items():
+                assert array.shape == wanted[name].shape
+                np.testing.assert_allclose(array, wanted[name].numpy(), rtol=0, atol=NEAR[name], err_msg=name)
+
+
+class TestMaps:
+    def test_a_cropped_map_loses_nothing_but_what_is_nothing(self) -> None:
+        random = np.random.default_rng(3)
+        maps = np.zeros((4, 3, 20, 30), np.float32)
+        maps[0, :, 4:9, 7:20] = random.normal(size=(3, 5, 13))
+        maps[1, 1, 0, 0], maps[1, 2, 19, 29] = 2, -3
+        maps[3] = random.normal(size=(3, 20, 30))
+        weights = np.array([0.5, 2, 1, -1], np.float32)
+        cropped = Maps.cropped(maps, 1e-3)
+        assert cropped.values.size == 3 * (5 * 13 + 20 * 30 + 20 * 30)
+        np.testing.assert_allclose(cropped.sum(weights), np.tensordot(weights, maps, 1), atol=1e-5)
+
+
+class TestPictures:
+    def layer(self, seed: int, rows: int = 9, cols: int = 37) -> npt.NDArray[np.uint8]:
+        return np.random.default_rng(seed).integers(0, 256, (rows, cols, 4), dtype=np.uint8)
+
+    def test_a_layer_lies_over_its_part_of_the_picture(self) -> None:
+        picture, layer = self.layer(1, 20, 50), self.layer(2)
+        layer[:3, :, 3], layer[3:6, :, 3] = 0, 255
+        wanted = picture.astype(np.float32)
+        share = layer[..., 3:] / np.float32(255)
+        wanted[4:13, 5:42, :3] += (layer[..., :3] - wanted[4:13, 5:42, :3]) * share
+        drawn = picture.copy()
+        picture_kernels.over(words(drawn), words(layer), 4, 5)
+        assert np.abs(drawn[..., :3] - wanted[..., :3]).max() <= 1.01
+        assert np.array_equal(drawn[4:7], picture[4:7])
+        assert np.array_equal(drawn[7:10, 5:42, :3], layer[3:6, :, :3])
+
+    def test_light_multiplies_colours_and_leaves_alpha(self) -> None:
+        layer, gain = self.layer(3), self.layer(4, 5, 20)
+        wanted = layer.astype(np.float32)
+        wanted[2:7, 10:30, :3] = (wanted[2:7, 10:30, :3] * gain[..., :3] / 128).clip(0, 255)
+        picture_kernels.light_up(words(layer), words(gain), 2, 10)
+        assert np.abs(layer - wanted).max() <= 0.5
+
+    def test_a_table_is_read_within_its_ends(self) -> None:
+        table, values = np.arange(101, dtype=np.uint32), np.array([[-9, -1, 0, 0.5, 1, 9]], np.float32)
+        out = np.empty(values.shape, np.uint32)
+        picture_kernels.look_up(values, table, 1.0, out)
+        np.testing.assert_array_equal(out, [[0, 0, 50, 75, 100, 100]])
+
+    def test_the_gap_in_a_layer_is_found(self) -> None:
+        layer = self.layer(5)
+        layer[..., 3] = 255
+        top, bottom, left, right = picture_kernels.gap(words(layer), 1, 8, 2, 30)
+        assert bottom <= top
+        layer[3, 6, 3] = layer[5, 20, 3] = 254
+        assert picture_kernels.gap(words(layer), 1, 8, 2, 30) == (3, 6, 6, 21)
+        assert picture_kernels.gap(words(layer), 4, 8, 2, 30) == (5, 6, 20, 21)
