@@ -176,8 +176,8 @@ class CpuFields:
         expression = np.zeros((3, FRAME.rows, FRAME.cols), np.float32)
         cols, rows = _FACE
         kernels.mix(delta, self._face.values, self._face.boxes, expression[:, rows, cols])
-        forward, fields = _unfold(_displace(expression, head, self._p["frame_pose"], _ORIGIN, FRAME), FRAME)
-        return kernels.invert(fields, FRAME.cell, _ORIGIN, -forward, STEPS, STRIDE, STEEPEST) - _HERE
+        fields = _unfold(_displace(expression, head, self._p["frame_pose"], _ORIGIN, FRAME), FRAME)
+        return kernels.invert(fields, FRAME.cell, _ORIGIN, STEPS, STRIDE, STEEPEST) - _HERE
 
     def _sprites(self, delta: Floats, head: Pose) -> Floats:
         p = self._p
@@ -241,8 +241,8 @@ def _displace(expression: Floats, head: Pose, posed: Floats, corner: Floats, win
     return kernels.displace(expression, corner, window.cell, posed, head.turn, head.pivot, head.shift)
 
 
-def _unfold(forward: Floats, window: Window) -> tuple[Floats, Floats]:
-    """The field blurred where it folds or is about to, and its `jacobian`."""
+def _unfold(forward: Floats, window: Window) -> Floats:
+    """The field blurred where it folds or is about to, as `jacobian` gives it."""
     about, mean = (UNFOLD_ABOUT, UNFOLD_ABOUT), (UNFOLD_MEAN, UNFOLD_MEAN)
     for _ in range(UNFOLD):
         need = kernels.tightness(forward, window.cell, SAFE)
@@ -251,18 +251,17 @@ def _unfold(forward: Floats, window: Window) -> tuple[Floats, Floats]:
         share = np.minimum(SPREAD * cv2.blur(need, about, borderType=cv2.BORDER_CONSTANT), 1).astype(np.float32)
         smooth = cv2.blur(forward, mean, borderType=cv2.BORDER_REPLICATE)
         forward = forward + share[..., None] * (smooth - forward)
-    return forward, kernels.jacobian(forward, window.cell)
+    return kernels.jacobian(forward, window.cell)
 
 
 def _window(expression: Floats, head: Pose, posed: Floats, corner: Floats, window: Window) -> tuple[Floats, Floats]:
     """The places in a window, and where it lies in the picture."""
-    forward, fields = _unfold(_displace(expression, head, posed, corner, window), window)
+    fields = _unfold(_displace(expression, head, posed, corner, window), window)
     middle = corner + np.array([window.width / 2, window.height / 2], np.float32)
     depth = posed[0, window.rows // 2, window.cols // 2]
     shift = head.move(np.append(middle, depth)[None])[0] - middle
     to = np.round((corner + shift) / SNAP) * np.float32(SNAP)
-    start = np.zeros_like(forward)
-    return kernels.invert(fields, window.cell, to - corner, start, STEPS, STRIDE, STEEPEST), to
+    return kernels.invert(fields, window.cell, to - corner, STEPS, STRIDE, STEEPEST), to
 
 
 def _tongue(lip: Floats, out: float, length: float) -> tuple[Floats, float]:

@@ -10,7 +10,7 @@ from engine.renderer.compiled import compiled
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-CLOSE = np.float32(1e-3)  # units: a point that comes this near its target is there
+CLOSE = np.float32(3e-3)  # units: a point that comes this near its target is there
 
 
 @compiled
@@ -96,46 +96,63 @@ def tightness(forward: Floats, cell: float, safe: float) -> Floats:
 
 
 @compiled
-def invert(
-    fields: Floats, cell: float, offset: Floats, start: Floats, steps: int, stride: float, steepest: float
-) -> Floats:
-    """The points x [rows, cols, 2] with x + forward(x) = target, by Newton's steps from the centres plus `start`.
+def invert(fields: Floats, cell: float, offset: Floats, steps: int, stride: float, steepest: float) -> Floats:
+    """The points x [rows, cols, 2] with x + forward(x) = target, by Newton's steps from the lattice's centres.
 
-    `fields` are `jacobian`'s; the target is the lattice's own centres plus `offset` [2].
+    `fields` are `jacobian`'s; the target is the centres plus `offset` [2]. Each step takes the points that the last
+    one left apart from their targets: one after the other, so that a processor works on several at a time.
     """
     rows, cols = fields.shape[:2]
-    out = np.empty((rows, cols, 2), np.float32)
+    out, apart = np.empty((rows * cols, 2), np.float32), np.empty(rows * cols, np.int32)
+    flat = fields.reshape(rows * cols, 6)
     size, far, least = np.float32(cell), np.float32(stride), np.float32(steepest)
-    inverse, half, zero = np.float32(1 / cell), np.float32(0.5), np.float32(0)
+    inverse, half, zero, one = np.float32(1 / cell), np.float32(0.5), np.float32(0), np.float32(1)
     last_x, last_y = np.float32(cols - 1), np.float32(rows - 1)
-    for i in range(rows):
+    count = 0
+    for i in range(rows):  # the first step, from where there is nothing to interpolate
         for j in range(cols):
-            cx, cy = (np.float32(j) + half) * size, (np.float32(i) + half) * size
-            wanted_x, wanted_y = cx + offset[0], cy + offset[1]
-            x, y = cx + start[i, j, 0], cy + start[i, j, 1]
-            for _ in range(steps):
-                u = min(max(x * inverse - half, zero), last_x)
-                v = min(max(y * inverse - half, zero), last_y)
-                left, top = min(int(u), cols - 2), min(int(v), rows - 2)
-                s, t = u - np.float32(left), v - np.float32(top)
-                w11 = s * t
-                w01, w10 = s - w11, t - w11
-                w00 = np.float32(1) - s - w10
-                f00, f01 = fields[top, left], fields[top, left + 1]
-                f10, f11 = fields[top + 1, left], fields[top + 1, left + 1]
-                rest_x = x + (w00 * f00[0] + w01 * f01[0] + w10 * f10[0] + w11 * f11[0]) - wanted_x
-                rest_y = y + (w00 * f00[1] + w01 * f01[1] + w10 * f10[1] + w11 * f11[1]) - wanted_y
-                if abs(rest_x) < CLOSE and abs(rest_y) < CLOSE:
-                    break
-                a = w00 * f00[2] + w01 * f01[2] + w10 * f10[2] + w11 * f11[2]
-                c = w00 * f00[3] + w01 * f01[3] + w10 * f10[3] + w11 * f11[3]
-                b = w00 * f00[4] + w01 * f01[4] + w10 * f10[4] + w11 * f11[4]
-                d = w00 * f00[5] + w01 * f01[5] + w10 * f10[5] + w11 * f11[5]
-                steep = np.float32(1) / max(a * d - b * c, least)
-                x -= min(max((d * rest_x - b * rest_y) * steep, -far), far)
-                y -= min(max((a * rest_y - c * rest_x) * steep, -far), far)
-            out[i, j, 0], out[i, j, 1] = x, y
-    return out
+            p = i * cols + j
+            f = flat[p]
+            rest_x, rest_y = f[0] - offset[0], f[1] - offset[1]
+            steep = one / max(f[2] * f[5] - f[4] * f[3], least)
+            off = max(abs(rest_x), abs(rest_y)) >= CLOSE
+            step_x = min(max((f[5] * rest_x - f[4] * rest_y) * steep, -far), far)
+            step_y = min(max((f[2] * rest_y - f[3] * rest_x) * steep, -far), far)
+            out[p, 0] = (np.float32(j) + half) * size - np.float32(off) * step_x
+            out[p, 1] = (np.float32(i) + half) * size - np.float32(off) * step_y
+            apart[count] = p
+            count += np.int64(off)
+    for _ in range(steps - 1):
+        kept = 0
+        for q in range(count):
+            p = apart[q]
+            i, j = p // cols, p % cols
+            x, y = out[p, 0], out[p, 1]
+            u, v = min(max(x * inverse - half, zero), last_x), min(max(y * inverse - half, zero), last_y)
+            left, top = min(int(u), cols - 2), min(int(v), rows - 2)
+            s, t = u - np.float32(left), v - np.float32(top)
+            w11 = s * t
+            w01, w10 = s - w11, t - w11
+            w00 = one - s - w10
+            at = top * cols + left
+            f00, f01, f10, f11 = flat[at], flat[at + 1], flat[at + cols], flat[at + cols + 1]
+            rest_x = x - (np.float32(j) + half) * size - offset[0]
+            rest_y = y - (np.float32(i) + half) * size - offset[1]
+            rest_x += w00 * f00[0] + w01 * f01[0] + w10 * f10[0] + w11 * f11[0]
+            rest_y += w00 * f00[1] + w01 * f01[1] + w10 * f10[1] + w11 * f11[1]
+            if max(abs(rest_x), abs(rest_y)) < CLOSE:
+                continue
+            a = w00 * f00[2] + w01 * f01[2] + w10 * f10[2] + w11 * f11[2]
+            c = w00 * f00[3] + w01 * f01[3] + w10 * f10[3] + w11 * f11[3]
+            b = w00 * f00[4] + w01 * f01[4] + w10 * f10[4] + w11 * f11[4]
+            d = w00 * f00[5] + w01 * f01[5] + w10 * f10[5] + w11 * f11[5]
+            steep = one / max(a * d - b * c, least)
+            out[p, 0] = x - min(max((d * rest_x - b * rest_y) * steep, -far), far)
+            out[p, 1] = y - min(max((a * rest_y - c * rest_x) * steep, -far), far)
+            apart[kept] = p
+            kept += 1
+        count = kept
+    return out.reshape(rows, cols, 2)
 
 
 @compiled
