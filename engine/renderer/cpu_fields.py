@@ -177,7 +177,7 @@ class CpuFields:
         cols, rows = _FACE
         kernels.mix(delta, self._face.values, self._face.boxes, expression[:, rows, cols])
         fields = _unfold(_displace(expression, head, self._p["frame_pose"], _ORIGIN, FRAME), FRAME)
-        return kernels.invert(fields, FRAME.cell, _ORIGIN, STEPS, STRIDE, STEEPEST) - _HERE
+        return kernels.invert(fields, FRAME.cell, _ORIGIN, True, STEPS, STRIDE, STEEPEST) - _HERE
 
     def _sprites(self, delta: Floats, head: Pose) -> Floats:
         p = self._p
@@ -261,7 +261,7 @@ def _window(expression: Floats, head: Pose, posed: Floats, corner: Floats, windo
     depth = posed[0, window.rows // 2, window.cols // 2]
     shift = head.move(np.append(middle, depth)[None])[0] - middle
     to = np.round((corner + shift) / SNAP) * np.float32(SNAP)
-    return kernels.invert(fields, window.cell, to - corner, STEPS, STRIDE, STEEPEST), to
+    return kernels.invert(fields, window.cell, to - corner, False, STEPS, STRIDE, STEEPEST), to
 
 
 def _tongue(lip: Floats, out: float, length: float) -> tuple[Floats, float]:

@@ -10,7 +10,7 @@ from engine.renderer.compiled import compiled
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-CLOSE = np.float32(3e-3)  # units: a point that comes this near its target is there
+CLOSE = np.float32(1e-3)  # units: a point that comes this near its target is there
 
 
 @compiled
@@ -96,11 +96,14 @@ def tightness(forward: Floats, cell: float, safe: float) -> Floats:
 
 
 @compiled
-def invert(fields: Floats, cell: float, offset: Floats, steps: int, stride: float, steepest: float) -> Floats:
+def invert(
+    fields: Floats, cell: float, offset: Floats, leap: bool, steps: int, stride: float, steepest: float
+) -> Floats:
     """The points x [rows, cols, 2] with x + forward(x) = target, by Newton's steps from the lattice's centres.
 
-    `fields` are `jacobian`'s; the target is the centres plus `offset` [2]. Each step takes the points that the last
-    one left apart from their targets: one after the other, so that a processor works on several at a time.
+    `fields` are `jacobian`'s; the target is the centres plus `offset` [2]. `leap`: before the steps, points go where
+    forward itself leads. Each step takes the points that the last one left apart from their targets: one after the
+    other, so that a processor works on several at a time.
     """
     rows, cols = fields.shape[:2]
     out, apart = np.empty((rows * cols, 2), np.float32), np.empty(rows * cols, np.int32)
@@ -118,11 +121,13 @@ def invert(fields: Floats, cell: float, offset: Floats, steps: int, stride: floa
             off = max(abs(rest_x), abs(rest_y)) >= CLOSE
             step_x = min(max((f[5] * rest_x - f[4] * rest_y) * steep, -far), far)
             step_y = min(max((f[2] * rest_y - f[3] * rest_x) * steep, -far), far)
+            if leap:
+                step_x, step_y = rest_x, rest_y
             out[p, 0] = (np.float32(j) + half) * size - np.float32(off) * step_x
             out[p, 1] = (np.float32(i) + half) * size - np.float32(off) * step_y
             apart[count] = p
             count += np.int64(off)
-    for _ in range(steps - 1):
+    for _ in range(steps if leap else steps - 1):
         kept = 0
         for q in range(count):
             p = apart[q]
