@@ -126,7 +126,7 @@ def invert(
             out[p, 0] = (np.float32(j) + half) * size - np.float32(off) * step_x
             out[p, 1] = (np.float32(i) + half) * size - np.float32(off) * step_y
             apart[count] = p
-            count += np.int64(off)
+            count += int(off)
     for _ in range(steps if leap else steps - 1):
         kept = 0
         for q in range(count):
