@@ -40,6 +40,8 @@ class Person:
     """A neutral picture and others of the same head from the same camera."""
 
     folder: Path
+    shown: str = NEUTRAL
+    """Which of them becomes the portrait."""
 
     @property
     def name(self) -> str:
@@ -53,13 +55,12 @@ class Person:
 
     @cached_property
     def portrait(self) -> Portrait:
-        return prepare(self._pictures(NEUTRAL)[0].read_bytes())
+        return prepare(self._pictures(self.shown)[0].read_bytes())
 
     @cached_property
     def true(self) -> dict[str, Rgb]:
         """Name -> [512, 512, 3] in the portrait's frame, enlarged as portraits are."""
-        neutral = load_photo(self._pictures(NEUTRAL)[0].read_bytes())
-        face = find_faces(neutral)[0]
+        face = find_faces(load_photo(self._pictures(self.shown)[0].read_bytes()))[0]
         pictures = {name: load_photo(self._pictures(name)[0].read_bytes()) for name in self.expressions}
         framed = {name: make_frame(picture, face).picture for name, picture in pictures.items()}
         return {name: cv2.resize(one, SIZE, interpolation=cv2.INTER_AREA) for name, one in framed.items()}

@@ -36,7 +36,7 @@ def portrait(name: str, output: Path, quality: Quality) -> None:
     person = CAST[name]
     Puppet(person)
     set_quality(quality, person.seed)
-    finished(_rendered(), person.seed).save(output, quality=94, subsampling=0)
+    finished(rendered(), person.seed).save(output, quality=94, subsampling=0)
 
 
 def truth(name: str, folder: Path, quality: Quality, pictures: list[str]) -> None:
@@ -48,7 +48,7 @@ def truth(name: str, folder: Path, quality: Quality, pictures: list[str]) -> Non
     for picture in pictures:
         puppet.pose(coefficients_of(picture))
         window = window_of(picture)
-        made = _rendered(window)
+        made = rendered(window)
         if picture == "neutral":
             neutral = made
         elif window != WHOLE:
@@ -57,7 +57,7 @@ def truth(name: str, folder: Path, quality: Quality, pictures: list[str]) -> Non
         write_index(folder)
 
 
-def _rendered(window: Window = WHOLE) -> Image.Image:
+def rendered(window: Window = WHOLE) -> Image.Image:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "render.png"
         shoot(path, window)
