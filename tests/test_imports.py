@@ -37,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
         f"engine.{p}"
         for p in "units les face audio cdan portrait capture renderer motion runtime tracks avatar".split()
     },
+    "engine.refiner": {f"engine.{p}" for p in "units face portrait capture renderer runtime tracks evaluation".split()},
     "trt_build": {"engine"},
     "client_web": set(),
 }
@@ -153,6 +154,9 @@ class TestServingNeedsNoTorch:
         "engine.cdan.spectra",
         "engine.cdan.training",
         "engine.evaluation.teacher",
+        "engine.refiner.evaluate",
+        "engine.refiner.network",
+        "engine.refiner.train",
         "engine.renderer.export",
         "engine.renderer.fields",
         "engine.renderer.module",

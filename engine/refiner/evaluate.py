@@ -1,0 +1,166 @@
+"""`python -m engine.refiner.evaluate DATA RUN -o DIR`: the closed form alone against the refined, portrait by portrait.
+
+Each is judged by the network that never saw the person. Writes DIR/table.md and a sheet for each region.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from engine.evaluation.likeness import psnr, ssim
+from engine.evaluation.tables import markdown
+from engine.face.coefficients import NAMES
+from engine.refiner.crops import WINDOWS, Rgb
+from engine.refiner.data import Pairs
+from engine.refiner.network import Config, Refiner, macs
+from engine.refiner.train import FOLDS, floats, weights, who
+from engine.runtime import OpenVinoNetwork
+from engine.runtime.export import export
+
+FIGURES = ("PSNR, dB", "SSIM", "gradients")
+SHOWN = 4  # pairs of a portrait on the sheet
+FLAT = 170.0  # what keeps flat places from counting in `gradients`
+TIMES = 200  # runs of which the median is told
+REGIONS_A_FRAME = {"mouth": 1, "eye": 2}
+
+
+class Figures(NamedTuple):
+    """Means over a portrait's pairs; more is better."""
+
+    psnr: float
+    ssim: float
+    gradients: float
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """One region of one portrait."""
+
+    portrait: str
+    region: str
+    closed: Figures
+    refined: Figures
+    sheet: Rgb
+    """Rows: closed form, refined, true."""
+
+    @property
+    def better(self) -> bool:
+        return all(ours > before for ours, before in zip(self.refined, self.closed, strict=True))
+
+
+def gradients(seen: Rgb, true: Rgb) -> float:
+    """Mean similarity of the slopes of the brightness (Xue et al. 2014, equation 4)."""
+    slopes = []
+    for picture in (seen, true):
+        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        slopes.append(np.hypot(*(cv2.Scharr(grey, cv2.CV_32F, *way, scale=1 / 16) for way in ((1, 0), (0, 1)))))
+    one, other = slopes
+    return float(np.mean((2 * one * other + FLAT) / (one**2 + other**2 + FLAT)))
+
+
+def figures(seen: Rgb, true: Rgb) -> Figures:
+    """Of pictures [N, h, w, 3]."""
+    everywhere = np.ones(true.shape[1:3], np.bool_)
+    of = [(psnr(a, b, everywhere), ssim(a, b, everywhere), gradients(a, b)) for a, b in zip(seen, true, strict=True)]
+    return Figures(*np.mean(of, 0).tolist())
+
+
+@torch.inference_mode()
+def refined(net: Refiner, pairs: Pairs) -> Rgb:
+    """[N, rows, cols, 3]"""
+    picture = net(floats(pairs.drawn), floats(pairs.photo), torch.from_numpy(pairs.away))
+    return np.asarray((picture * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy())
+
+
+def judge(net: Refiner, path: Path, region: str) -> Judged:
+    pairs = Pairs.load(path, region)
+    ours = refined(net, pairs)
+    closed, better = figures(pairs.drawn, pairs.true), figures(ours, pairs.true)
+    some = np.linspace(0, len(ours) - 1, SHOWN).round().astype(int)
+    rows = [np.concatenate(list(pictures[some]), 1) for pictures in (pairs.drawn, ours, pairs.true)]
+    return Judged(path.stem, region, closed, better, np.concatenate(rows))
+
+
+def load(run: Path, region: str, left_out: Sequence[str]) -> Refiner:
+    """A network as trained, whatever its width."""
+    state = load_file(weights(run, region, left_out))
+    blocks = sum(name.endswith("look.weight") for name in state)
+    net = Refiner(WINDOWS[region], Config(len(state["enter.weight"]), blocks))
+    net.load_state_dict(state)
+    return net.eval()
+
+
+def milliseconds(net: Refiner, region: str) -> float:
+    """Median of one picture in OpenVINO on one thread."""
+    window = WINDOWS[region]
+    shape = (1, 3, round(window.height), round(window.width))
+    given = {"drawn": shape, "photo": shape, "away": (1, len(NAMES))}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "refiner.onnx"
+        export(net, [torch.rand(s) for s in given.values()], list(given), ["picture"], path, shared=[*given, "picture"])
+        network = OpenVinoNetwork(path)
+    inputs = {name: np.random.default_rng(0).random(s, np.float32) for name, s in given.items()}
+    spent = []
+    for _ in range(TIMES):
+        start = time.perf_counter()
+        network(inputs)
+        spent.append(time.perf_counter() - start)
+    return float(np.median(spent)) * 1e3
+
+
+def everybody(data: Path, run: Path) -> Iterator[Judged]:
+    for left_out in FOLDS:
+        nets = {region: load(run, region, left_out) for region in WINDOWS if weights(run, region, left_out).exists()}
+        for path in sorted(data.glob("*.npz")):
+            if who(path) in left_out:
+                yield from (judge(net, path, region) for region, net in nets.items())
+
+
+def table(found: Sequence[Judged]) -> str:
+    lines = []
+    for one in found:
+        cells = [
+            f"{a:.{digits}f} → {b:.{digits}f}" for a, b, digits in zip(one.closed, one.refined, (2, 4, 4), strict=True)
+        ]
+        lines.append([one.portrait, one.region, *cells, "yes" if one.better else "no"])
+    better = sum(one.better for one in found)
+    told = f"Better by every figure: {better} of {len(found)}."
+    return markdown(["portrait", "region", *FIGURES, "better by all three"], lines) + f"\n\n{told}"
+
+
+def cost(run: Path) -> str:
+    lines = []
+    for region, times in REGIONS_A_FRAME.items():
+        net = load(run, region, next(fold for fold in FOLDS if weights(run, region, fold).exists()))
+        lines.append([region, str(times), f"{times * macs(net) / 1e6:.0f}", f"{times * milliseconds(net, region):.2f}"])
+    return markdown(["region", "a frame", "MMAC a frame", "ms a frame, OpenVINO, one thread"], lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    found = list(everybody(options.data, options.run))
+    options.output.mkdir(parents=True, exist_ok=True)
+    text = f"{table(found)}\n\n{cost(options.run)}\n"
+    print(text)
+    (options.output / "table.md").write_text(text)
+    for region in WINDOWS:
+        some = [one.sheet for one in found if one.region == region]
+        cv2.imwrite(str(options.output / f"{region}.png"), np.concatenate(some)[..., ::-1])
+
+
+if __name__ == "__main__":
+    main()
