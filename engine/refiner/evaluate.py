@@ -94,7 +94,8 @@ def load(run: Path, region: str, left_out: Sequence[str]) -> Refiner:
     """A network as trained, whatever its width."""
     state = load_file(weights(run, region, left_out))
     blocks = sum(name.endswith("look.weight") for name in state)
-    net = Refiner(WINDOWS[region], Config(len(state["enter.weight"]), blocks))
+    moves = len(state["leave.weight"]) > len(state["enter.weight"][0]) // 2
+    net = Refiner(WINDOWS[region], Config(len(state["enter.weight"]), blocks, moves=moves))
     net.load_state_dict(state)
     return net.eval()
 

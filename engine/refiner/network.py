@@ -1,4 +1,4 @@
-"""The refiner: what a region of the closed form's picture lacks, as a residual that is nought at the photo itself.
+"""The refiner: where a region of the closed form's picture lies wrong, and what it lacks; nought at the photo itself.
 
 Four by four pixels make a texel, so that all convolutions run at a quarter of the picture's resolution (pixel
 shuffle, Shi et al. 2016); blocks are inverted residuals with depthwise convolutions (Sandler et al. 2018). It has no
@@ -16,7 +16,8 @@ from engine.portrait.layers_layout import Window
 
 FOLD = 4  # pixels a texel
 NEAR = 0.2  # of `away`, summed: from about here on the residual is free
-EDGE = 12  # pixels along which the residual fades to nought
+EDGE = 12  # pixels along which all of it fades to nought
+REACH = 6.0  # pixels by which it moves anything, at most
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Config:
     blocks: int = 4
     wider: int = 2
     """Channels inside a block, by `width`."""
+    moves: bool = True
+    """Whether it also moves what was drawn, beside adding to it."""
 
 
 class Block(nn.Module):
@@ -52,11 +55,11 @@ class Refiner(nn.Module):
 
     def __init__(self, window: Window, config: Config = Config()) -> None:
         super().__init__()
-        texel = 3 * FOLD**2
+        self.texel = texel = 3 * FOLD**2
         self.enter = nn.Conv2d(2 * texel, config.width, 1)
         self.tell = nn.Linear(len(NAMES), config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
-        self.leave = nn.Conv2d(config.width, texel, 1)
+        self.leave = nn.Conv2d(config.width, texel + 2 * config.moves, 1)
         for parameter in self.leave.parameters():
             nn.init.zeros_(parameter)
         self.register_buffer("edge", _ramp(round(window.height))[:, None] * _ramp(round(window.width)))
@@ -67,9 +70,22 @@ class Refiner(nn.Module):
         x = self.enter(texels) + self.tell(away)[:, :, None, None]
         for block in self.blocks:
             x = block(x)
-        residual = F.pixel_shuffle(self.leave(F.relu(x)), FOLD)
-        free = 1 - torch.exp(-away.abs().sum(1) / NEAR)
-        return drawn + residual * self.edge * free[:, None, None, None]
+        free = (1 - torch.exp(-away.abs().sum(1) / NEAR))[:, None, None, None] * self.edge
+        out = self.leave(F.relu(x))
+        residual = F.pixel_shuffle(out[:, : self.texel], FOLD) * free
+        if out.shape[1] == self.texel:
+            return drawn + residual
+        step = F.interpolate(torch.tanh(out[:, self.texel :]), scale_factor=FOLD, mode="bilinear", align_corners=False)
+        return moved(drawn, REACH * step * free) + residual
+
+
+def moved(picture: Tensor, step: Tensor) -> Tensor:
+    """Every pixel [B, C, h, w] from `step` [B, 2, h, w] pixels right and down of it."""
+    height, width = picture.shape[2:]
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    size = torch.tensor([width, height])[:, None, None]
+    at = ((torch.stack([x, y]) + step) * 2 / size - 1).permute(0, 2, 3, 1)
+    return F.grid_sample(picture, at, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def macs(net: Refiner) -> int:
