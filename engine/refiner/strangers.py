@@ -14,13 +14,10 @@ from engine.evaluation.people.__main__ import rendered
 from engine.evaluation.people.cast import CAST, Colour, Hair, Person, Skin
 from engine.evaluation.people.puppet import Puppet
 from engine.evaluation.people.stage import Quality, set_quality
-from engine.evaluation.people.truth import PICTURES, coefficients_of
 from engine.evaluation.people.window import FACE, pasted
-from engine.face.coefficients import HEAD
+from engine.refiner.mixtures import mixture
 
 QUALITY = Quality(size=512, samples=4)
-MIXED = 3  # expressions in a mixture, at most
-STILL = [name for name in PICTURES if name != "neutral" and not set(HEAD) & set(coefficients_of(name))]
 
 
 def stranger(random: np.random.Generator) -> Person:
@@ -40,16 +37,6 @@ def stranger(random: np.random.Generator) -> Person:
         backdrop=(0.45, 0.46, 0.45),
         brow=float(random.uniform(0.8, 1.4)),
     )
-
-
-def mixture(random: np.random.Generator) -> dict[str, float]:
-    """Coefficients of some of the truth's expressions together, each at a level of its own."""
-    mixed: dict[str, float] = {}
-    for name in random.choice(STILL, random.integers(1, MIXED + 1), replace=False):
-        level = random.uniform(0.3, 1)
-        for unit, value in coefficients_of(str(name)).items():
-            mixed[unit] = round(min(mixed.get(unit, 0) + level * value, 1), 3)
-    return mixed
 
 
 def shoot_all(person: Person, folder: Path, count: int, random: np.random.Generator) -> None:
