@@ -3,6 +3,7 @@
 import itertools
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,7 @@ from engine.face.coefficients import INDEX, NAMES
 from engine.portrait.layers_layout import EYE, Window
 from engine.refiner.crops import WINDOWS, Rgb, away, places
 from engine.refiner.data import AUTHOR, Pairs
-from engine.refiner.evaluate import REGIONS_A_FRAME, figures, gradients, refined
+from engine.refiner.evaluate import REGIONS_A_FRAME, figures, gradients, refined, sharpness
 from engine.refiner.network import Config, Refiner, macs, moved
 from engine.refiner.train import FOLDS, batches, fit, learnable
 from engine.tracks import rest
@@ -154,3 +155,8 @@ class TestFigures:
         assert gradients(picture, picture) == 1
         assert gradients(picture + np.uint8(50), picture) == pytest.approx(1)
         assert gradients(moved, picture) < 0.95
+
+    def test_a_blurred_picture_is_less_sharp(self) -> None:
+        true = pictures(2)
+        blurred = np.stack([cv2.GaussianBlur(picture, (0, 0), 2) for picture in true])
+        assert sharpness(true, true) == 1 and sharpness(blurred, true) < 0.5
