@@ -80,12 +80,12 @@ class Refiner(nn.Module):
 
 
 def moved(picture: Tensor, step: Tensor) -> Tensor:
-    """Every pixel [B, C, h, w] from `step` [B, 2, h, w] pixels right and down of it."""
+    """Every pixel [B, C, h, w] from `step` [B, 2, h, w] pixels right and down of it; cubic, as linear would blur."""
     height, width = picture.shape[2:]
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     size = torch.tensor([width, height])[:, None, None]
     at = ((torch.stack([x, y]) + step) * 2 / size - 1).permute(0, 2, 3, 1)
-    return F.grid_sample(picture, at, mode="bilinear", padding_mode="border", align_corners=False)
+    return F.grid_sample(picture, at, mode="bicubic", padding_mode="border", align_corners=False)
 
 
 def macs(net: Refiner) -> int:
