@@ -35,7 +35,7 @@ class Fold:
     """Crosses the middle: has no mirror image."""
 
 
-_NASOLABIAL = (129, (203, 165, 0.15), (206, 92, 0.1), (216, 186, 0.2), (212, 57, 0.3), (202, 43, 0.1))
+_NASOLABIAL = ((126, 129, 0.6), (129, 203, 0.4), (206, 92, 0.3), (186, 216, 0.4), (57, 212, 0.35), (43, 202, 0.4))
 _ARCH = {"browOuterUp*": 1.0, "browInnerUp": 0.2, "browInnerUp*": 0.2}
 _WAVE = {"browInnerUp": 1.0, "browInnerUp**": 0.5, "browOuterUp**": 0.15}
 _ROUND = {"mouthPucker": 1.0, "mouthFunnel": 0.5}
@@ -95,7 +95,7 @@ FOLDS: tuple[Fold, ...] = (
     # About the mouth: the dimple, the line below the corner, the hollow above the chin and the chin's own dents.
     Fold(
         ((216, 186, 0.7), (186, 57, 0.6), (57, 212, 0.2), (43, 57, 0.3), (43, 202, 0.3)),
-        1.9,
+        1.4,
         3.4,
         {"mouthDimple*": 1, "mouthStretch*": 0.25},
         swell=0.7,
