@@ -57,11 +57,11 @@ def _peaks(**fifths: int) -> Mapping[str, float]:
 EMOTIONS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
         "anger": _peaks(AU4=4, AU5=3, AU7=3, AU23=3, AU24=3, AU17=2, AU10=1, AU38=2),
-        "contempt": _peaks(AUR14=3, AUR12=1, AU7=1),
-        "disgust": _peaks(AU9=4, AU10=3, AU17=3, AU15=2, AU16=2, AU4=2, AU7=2, AU6=1, AU25=1),
+        "contempt": _peaks(AUR14=4, AUR12=2, AU7=1),
+        "disgust": _peaks(AU9=5, AU10=4, AU15=2, AU16=2, AU4=1, AU7=3, AU6=3, AU25=2),
         "fear": _peaks(AU1=4, AU2=3, AU4=3, AU5=4, AU7=2, AU20=4, AU25=3, AU26=2),
         "happiness": _peaks(AU6=4, AU12=4, AU25=3),
-        "sadness": _peaks(AU1=4, AU4=3, AU15=3, AU17=2, AU11=2, AU6=1),
+        "sadness": _peaks(AU1=5, AU4=3, AU15=5, AU17=3, AU11=3, AU6=1),
         "surprise": _peaks(AU1=4, AU2=4, AU5=2, AU25=3, AU26=4),
     }
 )
