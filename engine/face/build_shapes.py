@@ -12,6 +12,7 @@ from engine.face.source import BaseMesh, Floats, Integers, data_dir, target
 SIDE_WIDTH = 0.16  # inter-ocular distances over which a one-sided shape fades across the middle
 BOLDER = {"browInnerUp": 1.5, "noseSneerLeft": 1.5, "noseSneerRight": 1.5}  # times what the source does: too faint at 1
 ROUNDER = {"mouthPucker": 1.0, "mouthFunnel": 0.6}  # of our own rounding, on top of the source's
+LEFT_OPEN = 0.16  # of a funnel in a pucker: gathered lips leave a hole
 NOSTRILS, NARROWED = 2.2, 0.55  # likewise; and the share of it, inwards, that a compressor makes
 LOOK = {"Up": (0, 1), "Down": (0, -1), "Left": (1, 0), "Right": (-1, 0)}
 LIDS_FOLLOW = {"Up": 1.4}  # times what the source does: its eyes turn up less than ours
@@ -24,6 +25,7 @@ def shapes(mesh: BaseMesh, cut: Cut, rings: dict[str, Integers]) -> Floats:
         made[f"eyeBlink{side}"] = lids_closing(made[f"eyeBlink{side}"], cut, rings, part)
         made |= _gaze(made, cut, side, part)
         made[f"mouthDimple{side}"] += dimple(cut, 1 if part == Part.EYE_LEFT else -1)
+    made["mouthPucker"] += LEFT_OPEN * made["mouthFunnel"]
     for name, share in ROUNDER.items():
         made[name] += share * rounded(cut)
     opened = made["jawOpen"] + made["mouthClose"]
