@@ -193,7 +193,7 @@ class Avatar:
     @property
     def aligned(self) -> bool:
         """Whether streams are best stepped all at once."""
-        return not self._backend.shared
+        return self._backend.aligned
 
     def close(self) -> None:
         """Lets go of the renderers and their pictures; no stream can step any more."""

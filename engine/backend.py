@@ -70,19 +70,19 @@ class Backend:
     cdan: Network
     renderer: Callable[[int], Renderer]
     """Of pictures of a size."""
-    shared: bool
-    """Whether several threads may step at the same time; a GPU is one thread's."""
+    aligned: bool
+    """Whether all sessions are best stepped at once, as one batch: on a GPU, which is one thread's."""
 
 
-def choose(runtime: str = "auto", *, threads: int = 1, callers: int = 1, plans: Path | None = None) -> Backend:
+def choose(runtime: str = "auto", *, threads: int = 1, plans: Path | None = None) -> Backend:
     """The first of RUNTIMES[runtime] that this machine can run; GpuMissing or PlanRefused, in one line, if none.
 
-    `threads` is for one step on a CPU, `callers` how many threads step at the same time there.
+    `threads` is for one step on a CPU.
     """
     reasons: list[Exception] = []
     for name in RUNTIMES[runtime]:
         try:
-            made = cpu(threads, callers) if name == "openvino" else gpu(name, plans or plans_home())
+            made = cpu(threads) if name == "openvino" else gpu(name, plans or plans_home())
         except (GpuMissing, PlanRefused) as reason:
             reasons.append(reason)
             continue
@@ -92,9 +92,9 @@ def choose(runtime: str = "auto", *, threads: int = 1, callers: int = 1, plans: 
     raise reasons[0]
 
 
-def cpu(threads: int = 1, callers: int = 1) -> Backend:
-    network = OpenVinoNetwork(CDAN_GRAPH, threads=threads, callers=callers)
-    return Backend("openvino", network, lambda size: OneByOne(CpuRenderer(size)), shared=True)
+def cpu(threads: int = 1) -> Backend:
+    network = OpenVinoNetwork(CDAN_GRAPH, threads=threads)
+    return Backend("openvino", network, lambda size: OneByOne(CpuRenderer(size)), aligned=False)
 
 
 def gpu(name: str, plans: Path) -> Backend:
@@ -140,7 +140,7 @@ def on_device(
     first.warm()
     network.warm()
     renderer = GpuRenderer(first)
-    return Backend(name, network, lambda n: renderer if n == size else GpuRenderer(drawing(n)), shared=False)
+    return Backend(name, network, lambda n: renderer if n == size else GpuRenderer(drawing(n)), aligned=True)
 
 
 def module(graph: Path, size: int, device: str) -> "Module":

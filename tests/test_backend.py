@@ -90,13 +90,13 @@ class TestChoice:
 
         def made(name: str, plans: Path) -> Backend:
             asked.append((name, plans))
-            return Backend(name, OpenVinoNetwork(CDAN_GRAPH), lambda size: None, shared=False)  # type: ignore[arg-type, return-value]
+            return Backend(name, OpenVinoNetwork(CDAN_GRAPH), lambda size: None, aligned=True)  # type: ignore[arg-type, return-value]
 
         monkeypatch.setattr(backends, "gpu", made)
         assert choose("auto", plans=Path("here")).name == "tensorrt" and asked == [("tensorrt", Path("here"))]
 
     def test_a_gpu_is_one_threads(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        gpu = Backend("tensorrt", OpenVinoNetwork(CDAN_GRAPH), lambda size: None, shared=False)  # type: ignore[arg-type, return-value]
+        gpu = Backend("tensorrt", OpenVinoNetwork(CDAN_GRAPH), lambda size: None, aligned=True)  # type: ignore[arg-type, return-value]
         monkeypatch.setattr(serve, "has_card", lambda: True)
         monkeypatch.setattr(serve, "choose", lambda runtime, plans: gpu)
         options = {"engines": 4, "look_ahead": 1, "plans": None}

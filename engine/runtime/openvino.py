@@ -1,6 +1,5 @@
 """The default backend: OpenVINO on any x86 or ARM CPU."""
 
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,26 +10,25 @@ from engine.runtime.network import Array, Signature, TensorSpec
 
 
 class OpenVinoNetwork:
-    """An ONNX file compiled for the CPU. Threads may call it at the same time, each with a request of its own.
+    """An ONNX file compiled for the CPU.
 
-    `precision` is "f32" or "bf16"; bf16 is faster where the CPU has it and is ignored where it has not. `callers` is
-    how many threads call at the same time, each of which gets `threads` of its own to work with.
+    `precision` is "f32" or "bf16"; bf16 is faster where the CPU has it and is ignored where it has not.
     """
 
-    def __init__(self, path: Path, *, threads: int = 1, precision: str = "f32", callers: int = 1) -> None:
+    def __init__(self, path: Path, *, threads: int = 1, precision: str = "f32") -> None:
         model = ov.Core().read_model(path)
         compiled = ov.compile_model(
             model,
             "CPU",
             {
-                "INFERENCE_NUM_THREADS": threads * callers,
-                "NUM_STREAMS": callers,
+                "INFERENCE_NUM_THREADS": threads,
+                "NUM_STREAMS": 1,
                 "PERFORMANCE_HINT": "LATENCY",
                 "INFERENCE_PRECISION_HINT": precision,
                 "ENABLE_CPU_PINNING": False,
             },
         )
-        self._compiled, self._own = compiled, threading.local()
+        self._request = compiled.create_infer_request()
         # The model, not what was compiled: a port of that may answer to the names of what was fused into it.
         self._signature = Signature(tuple(map(_spec, model.inputs)), tuple(map(_spec, model.outputs)))
 
@@ -41,9 +39,7 @@ class OpenVinoNetwork:
     def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         self._signature.check(inputs)
         contiguous = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
-        if not hasattr(self._own, "request"):
-            self._own.request = self._compiled.create_infer_request()
-        result = self._own.request.infer(contiguous, share_inputs=True, share_outputs=False)
+        result = self._request.infer(contiguous, share_inputs=True, share_outputs=False)
         return {spec.name: result[i] for i, spec in enumerate(self._signature.outputs)}
 
 

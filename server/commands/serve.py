@@ -47,7 +47,7 @@ def engines(options: argparse.Namespace) -> tuple[Callable[[], Engine], int]:
     """
     if options.runtime != "openvino" and (options.runtime != "auto" or has_card()):
         backend = choose(options.runtime, plans=options.plans)  # now: if what was asked for can't serve, nothing begins
-        if not backend.shared:
+        if backend.aligned:
             return partial(Avatar, look_ahead=options.look_ahead, slack=SLACK, backend=backend), 1
     return on_cores(options.look_ahead), options.engines or min(cores(), MOST_ENGINES)
 
