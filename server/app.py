@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 PAGE = Path(__file__).parents[1] / "client_web"
 MAX_WEBSOCKET_BYTES = 4 << 20  # more closes the socket; up to that a message is answered by an error
-SWITCH_S = 0.001  # how long the engine's Python may keep the event loop waiting
+SWITCH_S = 0.001  # how long the Python of an engine in this process may keep the event loop waiting
 
 
 def create_app(
@@ -50,6 +50,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        sys.setswitchinterval(SWITCH_S)
         engines = Engines(engine_factory, settings.engines)
         portraits = Portraits(settings.portraits_dir, prepare, load, settings.max_uploads)
         place = app.state.place = Place(
@@ -107,7 +108,6 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
 
 def serve(settings: Settings, engine_factory: Callable[[], Engine]) -> None:
     """Until interrupted."""
-    sys.setswitchinterval(SWITCH_S)
     app = create_app(settings, engine_factory)
     log.info(
         "http://%s:%d (Ctrl-C stops)", "localhost" if settings.host == "127.0.0.1" else settings.host, settings.port

@@ -57,6 +57,18 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--portraits", type=Path, metavar="DIR", help="where prepared portraits are kept")
     parser.add_argument("--max-sessions", type=int, help="calls at once; further ones get 503 (default: measured)")
+    _add_engines(parser)
+    parser.add_argument("--stun", action="append", default=[], metavar="URL", help="stun:host:port, may be repeated")
+    parser.add_argument("--turn", action="append", default=[], metavar="URL", help="turn:host:port, may be repeated")
+    parser.add_argument("--turn-username", metavar="NAME", help="fixed TURN user; the password is $LES_TURN_PASSWORD")
+    parser.add_argument(
+        "--allow-origin", action="append", default=[], metavar="ORIGIN", help="another page that may call"
+    )
+    _add_assistants(parser.add_argument_group("assistants", ASSISTANTS_HELP))
+    parser.set_defaults(command=serve.run)
+
+
+def _add_engines(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--runtime", choices=RUNTIMES, default="auto", help="what draws (auto: the best that this machine has)"
     )
@@ -68,14 +80,6 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         help="processes that draw, one core each (default: one for every core, 8 at most)",
     )
     parser.add_argument("--look-ahead", type=int, default=DEFAULT_LOOK_AHEAD, choices=range(MAX_LOOK_AHEAD + 1))
-    parser.add_argument("--stun", action="append", default=[], metavar="URL", help="stun:host:port, may be repeated")
-    parser.add_argument("--turn", action="append", default=[], metavar="URL", help="turn:host:port, may be repeated")
-    parser.add_argument("--turn-username", metavar="NAME", help="fixed TURN user; the password is $LES_TURN_PASSWORD")
-    parser.add_argument(
-        "--allow-origin", action="append", default=[], metavar="ORIGIN", help="another page that may call"
-    )
-    _add_assistants(parser.add_argument_group("assistants", ASSISTANTS_HELP))
-    parser.set_defaults(command=serve.run)
 
 
 def _add_assistants(group: argparse._ArgumentGroup) -> None:
@@ -143,9 +147,13 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=10, help="how long, of each kind")
     parser.add_argument("--size", type=int, default=FRAME_SIZE)
     parser.add_argument("--json", type=Path, metavar="FILE", help="the same for programs")
+    parser.add_argument("--sessions", type=int, default=0, help="so many on one engine, as on a GPU, without a server")
     calls = parser.add_argument_group("the whole server, called over WebRTC by callers without a screen")
     calls.add_argument("--calls", type=int, default=0, help="how many at once")
-    calls.add_argument("--engines", type=int, default=0, help="as of `serve`")
+    calls.add_argument(
+        "--churn", type=float, default=0, metavar="SECONDS", help="every so often one leaves and another comes"
+    )
+    _add_engines(calls)
     calls.add_argument("--speech", type=Path, metavar="FILE", help="what they say (default: a buzzing vowel)")
     calls.add_argument("--silent", action="store_true", help="they say nothing")
     parser.set_defaults(command=bench.run)

@@ -137,10 +137,12 @@ class TestBench:
         assert len(report["rows"]) == 6 and 0 < report["silent / talking, in the mean"] < 1
 
     def test_calls_the_whole_server(self, tmp_path: Path) -> None:
-        command = [sys.executable, "-m", "server.cli", "bench", "--calls", "2", "--seconds", "6"]
+        command = [sys.executable, "-m", "server.cli", "bench", "--calls", "2", "--seconds", "10", "--churn", "5"]
         subprocess.run([*command, "--json", str(tmp_path / "b.json")], check=True)
         report = json.loads((tmp_path / "b.json").read_text())
-        assert len(report["frames a second"]) == 2 and min(report["frames a second"]) > 5
-        assert {"emotion.set to applied, ms", "call 2: time between pictures, ms"} <= {
+        assert len(report["frames a second"]) == 3 and min(report["frames a second"]) > 5
+        assert {"emotion.set to applied, ms", "call 3: time between pictures, ms"} <= {
             r["name"] for r in report["rows"]
         }
+        assert report["pictures looked at"] >= 3 and report["of them another session's"] == 0
+        assert report["CPU, cores"].endswith("drawing")

@@ -1,13 +1,15 @@
-"""Callers without a screen: real WebRTC calls that speak, and note when each picture comes, but decode none.
+"""Callers without a screen: real WebRTC calls that speak, and note when each picture comes, but decode hardly any.
 
 `python -m server.commands.callers URL` makes them from a process of their own and prints what came of each as JSON.
+With `--churn` they come and go, and each looks at a picture now and then: it must be of the portrait that was asked
+for, before the colour that was asked for, which no other caller of the moment has.
 """
 
 import argparse
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,20 +20,25 @@ import av
 import httpx
 import numpy as np
 import numpy.typing as npt
-from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 from aiortc.codecs.base import Decoder
 from aiortc.mediastreams import MediaStreamError
+from av.video.codeccontext import VideoCodecContext
 from websockets.asyncio.client import connect
 
 from engine.audio import load_audio
 from engine.units import SAMPLE_RATE
 from server.capacity import babble
+from server.commands.eye import COLOURS, Eye, face_of_jpeg
 from server.media import audio_frame
 from server.timeline import AUDIO_RATE, PACKET
 
 CHANGES = 10  # of the emotion, whose way into the picture is timed
 WARM_S = 3.0  # of every call, that do not count
 FIRST_PICTURE_S = 20.0
+LOOK_S = 4.0  # from one picture that is judged to the next
+KEY_FRAME = b"\0\0\1\x65"
+NOTHING = 16, 16  # pixels of a picture that was not decoded
 
 Samples = npt.NDArray[np.float32]
 
@@ -40,6 +47,8 @@ Samples = npt.NDArray[np.float32]
 class Report:
     """What one caller saw."""
 
+    refused: bool = False
+    """Whether there was no place."""
     first_picture_ms: float = 0.0
     arrivals: list[float] = field(default_factory=list)
     """When each picture came, seconds after the first."""
@@ -48,13 +57,24 @@ class Report:
     stats: list[dict[str, Any]] = field(default_factory=list)
     """The server's own, once a second."""
     degraded: list[dict[str, Any]] = field(default_factory=list)
+    judged: int = 0
+    """Pictures that were looked at, and"""
+    strange: list[str] = field(default_factory=list)
+    """what was wrong with those that were not the caller's."""
 
 
 class Blind(Decoder):
-    """Takes a picture's arrival for the picture: decoding costs more than drawing."""
+    """Takes a picture's arrival for the picture, for decoding costs more than drawing; or decodes key frames."""
+
+    def __init__(self, seeing: bool) -> None:
+        self._seeing = seeing
 
     def decode(self, encoded_frame: Any) -> list[av.frame.Frame]:
-        frame = av.VideoFrame(16, 16)
+        if self._seeing and KEY_FRAME in encoded_frame.data:
+            codec = av.CodecContext.create("h264", "r")
+            assert isinstance(codec, VideoCodecContext)
+            return [*codec.decode(av.Packet(encoded_frame.data)), *codec.decode(None)]
+        frame = av.VideoFrame(*NOTHING)
         frame.pts = encoded_frame.timestamp
         return [frame]
 
@@ -77,15 +97,14 @@ class Speech(MediaStreamTrack):
         return frame
 
 
-async def call(url: str, portrait: str, seed: int, samples: Samples, seconds: float) -> Report:
-    """One call; everything about it is closed afterwards."""
+async def call(url: str, wish: dict[str, Any], eye: Eye | None, samples: Samples, seconds: float) -> Report:
+    """One call with a session as wished; everything about it is closed afterwards."""
     report, connection = Report(), RTCPeerConnection()
     async with httpx.AsyncClient(base_url=url, timeout=30) as http:
-        body = {"portrait": portrait, "source": "microphone", "seed": seed}
-        session = (await http.post("/v1/sessions", json=body)).raise_for_status().json()
+        session = (await http.post("/v1/sessions", json=wish)).raise_for_status().json()
         auth = {"Authorization": f"Bearer {session['token']}"}
         try:
-            await _connect(http, session, auth, connection, Speech(samples), report)
+            await _connect(http, session, auth, connection, Speech(samples), report, eye)
             async with connect(f"{url.replace('http', 'ws')}{session['control']}?token={session['token']}") as control:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(seconds):
@@ -103,6 +122,7 @@ async def _connect(
     connection: RTCPeerConnection,
     speech: Speech,
     report: Report,
+    eye: Eye | None,
 ) -> None:
     begun, seen, readers = time.monotonic(), asyncio.Event(), set[asyncio.Task[None]]()
     connection.addTrack(speech)
@@ -112,13 +132,18 @@ async def _connect(
     async def read(track: MediaStreamTrack) -> None:
         with suppress(MediaStreamError):
             while True:
-                await track.recv()
+                frame = await track.recv()
                 report.arrivals.append(time.monotonic())
                 seen.set()
+                if eye and isinstance(frame, av.VideoFrame) and (frame.width, frame.height) != NOTHING:
+                    report.judged += 1
+                    report.strange += eye.judge(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
 
     def begin(track: MediaStreamTrack) -> None:
         if track.kind == "video":
             readers.add(asyncio.create_task(read(track)))
+            if eye:
+                readers.add(asyncio.create_task(_look_up(video.receiver, track)))
 
     connection.on("track", begin)
     await connection.setLocalDescription(await connection.createOffer())
@@ -127,6 +152,14 @@ async def _connect(
     await connection.setRemoteDescription(RTCSessionDescription(**answer.raise_for_status().json()))
     await asyncio.wait_for(seen.wait(), FIRST_PICTURE_S)
     report.first_picture_ms = (time.monotonic() - begun) * 1000
+
+
+async def _look_up(receiver: RTCRtpReceiver, track: MediaStreamTrack) -> None:
+    """Asks now and then for a picture that needs no others."""
+    while track.readyState == "live":
+        await asyncio.sleep(LOOK_S)
+        for source in receiver.getSynchronizationSources():
+            await receiver._send_rtcp_pli(source.source)
 
 
 async def _talk(control: Any, report: Report, seconds: float) -> None:
@@ -152,12 +185,59 @@ def voice(path: Path | None, silent: bool) -> Samples:
     return np.repeat(speech, AUDIO_RATE // SAMPLE_RATE)
 
 
-async def calls(url: str, samples: Samples, count: int, seconds: float) -> list[Report]:
-    """So many at once, of every default portrait in turn."""
+@dataclass(frozen=True)
+class Plan:
+    count: int
+    """Callers at the same moment."""
+    seconds: float
+    churn_s: float = 0.0
+    """From one who leaves, whom another follows at once, to the next; 0: all stay."""
+
+    def turns(self, place: int) -> Iterator[tuple[int, float]]:
+        """(serial number, seconds) of the calls in one of `count` places, one after the other."""
+        if not self.churn_s:
+            yield place, self.seconds
+            return
+        begun, length, number = 0.0, self.churn_s * (place + 1), place
+        while begun < self.seconds:
+            yield number, min(length, self.seconds - begun)
+            begun, length, number = begun + length, self.churn_s * self.count, number + self.count
+
+
+async def calls(url: str, samples: Samples, plan: Plan) -> list[Report]:
+    """What each saw, of every default portrait in turn."""
     async with httpx.AsyncClient(base_url=url, timeout=30) as http:
         listed = (await http.get("/v1/portraits")).raise_for_status().json()["portraits"]
-    ids = [portrait["id"] for portrait in listed]
-    return await asyncio.gather(*(call(url, ids[i % len(ids)], i, samples, seconds) for i in range(count)))
+        faces = {one["id"]: face_of_jpeg((await http.get(one["thumbnail"])).content) for one in listed}
+    reports: dict[int, Report] = {}
+
+    async def take(place: int) -> None:
+        for number, seconds in plan.turns(place):
+            rounds, colour = divmod(number, len(COLOURS))
+            portrait = list(faces)[(number + rounds) % len(faces)]
+            wish: dict[str, Any] = {"portrait": portrait, "source": "microphone", "seed": number}
+            eye = Eye(portrait, COLOURS[colour], faces) if plan.churn_s else None
+            if eye:
+                wish["background"] = eye.colour
+            try:
+                reports[number] = await call(url, wish, eye, samples, seconds)
+            except httpx.HTTPStatusError as refused:
+                if refused.response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    raise
+                reports[number] = Report(refused=True)
+                await asyncio.sleep(seconds)
+
+    await asyncio.gather(*(take(place) for place in range(plan.count)))
+    return [report for _, report in sorted(reports.items())]
+
+
+def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The server's own, where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -167,10 +247,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--speech", type=Path, help="any sound file")
     parser.add_argument("--silent", action="store_true", help="say nothing")
+    parser.add_argument("--churn", type=float, default=0, help="seconds from one caller's leaving to the next's")
     options = parser.parse_args(arguments)
-    vars(aiortc.rtcrtpreceiver)["get_decoder"] = lambda codec: Blind()
+    vars(aiortc.rtcrtpreceiver)["get_decoder"] = lambda codec: Blind(codec.name == "H264" and options.churn > 0)
     samples = voice(options.speech, options.silent)
-    print(json.dumps([asdict(r) for r in asyncio.run(calls(options.url, samples, options.calls, options.seconds))]))
+    plan = Plan(options.calls, options.seconds, options.churn)
+    with asyncio.Runner(loop_factory=fast_loop()) as runner:
+        print(json.dumps([asdict(report) for report in runner.run(calls(options.url, samples, plan))]))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,130 @@
+"""`les-avatar bench --calls N`: the whole server, and callers over WebRTC who hold it to its rate."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import numpy as np
+
+from server.app import Server, create_app
+from server.commands import Refusal, serve
+from server.commands.callers import WARM_S
+from server.commands.rows import Row
+from server.commands.watch import Watch
+from server.engine_thread import Engine
+from server.place import Place
+from server.remote import RemoteEngine
+from server.settings import Settings
+
+SMOOTH_MS = 48.0  # the 95th percentile of the time between pictures, up to which a call counts as held
+MOST_ROWS = 8  # calls that get a row each
+
+
+async def of_calls(options: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
+    """A server in this process, its engines where `serve` has them, and callers over the loopback in another."""
+    factory, engines = serve.engines(options)
+    async with _serving(Settings(port=0, max_sessions=options.calls, engines=engines), factory) as (url, place):
+        drawing = [
+            engine.pid
+            for engine in await place.engines.run_on_each(lambda engine: engine)
+            if isinstance(engine, RemoteEngine)
+        ]
+        watch = Watch([os.getpid(), *drawing])
+        watching = asyncio.create_task(watch.run())
+        more = asyncio.create_task(_one_more(url, options.seconds / 2))
+        told = await _callers(url, options)
+        watching.cancel()
+        one_more = await more
+    reports = [report for report in told if not report["refused"]]
+    kind = "silent" if options.silent else "talking"
+    churn = f", one of them another every {options.churn:g} s" if options.churn else ""
+    facts: dict[str, Any] = {
+        "calls": f"{options.calls} {kind} for {options.seconds:g} s{churn}; {engines} engines",
+        "held (p95 of the time between pictures at most 48 ms)": f"{sum(map(_held, reports))} of {len(reports)}",
+        "frames a second": [round(float((len(r["arrivals"]) - 1) / np.ptp(r["arrivals"])), 2) for r in reports],
+        "late share": [r["stats"][-1]["late_share"] for r in reports if r["stats"]],
+        "degraded": [r["degraded"] for r in reports if r["degraded"]] or "never",
+        "turned away": len(told) - len(reports),
+        "one call more": one_more,
+        **watch.facts(),
+    }
+    if options.churn:
+        strange = [what for report in reports for what in report["strange"]]
+        facts["pictures looked at"] = sum(report["judged"] for report in reports)
+        facts["of them another session's"] = strange or 0
+    return list(_rows(reports)), facts
+
+
+@asynccontextmanager
+async def _serving(settings: Settings, factory: Callable[[], Engine]) -> AsyncIterator[tuple[str, Place]]:
+    app = create_app(settings, factory)
+    server = Server(app, settings)
+    serving = asyncio.create_task(server.serve())
+    try:
+        while not (server.started and app.state.place.ready):
+            if app.state.place.problem if server.started else serving.done():
+                raise Refusal("the server did not start; see above")
+            await asyncio.sleep(0.1)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", app.state.place
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def _one_more(url: str, after_s: float) -> str:
+    """What a caller is told who comes when all places should be taken."""
+    await asyncio.sleep(after_s)
+    async with httpx.AsyncClient(base_url=url) as http:
+        answer = await http.post("/v1/sessions", json={"portrait": "anna", "source": "microphone"})
+        if answer.is_success:  # somebody has just left
+            auth = {"Authorization": f"Bearer {answer.json()['token']}"}
+            await http.delete(f"/v1/sessions/{answer.json()['id']}", headers=auth)
+    return f"{answer.status_code}, Retry-After {answer.headers.get('retry-after')}"
+
+
+async def _callers(url: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "server.commands.callers", url, "--calls", str(options.calls)]
+    command += ["--seconds", str(options.seconds), "--churn", str(options.churn)]
+    command += ["--silent"] if options.silent else []
+    command += ["--speech", str(options.speech)] if options.speech else []
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    if process.returncode:
+        raise Refusal("the calls failed; see above")
+    reports: list[dict[str, Any]] = json.loads(out)
+    return reports
+
+
+def _gaps(report: dict[str, Any]) -> list[float]:
+    """Milliseconds between pictures, after the first seconds."""
+    arrivals = np.array(report["arrivals"])
+    gaps: list[float] = (np.diff(arrivals[arrivals > arrivals[0] + WARM_S]) * 1000).tolist()
+    return gaps
+
+
+def _held(report: dict[str, Any]) -> bool:
+    return bool(np.percentile(_gaps(report), 95) <= SMOOTH_MS)
+
+
+def _rows(reports: list[dict[str, Any]]) -> Iterator[Row]:
+    if len(reports) <= MOST_ROWS:
+        for number, report in enumerate(reports, 1):
+            yield Row.of(f"call {number}: time between pictures, ms", _gaps(report))
+    yield Row.of("all calls: time between pictures, ms", [gap for report in reports for gap in _gaps(report)])
+    stats = [told for report in reports for told in report["stats"][int(WARM_S) :]]
+    for key, words in (
+        ("render_ms", "engine a frame"),
+        ("encode_ms", "encoder a frame"),
+        ("latency_ms", "microphone packet to its frame at the encoder"),
+    ):
+        if values := [told[key] for told in stats if told[key] is not None]:
+            yield Row.of(f"{words}, ms", values)
+    if applied := [ms for report in reports for ms in report["applied_ms"]]:
+        yield Row.of("emotion.set to applied, ms", applied)
+    yield Row.of("click to the first picture, ms", [report["first_picture_ms"] for report in reports])
