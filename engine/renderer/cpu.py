@@ -3,6 +3,7 @@
 cv2 samples the pictures; loops of our own put them together.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -24,6 +25,8 @@ Floats = npt.NDArray[np.float32]
 Bounds = tuple[float, float, float, float]  # left, top, right, bottom, in units of a window
 MOUTH_INSIDE = (28, 28, 164, 160)  # where in its window the mouth may open: units, half a SNAP to spare
 EYE_INSIDE = (12, 16, 100, 80)
+_BANDS = 4  # of the person, drawn one after the other
+_BAND = FRAME.rows // _BANDS  # cells
 _SOLID, _BESIDE = 64, 15  # alpha from which a pixel's own colour is sure; pixels about those that have none
 _HERE = FRAME.centres()
 _LIGHT = 128  # the byte that stands for light as it was: twice as much is the most that `fields` lets through
@@ -52,6 +55,8 @@ class _Prepared:
     extents: tuple[Bounds, Bounds, Bounds]
     """Of `lower`, then of the lids."""
     lash_extents: tuple[Bounds, Bounds]
+    outline: Floats
+    """[rows of FRAME, 2]: from where to where the person reaches, in units."""
     lit: Bounds
     """Where the light on the skin may change, in units of the frame."""
     corners: tuple[Floats, Floats, Floats]
@@ -82,6 +87,7 @@ def _prepare(portrait: Layered) -> _Prepared:
             sprites,
             extents,
             lash_extents,
+            _outline(person),
             lit,
             corners,
         )
@@ -96,7 +102,9 @@ class CpuRenderer:
             raise ValueError(f"size must be a multiple of {SIZE_STEP} from {MIN_SIZE} to {MAX_SIZE}, not {size}")
         self.size = size
         self._scale = size / SIDE  # pixels a unit
-        self._here = _texels(Window(size, size, SIDE / size).centres())
+        self._margin = FRAME.cols // math.gcd(size, FRAME.cols)  # cells of FRAME that are whole pixels
+        wide = Window(FRAME.rows + 2 * self._margin, FRAME.cols + 2 * self._margin, FRAME.cell)
+        self._around = _texels(wide.centres(2 * [-self._margin * FRAME.cell]))
         self._backgrounds: WeakKeyDictionary[Layered, Image] = WeakKeyDictionary()
 
     def render(self, portrait: Layered, coefficients: Floats, plate: Image | None = None) -> Image:
@@ -164,13 +172,32 @@ class CpuRenderer:
         _over(picture, layer, box)
 
     def _person(self, offset: Floats, ready: _Prepared, shade: Image) -> Image:
-        at = cv2.resize(offset * np.float32(TEXELS), (self.size, self.size), interpolation=cv2.INTER_LINEAR)
-        at += self._here
-        layer = cv2.remap(ready.person, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        box = self._box((0, 0), FRAME, _reach(_HERE + offset, ready.lit, FRAME))
-        if not box.empty:
-            _light_up(layer, at[box.slices], (0, 0), shade, box)
-        return np.asarray(layer, np.uint8)
+        """The person alone; band by band, so that what a band needs stays in the processor's cache."""
+        margin = self._margin
+        wide = cv2.copyMakeBorder(offset, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+        places = np.asarray(wide * np.float32(TEXELS) + self._around, np.float32)
+        lit = self._box((0, 0), FRAME, _reach(_HERE + offset, ready.lit, FRAME))
+        layer = np.zeros((self.size, self.size, 4), np.uint8)
+        for i, (left, right) in enumerate(kernels.spans(offset, ready.outline, FRAME.cell, _BANDS)):
+            part = left // margin * margin, i * _BAND, -(-right // margin) * margin, (i + 1) * _BAND
+            if left < right:
+                self._band(layer, places, part, ready.person, lit, shade)
+        return layer
+
+    def _band(
+        self, layer: Image, places: Floats, part: Sequence[int], person: Image, lit: "_Box", shade: Image
+    ) -> None:
+        """`part` in cells of FRAME; `places` has a margin about them."""
+        left, top, right, bottom = (v * self.size // FRAME.cols for v in part)
+        edge, about = self._margin * self.size // FRAME.cols, 2 * self._margin
+        cells = places[part[1] : part[3] + about, part[0] : part[2] + about]
+        full = (right - left + 2 * edge, bottom - top + 2 * edge)
+        at = cv2.resize(cells, full, interpolation=cv2.INTER_LINEAR)[edge:-edge, edge:-edge]
+        drawn = cv2.remap(person, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        layer[top:bottom, left:right] = drawn
+        x0, y0, x1, y1 = max(left, lit.left), max(top, lit.top), min(right, lit.right), min(bottom, lit.bottom)
+        if x0 < x1 and y0 < y1:
+            _light_up(layer, at[y0 - top : y1 - top, x0 - left : x1 - left], (0, 0), shade, y0, x0)
 
     def _lid(self, picture: Image, placed: Placed, ready: _Prepared, i: int, shade: Image) -> None:
         """An upper lid, and its lashes over it."""
@@ -253,6 +280,15 @@ def _extent(patch: Image) -> Bounds:
     return cols[0] / TEXELS, rows[0] / TEXELS, (cols[-1] + 1) / TEXELS, (rows[-1] + 1) / TEXELS
 
 
+def _outline(person: Image) -> Floats:
+    """[rows of FRAME, 2]: the person's left and right, in units, in each row and those beside it; 0, 0 is nobody."""
+    side = int(FRAME.cell * TEXELS)
+    cells = (person[..., 3] > 0).reshape(FRAME.rows, side, FRAME.cols, side).any((1, 3))
+    near = cv2.dilate(cells.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    first, last = near.argmax(1), FRAME.cols - near[:, ::-1].argmax(1)
+    return np.asarray(np.stack([first, last], 1) * near.any(1)[:, None] * FRAME.cell, np.float32)
+
+
 def _reach(field: Floats, extent: Bounds, window: Window) -> Bounds:
     """The part of a window in the picture that shows the patch: whose points [rows, cols, 2] come from its extent."""
     (x, y), (left, top, right, bottom), cell = cv2.split(field), extent, window.cell
@@ -294,13 +330,12 @@ def _gains(light: Floats) -> Image:
 
 
 def _light_up(
-    layer: Image, at: Floats, corner: Sequence[float] | Floats, shade: Image, box: "_Box | None" = None
+    layer: Image, at: Floats, corner: Sequence[float] | Floats, shade: Image, top: int = 0, left: int = 0
 ) -> None:
-    """RGBA whose texels come from `at` in a window at `corner` of the photo, put in the light there; or its `box`."""
+    """A part of RGBA whose texels come from `at` in a window at `corner` of the photo, put in the light there."""
     shift = [(float(corner[i]) - SHADE_ORIGIN[i] + 0.5 / TEXELS) / SHADE.cell - 0.5 for i in (0, 1)]
     place = cv2.add(at * np.float32(1 / (TEXELS * SHADE.cell)), (*shift, 0, 0))
     gain = cv2.remap(shade, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    top, left = (box.top, box.left) if box else (0, 0)
     kernels.light_up(_words(layer), _words(gain), top, left)
 
 

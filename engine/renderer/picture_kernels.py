@@ -72,3 +72,28 @@ def gap(layer: Words, top: int, bottom: int, left: int, right: int) -> tuple[int
             if layer[i, j] < opaque:
                 low, high = min(low, j), max(high, j + 1)
     return first, last, low, high
+
+
+@compiled
+def spans(offset: Floats, outline: Floats, cell: float, bands: int) -> npt.NDArray[np.int64]:
+    """[bands, 2]: the columns of a lattice, in each band of its rows, between which anything of a person shows.
+
+    `offset` [rows, cols, 2] leads from the cells' centres to the photo, where the person reaches from `outline`
+    [rows, 2] to.
+    """
+    rows, cols = offset.shape[:2]
+    tall = rows // bands
+    out = np.zeros((bands, 2), np.int64)
+    size, half = np.float32(cell), np.float32(0.5)
+    for band in range(bands):
+        first, last = cols, 0
+        for i in range(max(band * tall - 1, 0), min((band + 1) * tall + 1, rows)):
+            for j in range(cols):
+                x = (np.float32(j) + half) * size + offset[i, j, 0]
+                y = (np.float32(i) + half) * size + offset[i, j, 1]
+                row = min(max(int(y / size), 0), rows - 1)
+                if outline[row, 0] <= x < outline[row, 1]:
+                    first, last = min(first, j), max(last, j + 1)
+        if first < last:
+            out[band, 0], out[band, 1] = max(first - 1, 0), min(last + 1, cols)
+    return out
