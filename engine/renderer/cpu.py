@@ -104,7 +104,7 @@ class CpuRenderer:
         self._scale = size / SIDE  # pixels a unit
         self._margin = FRAME.cols // math.gcd(size, FRAME.cols)  # cells of FRAME that are whole pixels
         wide = Window(FRAME.rows + 2 * self._margin, FRAME.cols + 2 * self._margin, FRAME.cell)
-        self._around = _texels(wide.centres(2 * [-self._margin * FRAME.cell]))
+        self._around = _texels(wide.centres((-self._margin * FRAME.cell, -self._margin * FRAME.cell)))
         self._backgrounds: WeakKeyDictionary[Layered, Image] = WeakKeyDictionary()
 
     def render(self, portrait: Layered, coefficients: Floats, plate: Image | None = None) -> Image:
