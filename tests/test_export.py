@@ -12,7 +12,7 @@ from engine.renderer.export import DATA
 from engine.runtime import OpenVinoNetwork
 from trt_build.graphs import export_all
 
-SHIPPED = {"cdan.onnx": CDAN_GRAPH, "fields.onnx": DATA / "fields.onnx", "renderer.onnx": DATA / "renderer.onnx"}
+SHIPPED = {"cdan.onnx": CDAN_GRAPH, "renderer.onnx": DATA / "renderer.onnx"}
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from trt_build import __main__ as command
 from trt_build import build as building
 from trt_build import check, graphs, half, material
 from trt_build.bench import Floor, Peaks, floor, measure
-from trt_build.build import BATCHES, Recipe, build, recipe_for, up_to_date
+from trt_build.build import BATCHES, Recipe, build, up_to_date
 
 RTX = Recipe("tensorrt_rtx", "fp16", (1, 64))
 
@@ -94,10 +94,10 @@ class TestBuild:
     ) -> None:
         monkeypatch.setattr(building, "to_be_halved", lambda name, model: half.candidates(model)[:-1])
         phases: list[str] = []
-        graph, recipe = graphs.shipped(name), recipe_for(name, RTX)
+        graph, recipe = graphs.shipped(name), RTX
         built = build(name, graph, folder, recipe, phases.append)
         assert built.path.stat().st_size > 1e6 and built.layers > 100 and phases
-        assert built.halved == (built.products - 1 if name in graphs.SERVED else 0)
+        assert built.halved == built.products - 1
         manifest = Manifest.from_json(built.path.with_suffix(".json").read_text())
         assert manifest == built.manifest
         assert manifest.signature == graph_signature(graph)

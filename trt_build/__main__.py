@@ -21,7 +21,7 @@ from engine.runtime.tensorrt import LIBRARIES, GpuMissing, card
 from engine.runtime.tensorrt_plan import PlanRefused, plans_home
 from engine.units import FRAME_SIZE
 from trt_build import bench, check, graphs, material
-from trt_build.build import BATCHES, PRECISIONS, BuildFailed, Recipe, build, present_library, recipe_for, up_to_date
+from trt_build.build import BATCHES, PRECISIONS, BuildFailed, Recipe, build, present_library, up_to_date
 
 REFUSALS = (AudioError, BuildFailed, GpuMissing, PlanRefused, PortraitError, graphs.ExportNeeds)
 
@@ -107,9 +107,8 @@ def run_export(options: argparse.Namespace) -> int:
 
 
 def run_build(options: argparse.Namespace) -> int:
-    asked = Recipe(options.library or present_library(), options.precision, options.batches)
+    recipe = Recipe(options.library or present_library(), options.precision, options.batches)
     for name in options.only or graphs.NAMES:
-        recipe = recipe_for(name, asked)
         graph, plan = graphs.find(name, options.graphs), options.output / f"{name}.plan"
         why = "it was asked for" if options.force else up_to_date(plan, recipe, graph)
         if why is None:
@@ -127,7 +126,7 @@ def run_build(options: argparse.Namespace) -> int:
 
 
 def run_check(options: argparse.Namespace) -> int:
-    wanted = options.only or graphs.SERVED
+    wanted = options.only or graphs.NAMES
     print(check.HEAD)
     results = []
     heard, faces = check.check_stream(_made("cdan", options), options.seconds, options.recording)
@@ -175,7 +174,7 @@ def run_bench(options: argparse.Namespace) -> int:
     timings, floors = [], []
     best = bench.peaks(device)
     print(f"{machine_line(device)}; {best.gigabytes_per_second:.0f} GB/s, {best.gigaflops:.0f} GFLOP/s\n{bench.HEAD}")
-    for name in options.only or graphs.SERVED:
+    for name in options.only or graphs.NAMES:
         feeds = material.sample(name)
         every = _backends(name, options)
         if device == "cuda" or options.compile:

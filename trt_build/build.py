@@ -6,7 +6,7 @@ once and finishes on the one that runs the plan.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 from engine.runtime import Signature, graph_signature
 from engine.runtime.tensorrt import INSTALL, GpuMissing, Messages, check_signature, library, machine, tensor_spec
 from engine.runtime.tensorrt_plan import Machine, Manifest, PlanRefused, read_plan, sha256, write_plan
-from trt_build import graphs
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +62,6 @@ def present_library() -> str:
 def builder_machine(name: str) -> Machine:
     """What plans are built on; TensorRT-RTX does without a card."""
     return Machine(name, str(library(name).__version__), "", "") if name == "tensorrt_rtx" else machine(name)
-
-
-def recipe_for(name: str, recipe: Recipe) -> Recipe:
-    """The recipe as it suits one network: `fields` is nothing but places, which keep their 24 bits."""
-    return recipe if name in graphs.SERVED else replace(recipe, precision="fp32")
 
 
 def up_to_date(path: Path, recipe: Recipe, graph: Path) -> str | None:

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 Entry = dict[str, Any]
-NAMES = ("cdan", "fields", "renderer")
-SERVED = ("cdan", "renderer")
-"""What a GPU runs; `fields` is the part of the renderer that CPUs run."""
+NAMES = ("cdan", "renderer")
 
 
 class ExportNeeds(Exception):
@@ -41,15 +39,14 @@ def find(name: str, folder: Path | None) -> Path:
 
 
 def export_all(folder: Path, size: int = FRAME_SIZE) -> dict[str, Entry]:
-    """Writes cdan.onnx, fields.onnx, renderer.onnx for pictures of `size`, and manifest.json; returns the manifest."""
+    """Writes cdan.onnx, renderer.onnx for pictures of `size`, and manifest.json; returns the manifest."""
     try:
         from engine.cdan.training.export import load, write_graph
-        from engine.renderer.export import export_fields, export_renderer
+        from engine.renderer.export import export_renderer
     except ImportError as error:
         raise ExportNeeds(f"exporting needs torch and onnx ({error}): pip install 'les-avatar[train]'") from error
     folder.mkdir(parents=True, exist_ok=True)
     write_graph(load(), folder / "cdan.onnx")
-    export_fields(folder / "fields.onnx")
     export_renderer(folder / "renderer.onnx", size)
     manifest = {path.name: describe(path) for path in sorted(folder.glob("*.onnx"))}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
@@ -68,10 +65,6 @@ def module(name: str, size: int = FRAME_SIZE) -> "torch.nn.Module":
         from engine.cdan.training.export import OneFrame, load
 
         return OneFrame(load())
-    if name == "fields":
-        from engine.renderer.fields import Fields
-
-        return Fields()
     from engine.renderer.module import Renderer
 
     return Renderer(size)

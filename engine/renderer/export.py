@@ -1,7 +1,4 @@
-"""Writes the renderer's graphs: `python -m engine.renderer.export [DIRECTORY]`.
-
-`fields.onnx` ships with the package and serves CPUs; `renderer.onnx` is the whole renderer, for GPUs.
-"""
+"""Writes the graph that ships with the package and serves GPUs: `python -m engine.renderer.export [DIRECTORY]`."""
 
 import sys
 from pathlib import Path
@@ -27,9 +24,8 @@ from engine.portrait.layers_layout import (
     TEXELS,
     texture,
 )
-from engine.renderer.fields import Fields
 from engine.renderer.module import Renderer
-from engine.renderer.names import FIELDS, MAPS, PICTURES
+from engine.renderer.names import MAPS, PICTURES
 from engine.runtime.export import export
 
 DATA = Path(__file__).parent / "data"
@@ -89,12 +85,6 @@ def example(batch: int = 1) -> tuple[list[Tensor], list[Tensor]]:
     return maps, [torch.zeros(batch, *shape, dtype=torch.uint8) for shape in picture_shapes().values()]
 
 
-def export_fields(path: Path) -> None:
-    """For one portrait at a time: with a fixed batch a CPU takes little more than half the time."""
-    maps, _ = example()
-    export(Fields(), maps, ("coefficients", *MAPS), FIELDS, path, shared=("coefficients", *MAPS, *FIELDS))
-
-
 def export_renderer(path: Path, size: int = SIDE) -> None:
     """For a batch of portraits."""
     maps, pictures = example()
@@ -104,5 +94,4 @@ def export_renderer(path: Path, size: int = SIDE) -> None:
 if __name__ == "__main__":
     directory = Path(sys.argv[1]) if len(sys.argv) > 1 else DATA
     directory.mkdir(parents=True, exist_ok=True)
-    export_fields(directory / "fields.onnx")
     export_renderer(directory / "renderer.onnx")

@@ -13,4 +13,4 @@ PICTURES: tuple[str, ...] = (
 """Bytes; `engine.renderer.module.Pictures` says what each is."""
 
 FIELDS: tuple[str, ...] = ("person", "mouth", "mouth_to", "eyes", "eyes_to", "lashes", "sprites", "shut", "shade")
-"""The fields graph's outputs; `engine.renderer.fields.FieldOutputs`."""
+"""The fields, in order; `engine.renderer.fields.FieldOutputs`."""

@@ -16,11 +16,9 @@ def export(
     inputs: Sequence[str],
     outputs: Sequence[str],
     path: Path,
-    *,
-    shared: Sequence[str] = (),
 ) -> None:
-    """Traces `module(*example)` into `path`; dimension 0 of every tensor but those in `shared` is the batch."""
-    batched = {name: {0: "batch"} for name in (*inputs, *outputs) if name not in shared}
+    """Traces `module(*example)` into `path`; dimension 0 of every tensor is the batch."""
+    batched = {name: {0: "batch"} for name in (*inputs, *outputs)}
     with warnings.catch_warnings():
         # The tracing exporter is deprecated but is the one that writes this opset without converting down.
         warnings.simplefilter("ignore", DeprecationWarning)
