@@ -106,3 +106,17 @@ class TestPictures:
         layer[3, 6, 3] = layer[5, 20, 3] = 254
         assert picture_kernels.gap(words(layer), 1, 8, 2, 30) == (3, 6, 6, 21)
         assert picture_kernels.gap(words(layer), 4, 8, 2, 30) == (5, 6, 20, 21)
+
+    def test_a_person_is_found_in_each_band_wherever_it_is_moved(self) -> None:
+        outline = np.zeros((16, 2), np.float32)
+        outline[4:12] = 20, 32  # units, of 4 a cell: its cells 5 to 7
+        offset = np.zeros((16, 16, 2), np.float32)
+        assert picture_kernels.spans(offset, outline, 4.0, 4).tolist() == [[4, 9]] * 4
+        offset[..., 0], offset[..., 1] = 8, 20
+        assert picture_kernels.spans(offset, outline, 4.0, 4).tolist() == [[2, 7], [2, 7], [0, 0], [0, 0]]
+
+    def test_a_person_at_the_photos_edge_goes_on_beyond_it(self) -> None:
+        outline = np.tile(np.array([0, 64], np.float32), (16, 1))
+        offset = np.full((16, 16, 2), -40, np.float32)
+        assert picture_kernels.spans(offset, outline, 4.0, 2).tolist() == [[0, 16]] * 2
+        assert picture_kernels.spans(-offset, outline, 4.0, 2).tolist() == [[0, 16]] * 2

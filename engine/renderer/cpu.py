@@ -193,8 +193,8 @@ class CpuRenderer:
         cells = places[part[1] : part[3] + about, part[0] : part[2] + about]
         full = (right - left + 2 * edge, bottom - top + 2 * edge)
         at = cv2.resize(cells, full, interpolation=cv2.INTER_LINEAR)[edge:-edge, edge:-edge]
-        drawn = cv2.remap(person, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        layer[top:bottom, left:right] = drawn
+        drawn = layer[top:bottom, left:right]
+        cv2.remap(person, at, None, cv2.INTER_LINEAR, drawn, cv2.BORDER_REPLICATE)
         x0, y0, x1, y1 = max(left, lit.left), max(top, lit.top), min(right, lit.right), min(bottom, lit.bottom)
         if x0 < x1 and y0 < y1:
             _light_up(layer, at[y0 - top : y1 - top, x0 - left : x1 - left], (0, 0), shade, y0, x0)
@@ -276,8 +276,9 @@ def _extent(patch: Image) -> Bounds:
     """Where a patch [rows, cols, RGBA] is not clear."""
     rows, cols = (np.flatnonzero(patch[..., 3].any(axis)) for axis in (1, 0))
     if not rows.size:
-        return 0, 0, 0, 0
-    return cols[0] / TEXELS, rows[0] / TEXELS, (cols[-1] + 1) / TEXELS, (rows[-1] + 1) / TEXELS
+        return 0.0, 0.0, 0.0, 0.0
+    left, top, right, bottom = cols[0] / TEXELS, rows[0] / TEXELS, (cols[-1] + 1) / TEXELS, (rows[-1] + 1) / TEXELS
+    return float(left), float(top), float(right), float(bottom)
 
 
 def _outline(person: Image) -> Floats:
@@ -289,17 +290,13 @@ def _outline(person: Image) -> Floats:
     return np.asarray(np.stack([first, last], 1) * near.any(1)[:, None] * FRAME.cell, np.float32)
 
 
-def _reach(field: Floats, extent: Bounds, window: Window) -> Bounds:
-    """The part of a window in the picture that shows the patch: whose points [rows, cols, 2] come from its extent."""
-    (x, y), (left, top, right, bottom), cell = cv2.split(field), extent, window.cell
-    inside = (x > left - cell) & (x < right + cell) & (y > top - cell) & (y < bottom + cell)
-    rows, cols = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-    if not rows.size:
-        return 0, 0, 0, 0
-    low, high = (
-        np.maximum([cols[0] - 1, rows[0] - 1], 0),
-        np.minimum([cols[-1] + 2, rows[-1] + 2], [window.cols, window.rows]),
-    )
+def _reach(places: Floats, extent: Bounds, window: Window) -> Bounds:
+    """The part of a window in the picture that shows the patch: whose `places` [rows, cols, 2] lie in its extent."""
+    cell = window.cell
+    left, top, right, bottom = kernels.reach(places, extent, cell)
+    if left >= right:
+        return 0.0, 0.0, 0.0, 0.0
+    low, high = (max(left - 1, 0), max(top - 1, 0)), (min(right + 1, window.cols), min(bottom + 1, window.rows))
     return low[0] * cell, low[1] * cell, high[0] * cell, high[1] * cell
 
 
@@ -307,7 +304,7 @@ def _lit_part(maps: Floats) -> Bounds:
     """Where any of the maps of light [R, rows, cols] is not nought."""
     rows, cols = (np.flatnonzero(maps.any((0, axis))) for axis in (2, 1))
     if not rows.size:
-        return 0, 0, 0, 0
+        return 0.0, 0.0, 0.0, 0.0
     (x, y), cell = SHADE_ORIGIN, SHADE.cell
     return x + cols[0] * cell, y + rows[0] * cell, x + (cols[-1] + 1) * cell, y + (rows[-1] + 1) * cell
 

@@ -78,13 +78,14 @@ def gap(layer: Words, top: int, bottom: int, left: int, right: int) -> tuple[int
 def spans(offset: Floats, outline: Floats, cell: float, bands: int) -> npt.NDArray[np.int64]:
     """[bands, 2]: the columns of a lattice, in each band of its rows, between which anything of a person shows.
 
-    `offset` [rows, cols, 2] leads from the cells' centres to the photo, where the person reaches from `outline`
-    [rows, 2] to.
+    `offset` [rows, cols, 2] leads from the cells' centres to the photo, where the person lies in each row from the
+    one to the other of `outline` [rows, 2].
     """
     rows, cols = offset.shape[:2]
     tall = rows // bands
     out = np.zeros((bands, 2), np.int64)
     size, half = np.float32(cell), np.float32(0.5)
+    wide = (np.float32(cols) - half) * size
     for band in range(bands):
         first, last = cols, 0
         for i in range(max(band * tall - 1, 0), min((band + 1) * tall + 1, rows)):
@@ -92,8 +93,28 @@ def spans(offset: Floats, outline: Floats, cell: float, bands: int) -> npt.NDArr
                 x = (np.float32(j) + half) * size + offset[i, j, 0]
                 y = (np.float32(i) + half) * size + offset[i, j, 1]
                 row = min(max(int(y / size), 0), rows - 1)
+                x = min(max(x, np.float32(0)), wide)  # the photo's edges go on beyond it
                 if outline[row, 0] <= x < outline[row, 1]:
                     first, last = min(first, j), max(last, j + 1)
         if first < last:
             out[band, 0], out[band, 1] = max(first - 1, 0), min(last + 1, cols)
     return out
+
+
+@compiled
+def reach(places: Floats, extent: tuple[float, float, float, float], about: float) -> tuple[int, int, int, int]:
+    """The smallest part of a lattice that holds all `places` [rows, cols, 2] in or `about` an extent.
+
+    Both are left, top, right, bottom.
+    """
+    west, north = np.float32(extent[0] - about), np.float32(extent[1] - about)
+    east, south = np.float32(extent[2] + about), np.float32(extent[3] + about)
+    rows, cols = places.shape[:2]
+    first, last, low, high = cols, 0, rows, 0
+    for i in range(rows):
+        for j in range(cols):
+            x, y = places[i, j, 0], places[i, j, 1]
+            if west < x < east and north < y < south:
+                first, last = min(first, j), max(last, j + 1)
+                low, high = min(low, i), i + 1
+    return first, low, last, high
