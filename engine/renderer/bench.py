@@ -5,24 +5,22 @@ PORTRAIT is a photo or a prepared file. On a busy machine trust the processor's 
 
 import argparse
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from engine.face.coefficients import FACE, INDEX, NAMES
-from engine.portrait.file import Portrait
-
-try:
-    from engine.portrait import prepare
-except ImportError:
-    pass
+from engine.portrait import Portrait, prepare
 from engine.renderer.cpu import CpuRenderer
+from engine.renderer.cpu_fields import CpuFields, Floats
 
 _WARM = 5  # pictures before the clock counts
 
 
-def talking(frames: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def talking(frames: int) -> Floats:
     """[frames, 69]: jaw, lips, lids, gaze and head in motion."""
     t = np.arange(frames, dtype=np.float32)
     track = np.zeros((frames, len(NAMES)), np.float32)
@@ -52,12 +50,16 @@ def main() -> None:
     cv2.setNumThreads(1)
     data = arguments.portrait.read_bytes()
     portrait = Portrait.from_bytes(data) if Portrait.is_prepared(data) else prepare(data)
-    renderer = CpuRenderer(arguments.size)
-    for name, draw in (("fields", renderer.fields), ("picture, fields included", renderer.render)):
+    renderer, fields = CpuRenderer(arguments.size), CpuFields(portrait.layers)
+    draws: dict[str, Callable[[Floats], object]] = {
+        "fields": fields,
+        "picture, fields included": partial(renderer.render, portrait),
+    }
+    for name, draw in draws.items():
         wall, cpu = [], []
         for values in talking(arguments.frames):
             start, spent = time.perf_counter(), time.process_time()
-            draw(portrait, values)
+            draw(values)
             wall.append(time.perf_counter() - start)
             cpu.append(time.process_time() - spent)
         for clock, seconds in (("wall", wall), ("processor", cpu)):
