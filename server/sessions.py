@@ -39,13 +39,14 @@ class Sessions:
     def __init__(self, settings: Settings, engines: Engines, clock: Clock = time.monotonic) -> None:
         self._settings, self._engines, self._clock = settings, engines, clock
         self._live: dict[str, LiveSession] = {}
-        self._opening = 0
+        self._opening: list[EngineThread] = []
+        """Where sessions are about to be."""
         self.limit = 1 if settings.max_sessions is None else settings.max_sessions
         """How many there may be."""
         self.governor = Governor()
 
     def __len__(self) -> int:
-        return len(self._live) + self._opening
+        return len(self._live) + len(self._opening)
 
     async def create(
         self,
@@ -59,14 +60,16 @@ class Sessions:
             raise Full(f"all {self.limit} places are taken; try again later")
         if self._live and self.governor.exhausted:
             raise Full("this machine is overloaded at present; try again later")
-        self._opening += 1
+        engine = self._engines.least([*(live.engine for live in self._live.values()), *self._opening])
+        self._opening.append(engine)
         try:
-            return await self._open(request, portrait, target, assistant)
+            return await self._open(engine, request, portrait, target, assistant)
         finally:
-            self._opening -= 1
+            self._opening.remove(engine)
 
     async def _open(
         self,
+        engine: EngineThread,
         request: CreateSession,
         portrait: Portrait,
         target: Les,
@@ -74,7 +77,6 @@ class Sessions:
     ) -> tuple[LiveSession, tuple[IceServer, ...]]:
         # What is pushed is known ahead of time; a live voice has to wait for its look-ahead.
         look_ahead = self._engines.look_ahead if request.source == "microphone" else MAX_LOOK_AHEAD
-        engine = self._engines.least(live.engine for live in self._live.values())
         stream = await engine.run(
             lambda engine: engine.open(portrait, seed=request.seed, size=request.size, look_ahead=look_ahead)
         )

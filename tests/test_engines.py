@@ -1,5 +1,6 @@
 """Several engine threads: who gets a session, what happens when one of them can't work."""
 
+import asyncio
 import threading
 from pathlib import Path
 from typing import Any
@@ -64,3 +65,11 @@ class TestEngines:
             for _ in range(2):
                 (await http.post("/v1/sessions", json={"portrait": "anna", "source": "push"})).raise_for_status()
             assert len(engine.threads) == 2
+
+    async def test_sessions_that_come_at_the_same_moment_are_too(self, tmp_path: Path) -> None:
+        engine = Where()
+        async with running(tmp_path, engine, engines=2) as server, httpx.AsyncClient(base_url=server.url) as http:
+            engine.threads.clear()
+            wish = {"portrait": "anna", "source": "push"}
+            answers = await asyncio.gather(*(http.post("/v1/sessions", json=wish) for _ in range(2)))
+            assert all(answer.is_success for answer in answers) and len(engine.threads) == 2
