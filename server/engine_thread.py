@@ -55,6 +55,10 @@ class Stream(Protocol):
     def unhear(self, chunks: int) -> None: ...
 
 
+class EngineLost(Exception):
+    """What drew a stream is gone with all its streams; whoever noticed has said so."""
+
+
 class Engine(Protocol):
     """`engine.avatar.Avatar`, one in another process, or a fake."""
 
@@ -255,7 +259,8 @@ class EngineThread:
             self._step([step], engine)
 
     def _lose(self, step: Step, error: Exception) -> None:
-        log.error("a session's engine stream failed", exc_info=error)
+        if not isinstance(error, EngineLost):
+            log.error("a session's engine stream failed", exc_info=error)
         self._post(step.failed, error)
 
     def _post(self, callback: Callable[..., object], *arguments: object) -> None:

@@ -28,7 +28,7 @@ from engine.motion import MotionAmounts
 from engine.portrait import Portrait
 from engine.units import FRAME_SIZE, exact_div
 from server.conversation import Activity
-from server.engine_thread import Engine, Samples
+from server.engine_thread import Engine, EngineLost, Samples
 from server.worker import Placed, Request
 
 log = logging.getLogger(__name__)
@@ -37,10 +37,6 @@ MEMORY = 8 << 20  # bytes for the pictures of a step; as many as go in are one b
 PATIENCE_S = 30.0  # for an answer; whoever takes longer has hung
 START_S = 120.0  # for the first
 END_S = 5.0
-
-
-class WorkerLost(Exception):
-    """The process that drew this stream is gone."""
 
 
 class RemotePicture:
@@ -112,9 +108,9 @@ class Worker:
         return bool(self._epitaph)
 
     def ask(self, name: str, *arguments: Any) -> Any:
-        """The answer of `worker.Host`, whose exceptions are raised here; WorkerLost if there will be none."""
+        """The answer of `worker.Host`, whose exceptions are raised here; EngineLost if there will be none."""
         if self.lost:
-            raise WorkerLost(self._epitaph)
+            raise EngineLost(self._epitaph)
         gone = tuple(self.gone.popleft() for _ in range(len(self.gone)))
         try:
             self._connection.send(Request(gone, name, arguments))
@@ -123,7 +119,7 @@ class Worker:
             answer = self._connection.recv()
         except (EOFError, OSError) as error:
             self._bury(error)
-            raise WorkerLost(self._epitaph) from error
+            raise EngineLost(self._epitaph) from error
         self._patience = PATIENCE_S
         if isinstance(answer, Exception):
             raise answer
@@ -145,7 +141,9 @@ class Worker:
     def _bury(self, why: Exception) -> None:
         self._process.kill()
         self.end()
-        self._epitaph = f"drawing process {self.pid} is lost ({why or 'it ended'}, status {self._process.returncode})"
+        self._epitaph = (
+            f"drawing process {self.pid} is lost ({str(why) or 'it ended'}, status {self._process.returncode})"
+        )
         log.error("%s; its calls end, a new one serves the next", self._epitaph)
 
 
@@ -192,7 +190,7 @@ class RemoteEngine:
         worker = work[0][0].worker
         try:
             answers = worker.ask("step", [(stream.number, chunks) for stream, chunks in work])
-        except WorkerLost as lost:
+        except EngineLost as lost:
             return [lost] * len(work)
         return [answer if isinstance(answer, Exception) else worker.picture(answer) for answer in answers]
 

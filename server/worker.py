@@ -122,7 +122,8 @@ def portable(error: Exception) -> Exception:
 
 
 def main(connection: int, pictures: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the process that started this one
+    for asked in (signal.SIGINT, signal.SIGTERM):  # for the process that started this one, which has calls to end first
+        signal.signal(asked, signal.SIG_IGN)
     os.nice(NICE)
     cv2.setNumThreads(1)
     serve(Connection(connection), mmap.mmap(pictures, 0))

@@ -21,7 +21,8 @@ from engine.motion import MotionAmounts
 from engine.portrait import Portrait, PortraitError, default_photo, prepare
 from engine.portrait.report import Remark, Report
 from engine.units import CHUNK
-from server.remote import MEMORY, RemoteEngine, WorkerLost, parts
+from server.engine_thread import EngineLost
+from server.remote import MEMORY, RemoteEngine, parts
 from server.worker import Host, Request
 from tests.server_fakes import FakeEngine, FakeStream, bits, draw
 from tests.server_running import FakePortrait
@@ -123,19 +124,19 @@ class TestFailures:
         before, doomed = (engine.open(ANYONE, seed=seed, size=SIZE) for seed in (1, 99))
         pid = engine.pid
         lost = shown(engine, before, doomed)
-        assert all(isinstance(each, WorkerLost) and "status 7" in str(each) for each in lost)
+        assert all(isinstance(each, EngineLost) and "status 7" in str(each) for each in lost)
         assert [record.levelname for record in caplog.records] == ["ERROR"]
         after = engine.open(ANYONE, seed=2, size=SIZE)
         pictures = shown(engine, before, after)
-        assert isinstance(pictures[0], WorkerLost) and read(pictures[1].rgb)[3] == bits(2)
+        assert isinstance(pictures[0], EngineLost) and read(pictures[1].rgb)[3] == bits(2)
         assert engine.pid != pid
-        with pytest.raises(WorkerLost):
+        with pytest.raises(EngineLost):
             before.hush()
 
     def test_a_process_that_was_killed_is_noticed(self, engine: RemoteEngine) -> None:
         stream = engine.open(ANYONE, size=SIZE)
         os.kill(engine.pid, signal.SIGKILL)
-        assert isinstance(shown(engine, stream)[0], WorkerLost)
+        assert isinstance(shown(engine, stream)[0], EngineLost)
 
     def test_a_process_that_hangs_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         engine = RemoteEngine(partial(FakeEngine, 1, sleepy))
