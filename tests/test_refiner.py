@@ -12,7 +12,16 @@ from engine.face.coefficients import INDEX, NAMES
 from engine.portrait.layers_layout import EYE, Window
 from engine.refiner.crops import WINDOWS, Rgb, away, places
 from engine.refiner.data import AUTHOR, Pairs
-from engine.refiner.evaluate import REGIONS_A_FRAME, figures, gradients, refined, sharpness
+from engine.refiner.evaluate import (
+    REGIONS_A_FRAME,
+    Figures,
+    Judged,
+    figures,
+    gradients,
+    refined,
+    sharpness,
+    softer,
+)
 from engine.refiner.network import Config, Refiner, macs, moved
 from engine.refiner.train import FOLDS, batches, fit, learnable
 from engine.tracks import rest
@@ -160,3 +169,14 @@ class TestFigures:
         true = pictures(2)
         blurred = np.stack([cv2.GaussianBlur(picture, (0, 0), 2) for picture in true])
         assert sharpness(true, true) == 1 and sharpness(blurred, true) < 0.5
+
+    def test_the_rival_is_as_blurred_as_the_refined(self) -> None:
+        true = pictures(2)
+        rival = softer(true, true, 0.7)
+        assert 0.6 < sharpness(rival, true) <= 0.7 and softer(true, true, 1.2) is true
+
+    def test_what_a_blur_does_as_well_is_no_better(self) -> None:
+        closed, blurred, between, above = (Figures(30 + i, 0.9 + i / 50, 0.9 + i / 50) for i in (0, 2, 1, 3))
+        assert not Judged("a", "mouth", closed, between, blurred, (1, 0.9), pictures()[0]).better
+        assert Judged("a", "mouth", closed, above, blurred, (1, 0.9), pictures()[0]).better
+        assert not Judged("a", "mouth", closed, above._replace(ssim=0.9), blurred, (1, 0.9), pictures()[0]).better
