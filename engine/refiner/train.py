@@ -50,12 +50,12 @@ def batches(pairs: Pairs, mirrored: bool, generator: torch.Generator) -> Iterato
 def loss(seen: Tensor, true: Tensor) -> Tensor:
     """Absolute errors of the pixels and of the differences between neighbours, and what structure is unlike.
 
-    All of both pictures a little blurred: where they do not meet to the pixel, blur by itself would pay.
+    The last two of softened pictures: where they do not meet to the pixel, blur by itself would pay.
     """
-    seen, true = softened(seen), softened(true)
-    error = seen - true
+    soft, soft_true = softened(seen), softened(true)
+    error = soft - soft_true
     slopes = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
-    return error.abs().mean() + SLOPES * slopes + STRUCTURE * (1 - alike(seen, true))
+    return (seen - true).abs().mean() + SLOPES * slopes + STRUCTURE * (1 - alike(soft, soft_true))
 
 
 def softened(pictures: Tensor) -> Tensor:
