@@ -125,7 +125,6 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=Config.width)
     parser.add_argument("--blocks", type=int, default=Config.blocks)
     parser.add_argument("--still", action="store_true", help="add to what was drawn, move nothing")
-    parser.add_argument("--regions", nargs="*", choices=WINDOWS, default=list(WINDOWS))
     parser.add_argument("--fold", type=int, nargs="*", default=range(len(FOLDS)), help="numbers of folds")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -133,7 +132,7 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     config = Config(options.width, options.blocks, moves=not options.still)
     for left_out in (FOLDS[i] for i in options.fold):
-        for region in options.regions:
+        for region in WINDOWS:
             logging.info("%s without %s", region, ", ".join(left_out))
             net = train(region, learnable(options.data, left_out), options.steps, config)
             save_file(net.state_dict(), weights(options.output, region, left_out))
