@@ -18,6 +18,7 @@ from engine.refiner.evaluate import (
     Judged,
     figures,
     gradients,
+    milliseconds,
     refined,
     sharpness,
     softer,
@@ -180,3 +181,10 @@ class TestFigures:
         assert not Judged("a", "mouth", closed, between, blurred, (1, 0.9), pictures()[0]).better
         assert Judged("a", "mouth", closed, above, blurred, (1, 0.9), pictures()[0]).better
         assert not Judged("a", "mouth", closed, above._replace(ssim=0.9), blurred, (1, 0.9), pictures()[0]).better
+
+
+class TestCost:
+    def test_a_network_runs_where_it_would_serve(self) -> None:
+        assert all(
+            milliseconds(Refiner(window, Config(width=8, blocks=1)), name, 2) > 0 for name, window in WINDOWS.items()
+        )

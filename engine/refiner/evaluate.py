@@ -128,7 +128,7 @@ def load(run: Path, region: str, left_out: Sequence[str]) -> Refiner:
     return net.eval()
 
 
-def milliseconds(net: Refiner, region: str) -> float:
+def milliseconds(net: Refiner, region: str, times: int = TIMES) -> float:
     """Median of one picture in OpenVINO on one thread: the processor's time, which a busy machine changes least."""
     window = WINDOWS[region]
     shape = (1, 3, round(window.height), round(window.width))
@@ -139,7 +139,7 @@ def milliseconds(net: Refiner, region: str) -> float:
         network = OpenVinoNetwork(path)
     inputs = {name: np.random.default_rng(0).random(s, np.float32) for name, s in given.items()}
     spent = []
-    for _ in range(TIMES):
+    for _ in range(times):
         start = time.process_time()
         network(inputs)
         spent.append(time.process_time() - start)
