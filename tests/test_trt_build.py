@@ -1,7 +1,7 @@
 """What goes to a GPU: every graph builds (TensorRT-RTX needs no GPU for it), what is halved, and what checks find."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from engine.backend import Backend
+from engine.renderer.shot import Image, Shot
 from engine.runtime import OpenVinoNetwork, graph_signature
 from engine.runtime.network import Array
 from engine.runtime.tensorrt import LIBRARIES
@@ -16,7 +18,7 @@ from engine.runtime.tensorrt_plan import Manifest, sha256
 from trt_build import __main__ as command
 from trt_build import build as building
 from trt_build import check, graphs, half, material
-from trt_build.bench import Floor, Peaks, floor, measure
+from trt_build.bench import Floor, Peaks, floor, measure, measure_serving
 from trt_build.build import BATCHES, Recipe, build, up_to_date
 
 RTX = Recipe("tensorrt_rtx", "fp16", (1, 64))
@@ -175,12 +177,25 @@ class TestBench:
     def test_every_batch_is_timed_and_none_beats_the_floor(self, feeds: dict[str, Array]) -> None:
         best = Peaks(gigabytes_per_second=1e3, gigaflops=1e4)
         floors = [floor("cdan", graphs.module("cdan"), feeds, batch, best) for batch in (1, 2)]
-        timings = measure("cdan", "openvino", lambda: OpenVinoNetwork(graphs.shipped("cdan")), feeds, (1, 2))
+        timings = [*measure("cdan", "openvino", lambda: OpenVinoNetwork(graphs.shipped("cdan")), feeds, (1, 2))]
         assert [timing.batch for timing in timings] == [1, 2]
         for timing, least in zip(timings, floors, strict=True):
             assert timing.ms > least.ms > 0
             assert timing.frames_per_second == pytest.approx(1000 * timing.batch / timing.ms)
         assert floors[1].megaflops == pytest.approx(2 * floors[0].megaflops)
+
+    def test_what_serves_is_timed_with_several_people(self) -> None:
+        drawn: list[int] = []
+
+        class Counting:
+            def draw(self, shots: Sequence[Shot]) -> list[Image]:
+                drawn.append(len({id(shot.portrait) for shot in shots}))
+                return []
+
+        serving = Backend("counting", OpenVinoNetwork(graphs.shipped("cdan")), lambda size: Counting(), aligned=True)
+        timings = [*measure_serving(serving, 256, material.shots(2), (1, 5))]
+        assert [(t.backend, t.batch) for t in timings] == [("counting, as served", 1), ("counting, as served", 5)]
+        assert set(drawn) == {1, 2} and all(timing.ms > 0 for timing in timings)
 
     def test_the_floor_is_the_slower_of_bytes_and_arithmetic(self, feeds: dict[str, Array]) -> None:
         module = graphs.module("cdan")

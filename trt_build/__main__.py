@@ -8,13 +8,15 @@ import logging
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from engine.audio.file import AudioError
+from engine.backend import choose
 from engine.portrait import PortraitError
 from engine.runtime import Network
 from engine.runtime.tensorrt import LIBRARIES, GpuMissing, card
@@ -23,6 +25,7 @@ from engine.units import FRAME_SIZE
 from trt_build import bench, check, graphs, material
 from trt_build.build import BATCHES, PRECISIONS, BuildFailed, Recipe, build, present_library, up_to_date
 
+T = TypeVar("T")
 REFUSALS = (AudioError, BuildFailed, GpuMissing, PlanRefused, PortraitError, graphs.ExportNeeds)
 
 
@@ -141,10 +144,13 @@ def run_check(options: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def _told(results: list[check.Result]) -> list[check.Result]:
+def _told(results: Iterable[T]) -> list[T]:
+    """As they come."""
+    every = []
     for result in results:
         print(result, flush=True)
-    return results
+        every.append(result)
+    return every
 
 
 def _precision(backend: str, options: argparse.Namespace) -> str:
@@ -176,16 +182,18 @@ def run_bench(options: argparse.Namespace) -> int:
     print(f"{machine_line(device)}; {best.gigabytes_per_second:.0f} GB/s, {best.gigaflops:.0f} GFLOP/s\n{bench.HEAD}")
     for name in options.only or graphs.NAMES:
         feeds = material.sample(name)
-        every = _backends(name, options)
+        every, on_torch = _backends(name, options), partial(graphs.on_torch, name, graphs.find(name, options.graphs))
+        if device == "cuda":
+            every["torch, GPU"] = partial(on_torch, device)
         if device == "cuda" or options.compile:
-            every["torch.compile"] = partial(graphs.compiled, name, graphs.find(name, options.graphs), device)
+            every["torch.compile"] = partial(on_torch, device, compiled=True)
         for backend, make in every.items():
-            for timing in bench.measure(name, backend, make, feeds, options.batches):
-                timings.append(timing)
-                print(timing, flush=True)
+            timings += _told(bench.measure(name, backend, make, feeds, options.batches))
         for batch in options.batches:
             floors.append(bench.floor(name, graphs.module(name), feeds, batch, best))
             print(floors[-1], flush=True)
+    serving = choose("auto", plans=options.plans)
+    timings += _told(bench.measure_serving(serving, FRAME_SIZE, material.shots(4), options.batches))
     if options.json:
         bench.write_json(options.json, {"machine": machine_line(device)}, timings, floors)
     return 0

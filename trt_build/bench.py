@@ -3,21 +3,24 @@
 import json
 import resource
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.backend import Backend
+from engine.renderer.shot import Shot
 from engine.runtime import Network
 from engine.runtime.network import Array
 
 if TYPE_CHECKING:
     import torch
 
-WARM_UPS, RUNS, LEAST_S = 3, 10, 0.5
+WARM_UPS, RUNS, MOST_RUNS, LEAST_S = 3, 10, 1000, 0.5
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Timing:
     backend: str
     batch: int
     ms: float
-    """Median of the calls, host to host: inputs staged, outputs brought back."""
+    """Median of the calls, host to host: inputs staged, outputs brought back. On a CPU, of its own time."""
     megabytes: float
     """Most that the device held (a GPU), or that the process grew by (a CPU)."""
 
@@ -48,15 +51,22 @@ HEAD = f"{'network':<10}{'backend':<22}{'batch':>5}{'ms':>10}{'frames/s':>11}{'M
 
 def measure(
     name: str, backend: str, make: Callable[[], Network], feeds: Mapping[str, Array], batches: Sequence[int]
-) -> list[Timing]:
+) -> Iterator[Timing]:
     """At every batch size, in a network made for this."""
     before = held_megabytes()
     network = make()
-    timings = []
     for batch in batches:
         ms = median_ms(partial(network, of_batch(feeds, batch)))
-        timings.append(Timing(name, backend, batch, ms, held_megabytes() - before))
-    return timings
+        yield Timing(name, backend, batch, ms, held_megabytes() - before)
+
+
+def measure_serving(serving: Backend, size: int, shots: Sequence[Shot], batches: Sequence[int]) -> Iterator[Timing]:
+    """The renderer as sessions use it: on a GPU, portraits stay there and pictures leave it as I420."""
+    before = held_megabytes()
+    renderer = serving.renderer(size)
+    for batch in batches:
+        ms = median_ms(partial(renderer.draw, [*islice(cycle(shots), batch)]))
+        yield Timing("renderer", f"{serving.name}, as served", batch, ms, held_megabytes() - before)
 
 
 def of_batch(feeds: Mapping[str, Array], batch: int) -> dict[str, Array]:
@@ -65,15 +75,24 @@ def of_batch(feeds: Mapping[str, Array], batch: int) -> dict[str, Array]:
 
 
 def median_ms(call: Callable[[], object]) -> float:
-    """Of at least ten calls and half a second of them."""
+    """Of at least ten calls and half a second of them, or of a thousand."""
     for _ in range(WARM_UPS):
         call()
-    spent: list[float] = []
-    while len(spent) < RUNS or sum(spent) < LEAST_S:
-        start = time.perf_counter()
+    spent, clock = np.zeros(MOST_RUNS), clock_of_device()
+    begun, done = clock(), 0
+    while done < RUNS or (clock() - begun < LEAST_S and done < MOST_RUNS):
+        start = clock()
         call()
-        spent.append(time.perf_counter() - start)
-    return float(np.median(spent)) * 1000
+        spent[done] = clock() - start
+        done += 1
+    return float(np.median(spent[:done])) * 1000
+
+
+def clock_of_device() -> Callable[[], float]:
+    """A CPU may have other things to do: there only this process's time counts."""
+    import torch
+
+    return time.perf_counter if torch.cuda.is_available() else time.process_time
 
 
 def held_megabytes() -> float:

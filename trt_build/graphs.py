@@ -119,11 +119,9 @@ def _runtime_spec(border: Any) -> TensorSpec:
 def backends(name: str, graph: Path) -> dict[str, Callable[[], Network]]:
     """How to make a network on each backend that needs no plan; torch, the reference, first."""
     from engine.runtime import OpenVinoNetwork
-    from engine.runtime.torch import TorchNetwork
 
-    border = graph_signature(graph)
     return {
-        "torch": lambda: TorchNetwork(module(name, picture_size(name, border)), border),
+        "torch": lambda: on_torch(name, graph),
         "openvino": lambda: OpenVinoNetwork(graph),
         "onnxruntime": lambda: OnnxRuntime(graph),
     }
@@ -138,12 +136,12 @@ def plan(name: str, graph: Path, folder: Path, library: str) -> Network:
     return GpuNetwork(Plan(folder / f"{name}.plan", graph, library), Cuda())
 
 
-def compiled(name: str, graph: Path, device: str) -> Network:
-    """Torch's module compiled; on a GPU with CUDA graphs."""
-
+def on_torch(name: str, graph: Path, device: str = "cpu", *, compiled: bool = False) -> Network:
+    """Torch's module, eager or compiled; then, on a GPU, with CUDA graphs."""
     from engine.runtime.torch import TorchNetwork
 
-    border, mode = graph_signature(graph), "reduce-overhead" if device == "cuda" else "default"
+    border = graph_signature(graph)
     made = module(name, picture_size(name, border)).to(device)
-    made.compile(mode=mode)
+    if compiled:
+        made.compile(mode="reduce-overhead" if device == "cuda" else "default")
     return TorchNetwork(made, border, device)

@@ -16,7 +16,9 @@ from engine.face.coefficients import FACE
 from engine.les import AXES
 from engine.motion import Motion
 from engine.portrait import Portrait, default_names, default_photo, prepare
+from engine.renderer.cpu import Layered
 from engine.renderer.names import MAPS, PICTURES
+from engine.renderer.shot import Shot
 from engine.runtime import Network, OpenVinoNetwork, initial_state, next_state
 from engine.runtime.network import Array
 from engine.tracks import rest
@@ -124,7 +126,7 @@ def _png(picture: npt.NDArray[np.uint8]) -> bytes:
     return cv2.imencode(".png", np.ascontiguousarray(picture))[1].tobytes()
 
 
-def portrait_inputs(portrait: Portrait, count: int = 1) -> dict[str, Array]:
+def portrait_inputs(portrait: Layered, count: int = 1) -> dict[str, Array]:
     """The renderer's inputs but the coefficients, for `count` pictures of one portrait."""
     arrays = {name: np.asarray(portrait.layers[name], np.float32) for name in MAPS}
     arrays |= {name: portrait.layers[name] for name in PICTURES}
@@ -133,11 +135,23 @@ def portrait_inputs(portrait: Portrait, count: int = 1) -> dict[str, Array]:
 
 def sample(name: str, frames: int = 2) -> dict[str, Array]:
     """Inputs of a network in the middle of things."""
-    steps = [*listened(OpenVinoNetwork(CDAN_GRAPH), speech(8), feelings(8 * FPS))]
-    if name == "cdan":
-        picked = [inputs for inputs, _ in islice(steps, 30, None, len(steps) // frames)]
-        return {key: np.concatenate([inputs[key] for inputs in picked]) for key in picked[0]}
+    if name == "renderer":
+        drawn = shots(frames)
+        given = [portrait_inputs(shot.portrait) for shot in drawn]
+        inputs = {key: np.concatenate([each[key] for each in given]) for key in given[0]}
+        return {"coefficients": np.stack([shot.coefficients for shot in drawn]), **inputs}
+    steps = _steps()
+    picked = [inputs for inputs, _ in islice(steps, 30, None, len(steps) // frames)]
+    return {key: np.concatenate([inputs[key] for inputs in picked]) for key in picked[0]}
+
+
+def shots(frames: int = 2) -> list[Shot]:
+    """Several people in the middle of things."""
+    steps = _steps()
     faces = moved([out["coefficients"][1] for _, out in steps], [out["prosody"][1] for _, out in steps])
-    shots = faces[30 :: len(faces) // frames][:frames]
-    given = [portrait_inputs(portrait) for portrait in portraits(len(shots))]
-    return {"coefficients": shots, **{key: np.concatenate([inputs[key] for inputs in given]) for key in given[0]}}
+    picked = faces[30 :: len(faces) // frames][:frames]
+    return [Shot(portrait, face) for portrait, face in zip(portraits(frames), picked, strict=True)]
+
+
+def _steps() -> list[tuple[dict[str, Array], dict[str, Array]]]:
+    return [*listened(OpenVinoNetwork(CDAN_GRAPH), speech(8), feelings(8 * FPS))]
