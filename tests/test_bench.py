@@ -47,7 +47,7 @@ class TestPlan:
 
 @pytest.fixture(scope="module")
 def people() -> dict[str, Portrait]:
-    return {name: prepare(default_photo(name)) for name in default_names()[:2]}
+    return {name: prepare(default_photo(name)) for name in default_names()}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def film(people: dict[str, Portrait]) -> dict[tuple[str, str], np.ndarray]:
     """A picture of each portrait before each of two colours, as a call shows it."""
     avatar, pictures = Avatar(), {}
     for name, portrait in people.items():
-        for colour in COLOURS[:2]:
+        for colour in COLOURS[-2:]:
             stream = avatar.open(portrait, size=256)
             stream.stand_before(Background.parse(colour))
             pictures[name, colour] = avatar.step_one(stream, np.zeros(CHUNK, np.float32)).rgb

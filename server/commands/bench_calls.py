@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 
+from engine.units import FPS
 from server.app import Server, create_app
 from server.commands import Refusal, serve
 from server.commands.callers import WARM_S
@@ -41,7 +42,10 @@ async def of_calls(options: argparse.Namespace) -> tuple[list[Row], dict[str, An
         told = await _callers(url, options)
         watching.cancel()
         one_more = await more
-    reports = [report for report in told if not report["refused"]]
+    came = [report for report in told if not report["refused"]]
+    reports = [report for report in came if len(_gaps(report)) >= FPS]  # the others were too short to judge
+    if not reports:
+        raise Refusal("no call lasted long enough to be judged; give more --seconds, or fewer calls")
     kind = "silent" if options.silent else "talking"
     churn = f", one of them another every {options.churn:g} s" if options.churn else ""
     facts: dict[str, Any] = {
@@ -50,13 +54,13 @@ async def of_calls(options: argparse.Namespace) -> tuple[list[Row], dict[str, An
         "frames a second": [round(float((len(r["arrivals"]) - 1) / np.ptp(r["arrivals"])), 2) for r in reports],
         "late share": [r["stats"][-1]["late_share"] for r in reports if r["stats"]],
         "degraded": [r["degraded"] for r in reports if r["degraded"]] or "never",
-        "turned away": len(told) - len(reports),
+        "turned away": len(told) - len(came),
         "one call more": one_more,
         **watch.facts(),
     }
     if options.churn:
-        strange = [what for report in reports for what in report["strange"]]
-        facts["pictures looked at"] = sum(report["judged"] for report in reports)
+        strange = [what for report in came for what in report["strange"]]
+        facts["pictures looked at"] = sum(report["judged"] for report in came)
         facts["of them another session's"] = strange or 0
     return list(_rows(reports)), facts
 
@@ -104,7 +108,7 @@ async def _callers(url: str, options: argparse.Namespace) -> list[dict[str, Any]
 def _gaps(report: dict[str, Any]) -> list[float]:
     """Milliseconds between pictures, after the first seconds."""
     arrivals = np.array(report["arrivals"])
-    gaps: list[float] = (np.diff(arrivals[arrivals > arrivals[0] + WARM_S]) * 1000).tolist()
+    gaps: list[float] = (np.diff(arrivals[arrivals > arrivals[:1] + WARM_S]) * 1000).tolist()
     return gaps
 
 
