@@ -9,7 +9,7 @@ import pytest
 
 from engine.avatar import Avatar, Picture, Stream
 from engine.backend import RENDERER_GRAPH, module, on_device
-from engine.cdan import CDAN_GRAPH
+from engine.cdan import CDAN_GRAPH, Cdan
 from engine.face.coefficients import NAMES
 from engine.les import Les
 from engine.motion import MotionAmounts
@@ -67,6 +67,11 @@ class TestNetworks:
         for step in range(12):
             inputs = {"pcm": sounds[:, step], "les": les, "look_ahead": np.array([0, 1, 2], np.int32), **state}
             state = next_state(assert_batch_is_singles(network, inputs))
+
+    def test_a_memory_that_is_kept_does_not_keep_its_batch(self) -> None:
+        cdan = Cdan()
+        states = cdan.step(talk(2, 0), np.zeros((2, 41), np.float32), [1, 1], [cdan.open(), cdan.open()]).states
+        assert all(value.base is None for state in states for value in state.values())
 
     @pytest.mark.parametrize("backend", NETWORKS)
     def test_renderer_with_three_portraits(self, backend: str, tmp_path: Path) -> None:

@@ -45,5 +45,6 @@ class Cdan:
         ahead = np.asarray(look_ahead, np.int32)
         out = self._network({"pcm": pcm, "les": les, "look_ahead": ahead, **stacked})
         after = next_state(out)
-        split = [{name: value[i : i + 1] for name, value in after.items()} for i in range(len(states))]
+        # Copies, so that a stream which rests and keeps its memory does not keep that of its whole batch.
+        split = [{name: value[i : i + 1].copy() for name, value in after.items()} for i in range(len(states))]
         return Heard(out["coefficients"], out["prosody"], list[StreamState](split))
