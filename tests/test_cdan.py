@@ -341,9 +341,9 @@ class TestLipSeal:
 
     @pytest.mark.parametrize("emotion", EMOTIONS)
     def test_nothing_leaps_further_than_speech_does(self, emotion: str) -> None:
-        """A closure comes within a frame; speech itself moves mouthPucker by 0.5 in one."""
+        """A closure comes within a frame; speech itself moves mouthPucker by 0.6 in one."""
         felt = torch.from_numpy(Les.of(emotion={emotion: 1.0}).array() @ LES_TO_FACE).clamp(0, 1)
-        assert (LipSeal()(felt, torch.tensor(1.0)) - felt).abs().max() < 0.5
+        assert (LipSeal()(felt, torch.tensor(1.0)) - felt).abs().max() < 0.6
 
     @pytest.mark.parametrize("emotion", EMOTIONS)
     def test_lips_meet_all_along_under_every_emotion(self, emotion: str) -> None:
