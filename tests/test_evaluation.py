@@ -154,7 +154,7 @@ class TestSpeaking:
         both = [Subject("", LinearDriver(), ModelJudge(), asked, _seen={CLEAN: [one]}) for one in (ours, told)]
         away = {m.name: s for m, s in misses.stops(both[0], CLEAN)}
         assert away == pytest.approx({"n": 2.5 * PHONE_S, "t": 0.5 * PHONE_S, "k": 1.5 * PHONE_S})
-        row = misses.misses_table(*both, [CLEAN]).splitlines()[-1]
+        row = misses.misses_table(both[0], both[1], [CLEAN]).splitlines()[-1]
         assert row.split(" | ")[1:5] == ["2 of 3", "0 of 3", "0 of 0", "2 of 3"]
 
 
