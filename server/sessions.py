@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.les import Les
 from engine.portrait import Portrait
-from engine.units import MAX_LOOK_AHEAD
+from engine.units import FPS, MAX_LOOK_AHEAD
 from server import session as core
 from server.conversation import Assistant
 from server.engine_thread import EngineThread
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 10
 GOVERNED_S = 1.0
+SETTLED_FRAMES = 2 * FPS  # a call's first pictures are late whatever the machine carries: its portrait is opened meanwhile
 
 
 class Full(Exception):
@@ -155,7 +156,8 @@ class Sessions:
 
 
 def late_share(owed: Mapping[str, tuple[int, int]], before: Mapping[str, tuple[int, int]]) -> float:
-    """Of the pictures that became due between two countings of (due, late), the share that was late or never came."""
-    gained = [np.subtract(now, before.get(id, (0, 0))) for id, now in owed.items()]
+    """Of settled calls' pictures due between two countings of (due, late), the share that was late or never came."""
+    settled = {id: had for id, had in before.items() if had[0] >= SETTLED_FRAMES and id in owed}
+    gained = [np.subtract(owed[id], had) for id, had in settled.items()]
     due, late = np.sum([gain for gain in gained if gain[0] > 0] or [[0, 0]], axis=0)
     return float(late / due) if due else 0.0

@@ -64,10 +64,10 @@ class TestGovernor:
     def test_sides_are_those_that_a_renderer_draws(self, size: int) -> None:
         assert [Quality(15, share).side(size) for share in (1.0, 0.5)] == [size, max(256, size // 2)]
 
-    def test_the_share_of_late_pictures_is_that_of_the_last_second(self) -> None:
-        before = {"a": (100, 50), "gone": (80, 0), "again": (500, 400)}
-        now = {"a": (125, 55), "new": (25, 5), "again": (10, 10)}
-        assert late_share(now, before) == pytest.approx(10 / 50)
+    def test_the_share_of_late_pictures_is_that_of_settled_calls_in_the_last_second(self) -> None:
+        before = {"a": (100, 50), "gone": (80, 0), "again": (500, 400), "joining": (25, 20)}
+        now = {"a": (125, 55), "new": (25, 25), "again": (10, 10), "joining": (50, 45)}
+        assert late_share(now, before) == pytest.approx(5 / 25)
         assert late_share({}, before) == 0
 
 
