@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 10
 GOVERNED_S = 1.0
-SETTLED_FRAMES = 2 * FPS  # a call's first pictures are late whatever the machine carries: its portrait is opened meanwhile
+SETTLED_FRAMES = 2 * FPS  # while its portrait opens, a call's pictures are late whatever the machine carries
 
 
 class Full(Exception):
