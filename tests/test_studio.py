@@ -75,7 +75,7 @@ class TestOpening:
                 prepared.append(out.stem)
                 return await prepare_at_once(photo, out)
 
-            def load(_: bytes) -> Portrait:
+            def load(_: Path) -> Portrait:
                 loaded.append(nobody())
                 return loaded[-1]
 

@@ -5,7 +5,6 @@ are known. Prints a table; exit status 1 when a promise is missed. It loads the 
 """
 
 import argparse
-import resource
 import sys
 import tempfile
 import time
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import psutil
 from playwright.sync_api import Playwright, ViewportSize, expect, sync_playwright
 
 from engine.portrait import default_photo, prepare
@@ -31,14 +31,15 @@ LOOK_EVERY_S = 2.0
 
 @dataclass
 class Memory:
-    """Resident megabytes of the server process, as they are looked at."""
+    """Megabytes of the server and the processes that draw for it, as they are looked at; shared ones count once."""
 
     pid: int
     seen: list[tuple[float, float]] = field(default_factory=list)
 
     def now(self) -> float:
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        megabytes = pages * resource.getpagesize() / MEGABYTE
+        server = psutil.Process(self.pid)
+        all_ = [server, *server.children(recursive=True)]
+        megabytes = sum(float(process.memory_full_info().pss) for process in all_) / MEGABYTE
         self.seen.append((time.monotonic(), megabytes))
         return megabytes
 
