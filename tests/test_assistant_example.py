@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import async_playwright, expect
 
+from engine.les import Les
 from tests.browser.harness import CHROMIUM, FLAGS, GRANT
 from tests.openai_services import KEY, services
 from tests.server_running import running, until
@@ -23,6 +24,12 @@ WATCH = """() => {
         .observe(words, { childList: true });
 }"""
 TEXT = ["[happi", "ness 0.6] Good to see ", "you! [sadness] It rains.", " [neutral] Bye."]
+
+
+def first(**emotion: float) -> str:
+    """The unit that the page names first."""
+    unit, level = next(iter(Les.of(emotion=emotion).units().items()))
+    return f"{unit} {level:.2f}"
 
 
 class TestLanguageModelWithEmotion:
@@ -48,9 +55,8 @@ class TestLanguageModelWithEmotion:
             printed = (await process.stdout.read()).decode()
             assert await process.wait() == 0 and "(speech.ended after" in printed
             shown = await page.evaluate("shown")
-            assert [words.split(",")[0].split(":")[0] for words in shown] == ["AU6 0.48", "AU1 0.80", "Neutral"], (
-                printed
-            )
+            felt = [first(happiness=0.6), first(sadness=1), "Neutral"]
+            assert [words.split(",")[0].split(":")[0] for words in shown] == felt, printed
             await page.goto("about:blank")
             await until(lambda: live.deserted)
             assert not live.ended.is_set()  # a guest who leaves ends nothing
