@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.DEBUG if options.verbose else logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )
+    if not options.verbose:
+        logging.getLogger("aioice").setLevel(logging.WARNING)  # it tells of every pair of addresses that it tries
     try:
         status: int = options.command(options)
     except Refusal as refusal:
