@@ -14,7 +14,7 @@ from engine.renderer.shot import Image, Shot
 from engine.runtime import OpenVinoNetwork, graph_signature
 from engine.runtime.network import Array
 from engine.runtime.tensorrt import LIBRARIES
-from engine.runtime.tensorrt_plan import Manifest, sha256
+from engine.runtime.tensorrt_plan import METHOD, Manifest, sha256
 from trt_build import __main__ as command
 from trt_build import build as building
 from trt_build import check, graphs, half, material
@@ -119,6 +119,8 @@ class TestBuild:
         assert "another cdan.onnx" in (up_to_date(plan, RTX, other) or "")
         assert up_to_date(tmp_path / "cdan.plan", RTX, graph) == "there is none"
         text = plan.with_suffix(".json").read_text()
+        plan.with_suffix(".json").write_text(text.replace(f'"method": {METHOD}', f'"method": {METHOD - 1}'))
+        assert "another method" in (up_to_date(plan, RTX, graph) or "")
         plan.with_suffix(".json").write_text(text.replace(building.builder_machine("tensorrt_rtx").version, "1.0.0"))
         assert "built by tensorrt_rtx 1.0.0" in (up_to_date(plan, RTX, graph) or "")
 

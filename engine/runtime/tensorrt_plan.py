@@ -17,6 +17,7 @@ import numpy as np
 from engine.runtime.network import Signature, TensorSpec
 
 BUILD = "python -m trt_build build"
+METHOD = 1  # raised when `trt_build.build` sets other flags or halves otherwise: plans of before are built anew
 
 
 class PlanRefused(Exception):
@@ -56,6 +57,8 @@ class Manifest:
     batches: tuple[int, ...]
     """The largest batch of each profile, ascending."""
     signature: Signature
+    method: int = METHOD
+    """Of building: flags and precisions."""
 
     def refusal(self, machine: Machine, graph_sha256: str, plan_sha256: str) -> str | None:
         """Why the plan must not be loaded, or None."""
@@ -64,6 +67,8 @@ class Manifest:
             return f"{plan} is not the file its manifest describes: run {BUILD}"
         if graph_sha256 != self.graph_sha256:
             return f"{plan} was built from another {self.graph}: run {BUILD}"
+        if self.method != METHOD:
+            return f"{plan} was built by another method than today's: run {BUILD}"
         if (machine.library, machine.version) != (self.library, self.version):
             return (
                 f"{plan} was built by {self.library} {self.version}, here is {machine.library} {machine.version}:"
