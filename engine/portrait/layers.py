@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +21,7 @@ from engine.portrait.layers_layout import (
     MOUTH,
     RIGHT,
     SIDE,
+    TEXELS,
     UPPER_TEETH,
     Array,
     Window,
@@ -51,12 +53,16 @@ _LIP_TONE = np.array([66, 26, 22], np.float32)  # of shadows between the lips, i
 _LIP_SHADE, _LIP_SHADOW = 0.55, 9  # the upper lip's: opacity, units
 _SEAM, _SEAM_WIDTH = 0.6, 2.2  # the lower lip's, which falls on the upper where they meet
 _PARTED = 6.0  # units between the photo's lips: their edges are then no seam, and need but a breath of it
+_TOP, _BESIDE = 4, 24  # texels at the frame's upper edge that tell what it cuts off; units that they are blurred by
+_WIDELY = 0.4, 0.9  # shares of what is about them: little hair beyond the edge is left out, more goes on
 _LID_SHADE, _LID_SHADOW = 0.45, 4  # the upper lid's
 
 
 def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
     """Everything of a portrait that the renderer takes, by its inputs' names; the large maps at half precision."""
     landmarks = fit.landmarks
+    cut_off = _cut_off(fit.matte)
+    fit = replace(fit, matte=_rounded(fit.matte, cut_off))
     slits = find_slits(landmarks)
     fit = replace(fit, iris=layers_eyes.measured(fit.picture, slits.eyes, fit.iris))
     eyeballs = _eyeballs(fit, slits)
@@ -73,12 +79,26 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
         "pivot": fit.pivot.astype(np.float32),
     }
     layers |= fields(surface, still_lids(fit.shapes), landmarks, slits, fit.source, slack(fit))
-    layers |= pose_maps(surface, fit.vertices[:, 2], landmarks, places)
+    layers |= pose_maps(surface, fit.vertices[:, 2], landmarks, places, cut_off)
     layers |= find_plates(fit, head, slits, places, layers)
     layers |= shading(surface, fit, head)
     layers |= _pictures(fit, slits, places, lips, light)
     layers |= _mouth_pictures(fit, slits.mouth, layers["sprite_box"], light) | eyeballs
     return layers | {name: layers[name].astype(np.float16) for name in _HALVES}
+
+
+def _cut_off(matte: npt.NDArray[np.uint8]) -> Array:
+    """[SIDE] 0..1: where the person goes on well beyond the frame's upper edge."""
+    row = cv2.resize(matte[:_TOP], (SIDE, 1), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    return smoothstep(*_WIDELY, cv2.GaussianBlur(row, (0, 0), _BESIDE)[0])
+
+
+def _rounded(matte: npt.NDArray[np.uint8], cut_off: Array) -> npt.NDArray[np.uint8]:
+    """A matte [h, w] that ends within the frame where hair hardly reaches beyond, or it would be drawn on above."""
+    rows = np.arange(_TOP, dtype=np.float32)[:, None] / _TOP
+    rounded = matte.copy()
+    rounded[:_TOP] = np.round(matte[:_TOP] * (rows + (1 - rows) * cut_off.repeat(TEXELS)))
+    return rounded
 
 
 def find_slits(landmarks: Array) -> Slits:

@@ -29,6 +29,7 @@ from engine.portrait.layers_slit import Slit, smoothstep
 
 _K = len(NAMES)
 _SLOPE = 1.5  # of the depth: steeper sides would fold when the head turns by 20 degrees
+_FOREHEAD = 10  # landmark: its upper end
 _NECK = 1.05  # inter-ocular distances below the chin: where the head's motion has faded to the shoulders'
 _BLINK = (NAMES.index("eyeBlinkLeft"), NAMES.index("eyeBlinkRight"))
 _FAINT, _PARTED = 0.02, 6.0  # an expression too weak to tell from none; units that lips may be parted at rest
@@ -257,15 +258,22 @@ def _close(slit: Slit, head: _Field, lid: _Field, blink: int, source: Array) -> 
     lid.values[..., 3 * blink : 3 * blink + 2] += push[..., None] * slit.away()
 
 
-def pose_maps(surface: Surface, depth: Array, landmarks: Array, places: Places) -> dict[str, Array]:
-    """Depth [rows, cols] in units and how far the head's turn takes each cell along, for the frame and each window."""
+def pose_maps(surface: Surface, depth: Array, landmarks: Array, places: Places, cut_off: Array) -> dict[str, Array]:
+    """Depth [rows, cols] in units and how far the head's turn takes each cell along, for the frame and each window.
+
+    `cut_off` [SIDE] 0..1: where hair goes on beyond the frame's upper edge. It stays there, or the edge would be drawn
+    out to streaks when the head bows.
+    """
     everywhere = np.ones((SIDE, SIDE), bool)
     z, known = surface.carry(np.ascontiguousarray(depth[:, None]), everywhere, FRAME, (0, 0))
     smooth = limit_slope(extend(z, known, 20)[..., 0], _SLOPE, FRAME.cell)
     smooth = cv2.GaussianBlur(smooth, (0, 0), 1.5, borderType=cv2.BORDER_REPLICATE)
     chin, eyes = landmarks[152, 1], float(np.hypot(*(landmarks[468, :2] - landmarks[473, :2])))
     bottom = min(chin + _NECK * eyes, SIDE - 4)
-    weight = 1 - smoothstep(min(chin - 0.1 * eyes, bottom - 0.7 * eyes), bottom, FRAME.centres()[..., 1])
+    x, y = np.moveaxis(FRAME.centres(), -1, 0)
+    weight = 1 - smoothstep(min(chin - 0.1 * eyes, bottom - 0.7 * eyes), bottom, y)
+    brow = float(landmarks[_FOREHEAD, 1])
+    weight *= 1 - np.interp(x, np.arange(SIDE) + 0.5, cut_off) * (1 - smoothstep(0, max(brow, 1), y))
 
     def window(a: Array, lattice: Window, origin: Origin) -> Array:
         scale = lattice.cell / FRAME.cell
