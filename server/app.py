@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from engine.portrait import Portrait
+from server import memory
 from server.assistants.registry import offers
 from server.bridges.openai_realtime import router as openai_realtime_router
 from server.bridges.smallwebrtc import router as smallwebrtc_router
@@ -51,6 +52,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         sys.setswitchinterval(SWITCH_S)
+        memory.share_arenas()
         engines = Engines(engine_factory, settings.engines)
         portraits = Portraits(settings.portraits_dir, prepare, load, settings.max_uploads)
         place = app.state.place = Place(

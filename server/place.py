@@ -1,6 +1,7 @@
 """What the request handlers share: settings, engine, portraits, sessions, and whether all of it is ready."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ import numpy as np
 from fastapi import Request, WebSocket
 
 from engine.units import CHUNK
+from server import memory
 from server.assistants.registry import Offer
 from server.capacity import Capacity, capacity
 from server.engine_thread import Engine
@@ -46,6 +48,7 @@ class Place:
             await self.portraits.prepare_defaults()
             await self._warm_up()
             await self._measure()
+            memory.settle()
             self._governing = asyncio.create_task(self.sessions.govern())
         except Exception as error:  # the root of the start: the page must say what the log says
             self.problem = str(error)
@@ -61,6 +64,7 @@ class Place:
             await asyncio.wait([self._governing])
         await self.sessions.end_all("shutdown")
         await self.engines.close()
+        gc.unfreeze()  # whoever goes on in this process, as tests do, is rid of all this
 
     async def _measure(self) -> None:
         """How many calls there may be, unless that was said."""

@@ -13,6 +13,7 @@ import numpy as np
 from engine.les import Les
 from engine.portrait import Portrait
 from engine.units import FPS, MAX_LOOK_AHEAD
+from server import memory
 from server import session as core
 from server.conversation import Assistant
 from server.engine_thread import EngineThread
@@ -42,6 +43,8 @@ class Sessions:
         self._live: dict[str, LiveSession] = {}
         self._opening: list[EngineThread] = []
         """Where sessions are about to be."""
+        self._leaving: list[asyncio.Event] = []
+        """Of those that nobody reaches any more: set once they have freed what they held."""
         self.limit = 1 if settings.max_sessions is None else settings.max_sessions
         """How many there may be."""
         self.governor = Governor()
@@ -120,6 +123,7 @@ class Sessions:
                 log.warning("%.0f %% of the pictures are late, engines %.0f %% busy", 100 * late, 100 * most)
                 self.adapt(self.governor.quality)
             seen, before, busy_before = owed, now, busy
+            await self._clear_up()
 
     def adapt(self, quality: Quality) -> None:
         """Every session gets this from now on."""
@@ -144,6 +148,14 @@ class Sessions:
 
     def _forget(self, live: LiveSession) -> None:
         self._live.pop(live.id, None)
+        self._leaving.append(live.ended)
+
+    async def _clear_up(self) -> None:
+        """Gives back what those held who have left."""
+        leaving = [ended for ended in self._leaving if not ended.is_set()]
+        if len(leaving) < len(self._leaving):
+            self._leaving = leaving
+            await asyncio.to_thread(memory.give_back)
 
     def _start(self, engine: EngineThread, now: float) -> float:
         """An anchor at or after `now`: in step with the engine's other sessions, or as far from them as possible."""

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from engine.portrait import Portrait
 from server.engine_thread import Engine, Stream
+from server.memory import settle, share_arenas
 
 NICE = 1  # the event loop and the encoders, which finish what is here begun, come first
 
@@ -63,6 +64,8 @@ class Host:
 
     def open(self, number: int, portrait: Portrait | Path, options: dict[str, Any]) -> None:
         """A portrait that is a file is held once, however many streams show it."""
+        if not self._streams:  # nobody waits for pictures
+            settle()
         person = self._loaded(portrait) if isinstance(portrait, Path) else portrait
         self._streams[number] = self._engine.open(person, **options)
 
@@ -126,6 +129,7 @@ def main(connection: int, pictures: int) -> None:
         signal.signal(asked, signal.SIG_IGN)
     os.nice(NICE)
     cv2.setNumThreads(1)
+    share_arenas()
     serve(Connection(connection), mmap.mmap(pictures, 0))
 
 
