@@ -16,7 +16,7 @@ import numpy.typing as npt
 from engine.portrait.layers_layout import EYE, FRAME, MOUTH, SHADE, SHADE_ORIGIN, SIDE, TEXELS, Window
 from engine.renderer import picture_kernels as kernels
 from engine.renderer.constants import DEEPEST, TINT, TONGUE_OUT
-from engine.renderer.cpu_fields import CpuFields, Placed
+from engine.renderer.cpu_fields import CpuFields, Layer, Placed, ends, seen
 from engine.renderer.names import PICTURES
 from engine.units import FRAME_SIZE, MAX_SIZE, MIN_SIZE, SIZE_STEP
 
@@ -284,10 +284,10 @@ def _extent(patch: Image) -> Bounds:
 def _outline(person: Image) -> Floats:
     """[rows of FRAME, 2]: the person's left and right, in units, in each row and those beside it; 0, 0 is nobody."""
     side = int(FRAME.cell * TEXELS)
-    cells = (person[..., 3] > 0).reshape(FRAME.rows, side, FRAME.cols, side).any((1, 3))
+    rows = (person[..., 3] > 0).reshape(FRAME.rows, side, -1).any(1)
+    cells = rows.reshape(FRAME.rows, FRAME.cols, side).any(2)
     near = cv2.dilate(cells.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    first, last = near.argmax(1), FRAME.cols - near[:, ::-1].argmax(1)
-    return np.asarray(np.stack([first, last], 1) * near.any(1)[:, None] * FRAME.cell, np.float32)
+    return np.asarray(ends(near) * FRAME.cell, np.float32)
 
 
 def _reach(places: Floats, extent: Bounds, window: Window) -> Bounds:
@@ -300,9 +300,10 @@ def _reach(places: Floats, extent: Bounds, window: Window) -> Bounds:
     return low[0] * cell, low[1] * cell, high[0] * cell, high[1] * cell
 
 
-def _lit_part(maps: Floats) -> Bounds:
+def _lit_part(maps: Layer) -> Bounds:
     """Where any of the maps of light [R, rows, cols] is not nought."""
-    rows, cols = (np.flatnonzero(maps.any((0, axis))) for axis in (2, 1))
+    lit = seen(maps[None], 0)[0]
+    rows, cols = (np.flatnonzero(lit.any(axis)) for axis in (1, 0))
     if not rows.size:
         return 0.0, 0.0, 0.0, 0.0
     (x, y), cell = SHADE_ORIGIN, SHADE.cell

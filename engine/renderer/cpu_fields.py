@@ -52,7 +52,8 @@ from engine.renderer.constants import (
 )
 
 Floats = npt.NDArray[np.float32]
-_STILL = 1e-3  # units: a map is nothing where it moves points by less
+Layer = npt.NDArray[Any]  # float16 or float32, as it is kept
+_STILL = 2**-10  # units: a map is nothing where it moves points by less
 _DARK = 3e-4  # the same of the maps of light, in log
 _FACE = tuple(
     slice(int(o / FACE.cell), int(o / FACE.cell) + n) for o, n in zip(FACE_ORIGIN, (FACE.cols, FACE.rows), strict=True)
@@ -99,16 +100,16 @@ class Maps:
     shape: tuple[int, int, int]
 
     @classmethod
-    def cropped(cls, maps: Floats, least: float) -> "Maps":
-        kept, boxes, at = [], [], 0
-        for one in maps:
-            seen = (np.abs(one) > least).any(0)
-            top, bottom, left, right = (*_ends(seen.any(1)), *_ends(seen.any(0)))
-            part = one[:, top:bottom, left:right].ravel()
-            kept.append(part)
-            boxes.append((at, top, bottom, left, right))
-            at += part.size
-        return cls(np.concatenate(kept), np.array(boxes, np.int64), maps.shape[1:])
+    def cropped(cls, maps: Layer, least: float) -> "Maps":
+        shown = seen(maps, least)
+        boxes = np.concatenate([ends(shown.any(2)), ends(shown.any(1))], 1)
+        sizes = maps.shape[1] * (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
+        starts = np.cumsum(sizes) - sizes
+        values = np.empty(sizes.sum(), np.float32)
+        for one, start, size, (top, bottom, left, right) in zip(maps, starts, sizes, boxes, strict=True):
+            part = one[:, top:bottom, left:right]
+            values[start : start + size].reshape(part.shape)[:] = part
+        return cls(values, np.column_stack([starts, boxes]), maps.shape[1:])
 
     def sum(self, weights: Floats) -> Floats:
         """[C, rows, cols]."""
@@ -136,9 +137,8 @@ class CpuFields:
     def __init__(self, layers: Mapping[str, npt.NDArray[Any]]) -> None:
         """`layers` as `engine.renderer.fields.FieldInputs`."""
         self._p = p = {name: np.ascontiguousarray(layers[name], np.float32) for name in _SMALL}
-        face, mouth, eyes = (layers[name].astype(np.float32) for name in ("face_maps", "mouth_maps", "eye_maps"))
-        self._face, self._mouth = Maps.cropped(face, _STILL), Maps.cropped(mouth, _STILL)
-        self._eyes = [Maps.cropped(eye, _STILL) for eye in eyes]
+        self._face, self._mouth = (Maps.cropped(layers[name], _STILL) for name in ("face_maps", "mouth_maps"))
+        self._eyes = [Maps.cropped(eye, _STILL) for eye in layers["eye_maps"]]
         lights = np.tensordot(layers["shade_mix"], layers["shade_maps"].astype(np.float32), 1)
         self._lights = Maps.cropped(lights[:, None], _DARK)
         self._columns = p["sprite_moves"].transpose(1, 0, 2).reshape(len(NAMES), -1)
@@ -284,10 +284,20 @@ def _foreshortening(moved: Floats, iod: float) -> Floats:
     return shapes
 
 
-def _ends(seen: npt.NDArray[np.bool_]) -> tuple[int, int]:
-    """The first that is true, and one past the last."""
-    found = np.flatnonzero(seen)
-    return (int(found[0]), int(found[-1]) + 1) if found.size else (0, 0)
+def seen(maps: Layer, least: float) -> npt.NDArray[np.bool_]:
+    """[K, rows, cols] where a map of [K, C, rows, cols] is larger than `least` in any channel.
+
+    Bits without the sign are ordered as magnitudes are, and compared ten times as fast as float16.
+    """
+    whole = np.dtype(f"u{maps.itemsize}")
+    bits = maps.view(whole) & whole.type(np.iinfo(whole).max >> 1)
+    return np.asarray(bits.max(1) > np.array(least, maps.dtype).view(whole))
+
+
+def ends(seen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """[K, 2] the first that is true in each row [K, n], and one past the last; 0, 0 if none is."""
+    first, last = seen.argmax(1), seen.shape[1] - seen[:, ::-1].argmax(1)
+    return np.stack([first, last], 1) * seen.any(1)[:, None]
 
 
 def _planar(places: Floats) -> Floats:
