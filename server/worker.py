@@ -24,6 +24,7 @@ from engine.portrait import Portrait
 from server.engine_thread import Engine, Stream
 from server.memory import settle, share_arenas
 
+LAST = 4  # portraits that the next call may show, 10 MB each; another takes as long to open as some pictures to draw
 NICE = 1  # the event loop and the encoders, which finish what is here begun, come first
 
 Samples = npt.NDArray[np.float32]
@@ -53,6 +54,8 @@ class Host:
         self._memory = np.frombuffer(memory, np.uint8)
         self._streams: dict[int, Stream] = {}
         self._portraits: weakref.WeakValueDictionary[Path, Portrait] = weakref.WeakValueDictionary()
+        self._last: list[Portrait] = []
+        """Those that were opened last, and stay as the renderer wants them."""
 
     def answer(self, request: Request) -> Any:
         for number in request.gone:
@@ -72,6 +75,8 @@ class Host:
     def _loaded(self, file: Path) -> Portrait:
         if (portrait := self._portraits.get(file)) is None:
             portrait = self._portraits[file] = Portrait.load(file)
+        others = [other for other in self._last if other is not portrait and other.file and other.file.exists()]
+        self._last = [portrait, *others][:LAST]
         return portrait
 
     def resize(self, number: int, size: int) -> None:

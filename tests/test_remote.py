@@ -88,19 +88,49 @@ class TestStreams:
         assert seeds == [bits(stream.number) for stream in streams]
 
     def test_a_portrait_is_loaded_once_for_all_its_streams(self, tmp_path: Path) -> None:
-        """And the worker lets go of it with the last."""
-        file = tmp_path / "anna.portrait"
-        Portrait({}, NOT_CUT_OUT, b"").save(file)
-        host = Host(FakeEngine(), memoryview(bytearray(1)))
-        for number in range(3):
-            host.answer(Request((), "open", (number, file, {})))
-        streams = host._engine.streams  # type: ignore[attr-defined]
-        assert len({id(stream.portrait) for stream in streams}) == 1
-        gone = weakref.ref(streams[0].portrait)
-        streams.clear()
-        assert gone()
-        host.answer(Request((0, 1, 2), "look_ahead", ()))
-        assert not gone()
+        opened = Opened(tmp_path)
+        for _ in range(3):
+            opened.show("anna")
+        assert len({id(portrait()) for portrait in opened.portraits}) == 1 and opened.portraits[0]()
+
+    def test_the_last_ones_stay_for_who_comes_back(self, tmp_path: Path) -> None:
+        opened = Opened(tmp_path)
+        for name in ("anna", *"bcd", "anna", "e"):
+            opened.show(name)
+            opened.leave()
+        anna, b, *others = opened.portraits
+        assert anna() and anna() is opened.portraits[4]() and not b() and all(other() for other in others)
+
+    def test_one_that_was_deleted_does_not(self, tmp_path: Path) -> None:
+        opened = Opened(tmp_path)
+        opened.show("anna")
+        (tmp_path / "anna").unlink()
+        opened.show("otto")
+        anna, otto = opened.portraits
+        assert anna() and otto()
+        opened.leave()
+        assert not anna() and otto()
+
+
+class Opened:
+    """A worker's side, and the portraits it was asked to show."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._engine = folder, FakeEngine()
+        self._host = Host(self._engine, memoryview(bytearray(1)))
+        self.portraits: list[weakref.ref[Portrait]] = []
+
+    def show(self, name: str) -> None:
+        file = self._folder / name
+        if not file.exists():
+            Portrait({}, NOT_CUT_OUT, b"").save(file)
+        self._host.answer(Request((), "open", (len(self.portraits), file, {})))
+        self.portraits.append(weakref.ref(self._engine.streams[-1].portrait))
+
+    def leave(self) -> None:
+        """All its streams end."""
+        self._engine.streams.clear()
+        self._host.answer(Request(tuple(range(len(self.portraits))), "look_ahead", ()))
 
 
 class TestFailures:
