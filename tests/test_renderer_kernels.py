@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +61,7 @@ class TestMaps:
     @pytest.mark.parametrize("kind", [np.float16, np.float32])
     def test_a_cropped_map_loses_nothing_but_what_is_nothing(self, kind: type) -> None:
         random = np.random.default_rng(3)
-        maps = np.zeros((4, 3, 20, 30), kind)
+        maps: npt.NDArray[Any] = np.zeros((4, 3, 20, 30), kind)
         maps[0, :, 4:9, 7:20] = random.normal(size=(3, 5, 13))
         maps[1, 1, 0, 0], maps[1, 2, 19, 29] = 2, -3
         maps[3] = random.normal(size=(3, 20, 30))

@@ -102,7 +102,7 @@ class Maps:
     @classmethod
     def cropped(cls, maps: Layer, least: float) -> "Maps":
         shown = seen(maps, least)
-        boxes = np.concatenate([ends(shown.any(2)), ends(shown.any(1))], 1)
+        boxes = np.concatenate([ends(np.any(shown, axis)) for axis in (2, 1)], 1)
         sizes = maps.shape[1] * (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
         starts = np.cumsum(sizes) - sizes
         values = np.empty(sizes.sum(), np.float32)
@@ -297,7 +297,7 @@ def seen(maps: Layer, least: float) -> npt.NDArray[np.bool_]:
 def ends(seen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """[K, 2] the first that is true in each row [K, n], and one past the last; 0, 0 if none is."""
     first, last = seen.argmax(1), seen.shape[1] - seen[:, ::-1].argmax(1)
-    return np.stack([first, last], 1) * seen.any(1)[:, None]
+    return np.asarray(np.stack([first, last], 1) * np.any(seen, 1, keepdims=True), np.int64)
 
 
 def _planar(places: Floats) -> Floats:
