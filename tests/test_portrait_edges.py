@@ -5,8 +5,14 @@ import functools
 import numpy as np
 import pytest
 
+from engine.face import load
 from engine.face.coefficients import INDEX
 from engine.portrait import Portrait, default_photo, prepare
+from engine.portrait.fit import fit_head
+from engine.portrait.frame import Frame, make_frame
+from engine.portrait.landmarks import Rgb, find_faces
+from engine.portrait.photo import load_photo
+from engine.portrait.surround import continued
 from engine.renderer import CpuRenderer
 from engine.tracks import rest
 
@@ -33,3 +39,37 @@ class TestUpperEdge:
 
     def test_the_little_that_would_reach_beyond_is_left_out(self) -> None:
         assert portrait("anna").layers["person"][0, :, 3].max() == 0
+
+
+@functools.cache
+def cropped(who: str) -> tuple[Frame, Rgb]:
+    """A photo cut at the hairline, beside the hair and below the chin; and the frame with it continued."""
+    photo = load_photo(default_photo(who))
+    points = find_faces(photo)[0].points[:468, :2]
+    (left, top), (right, bottom) = points.min(0), points.max(0)
+    wide = (right - left) / 4
+    part = photo[round(top - wide / 3) : round(bottom + wide / 2), round(left - wide) : round(right + wide)]
+    frame = make_frame(np.ascontiguousarray(part), find_faces(part)[0])
+    return frame, continued(frame, fit_head(frame, load()), load()).picture
+
+
+class TestCropped:
+    """zola: dark skin, a black afro, before light grey."""
+
+    def test_hair_is_rounded_off_above_the_photo(self) -> None:
+        frame, picture = cropped("zola")
+        top = int(np.flatnonzero(frame.inside.any(1))[0])
+        assert picture[top - 60 : top - 20, 470:550].mean() < 60
+        assert picture[top - 60 : top - 20, :60].mean() > 100
+
+    def test_shoulders_are_dressed(self) -> None:
+        _, picture = cropped("zola")
+        red, _, blue = picture[980:, 480:540].astype(float).mean((0, 1))
+        face = picture[500:560, 480:540].astype(float).mean((0, 1))
+        assert red - blue < 10 < face[0] - face[2]
+
+    def test_the_photo_stays_as_it_is(self) -> None:
+        frame, picture = cropped("zola")
+        rows, cols = (np.flatnonzero(frame.inside.any(axis)) for axis in (1, 0))
+        own = np.s_[rows[0] + 8 : rows[-1] - 8, cols[0] + 8 : cols[-1] - 8]
+        np.testing.assert_array_equal(picture[own], frame.picture[own])

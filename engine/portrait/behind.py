@@ -22,13 +22,13 @@ _RIM = 90.0  # texels behind the edge at which mirrored detail has faded
 def behind(picture: Rgb, alpha: Floats) -> Rgb:
     """[h, w, 3] the picture without the person, whose matte is `alpha` [h, w]."""
     person = cv2.dilate((alpha > 0.02).astype(np.uint8), np.ones((2 * _GLOW + 1, 2 * _GLOW + 1), np.uint8))
-    filled = fill(picture, person == 0) + _mirrored(picture, person)
+    filled = fill(picture, person == 0) + mirrored(picture, person)
     share = np.clip(2 * cv2.GaussianBlur(person.astype(np.float32), (0, 0), _GLOW / 2)[..., None], 0, 1)
     mixed: Rgb = np.round(filled * share + picture * (1 - share)).clip(0, 255).astype(np.uint8)
     return mixed
 
 
-def _mirrored(picture: Rgb, person: Mask) -> Floats:
+def mirrored(picture: Rgb, person: Mask) -> Floats:
     """[h, w, 3] the detail of the known part, reflected into the person at the nearest point of the edge."""
     away, labels = cv2.distanceTransformWithLabels(person, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     rows, cols = np.nonzero(person == 0)
