@@ -65,6 +65,23 @@ class TestModel:
         assert np.abs(column[end + 1 : end + 4, :3] - column[end, :3]).max() < 40
 
 
+class TestSeam:
+    @pytest.mark.parametrize("aside", [-2.0, 1.5])
+    def test_shut_lips_part_where_they_meet_in_the_photo(self, aside: float) -> None:
+        y = START[1] + aside
+        found = layers_lips.on_seam(slit(0), picture((y - 0.5, y + 0.5, DARK)))
+        middle = np.s_[30:171]
+        np.testing.assert_allclose(found.base[middle], aside, atol=0.3)
+        assert found.base is found.patch and found.base[0] == found.base[-1] == 0
+
+    def test_without_a_line_the_landmarks_are_believed(self) -> None:
+        np.testing.assert_allclose(layers_lips.on_seam(slit(0), picture()).base, 0, atol=0.05)
+
+    def test_parted_lips_stay(self) -> None:
+        parted = slit(6)
+        assert layers_lips.on_seam(parted, picture((130, 131, DARK))) is parted
+
+
 class TestLight:
     def test_the_brighter_cheek_tells_the_brighter_side(self) -> None:
         ramp = (picture() * np.linspace(1.2, 0.6, UNITS * TEXELS)[None, :, None]).astype(np.uint8)

@@ -67,7 +67,8 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
     fit = replace(fit, iris=layers_eyes.measured(fit.picture, slits.eyes, fit.iris))
     eyeballs = _eyeballs(fit, slits)
     light = _light(eyeballs["whites"])
-    slits = replace(slits, mouth=layers_mouth.below_teeth(slits.mouth, fit.picture, light))
+    mouth = layers_mouth.below_teeth(slits.mouth, fit.picture, light)
+    slits = replace(slits, mouth=layers_lips.on_seam(mouth, fit.picture))
     places = place(slits)
     lips = layers_lips.unseamed(fit.picture, slits.mouth)
     skin = head.triangles[head.part == Part.SKIN]

@@ -1,5 +1,6 @@
 """Lips in their own colour up to their edges: the dark seam where they meet in the photo does not part with them."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
@@ -11,6 +12,9 @@ from engine.portrait.layers_slit import Slit, smoothstep
 
 Picture = npt.NDArray[np.uint8]
 
+_STRAY, _STEP = 3.0, 0.25  # units by which landmarks may miss the line between shut lips; of the search for it
+_CORNER = 0.1  # of half the mouth: there the corners, which stay, take over
+_TRUST, _BEND = 2.0, 6.0  # grey levels that landmarks weigh at a miss of _STRAY, and a step aside between columns
 _BAND = 4.0  # units of a lip, in its middle, over which its edge may be dark
 _DARK, _WHOLE = 0.64, 0.42  # of the lip's brightness: where repainting begins, and where nothing is kept
 _TURN = 0.22  # how much darker a lip is at its very edge, where it turns inward
@@ -22,6 +26,34 @@ class Lips(NamedTuple):
 
     upper: Picture
     lower: Picture
+
+
+def on_seam(slit: Slit, picture: Picture) -> Slit:
+    """A shut slit on the dark line between the lips: landmarks may draw it beside, which would show two lines."""
+    if float(np.max(slit.patch - slit.base)) > 0:
+        return slit
+    aside = np.arange(-_STRAY, _STRAY + _STEP, _STEP, dtype=np.float32)
+    u = np.linspace(-1, 1, slit.base.size, dtype=np.float32)
+    at = slit.point(np.broadcast_to(u[:, None], (u.size, aside.size)), _floats(slit.base[:, None] + aside))
+    path = _darkest(_level(_read(picture, at)) + _TRUST * (aside / _STRAY) ** 2)
+    found = cv2.GaussianBlur(aside[path][None], (0, 0), u.size / 40)[0]
+    line = _floats(slit.base + found * np.clip((1 - np.abs(u)) / _CORNER, 0, 1))
+    return replace(slit, base=line, patch=line)
+
+
+def _darkest(levels: Array) -> list[int]:
+    """Which of the places across [columns, places] the darkest path passes in each column (Bellman's recursion)."""
+    places = np.arange(levels.shape[1])
+    bend = _BEND * np.abs(np.subtract.outer(places, places))
+    total, steps = levels[0], []
+    for column in levels[1:]:
+        ways = total[:, None] + bend
+        steps.append(ways.argmin(0))
+        total = column + ways.min(0)
+    path = [int(total.argmin())]
+    for step in reversed(steps):
+        path.append(int(step[path[-1]]))
+    return path[::-1]
 
 
 def unseamed(picture: Picture, slit: Slit) -> Lips:
