@@ -11,11 +11,15 @@ from typing import TextIO
 import numpy as np
 import numpy.typing as npt
 
-from engine.face.coefficients import INDEX, NAMES
+from engine.face.coefficients import HEAD, INDEX, NAMES
 from engine.les import Les, LesError, parse_json
 from engine.units import FPS
 
 Coefficients = npt.NDArray[np.float32]
+
+
+_FACE_RANGE = (-1.0, 1.0)  # below 0 where values are relative to a portrait's own expression
+_HEAD_RANGES = dict(zip(HEAD, [(-90.0, 90.0)] * 3 + [(-10.0, 10.0)] * 2 + [(0.1, 10.0)], strict=True))
 
 
 class TrackError(ValueError):
@@ -30,7 +34,10 @@ def rest() -> Coefficients:
 
 
 def read_coefficients(path: Path) -> Coefficients:
-    """[frames, 69] from a CSV with the header `time,<name>,...` and 25 rows a second; absent columns are at rest."""
+    """[frames, 69] from a CSV with the header `time,<name>,...` and 25 rows a second; absent columns are at rest.
+
+    TrackError, with its line, for a value outside what its name can mean.
+    """
     rows = csv.reader(_text(path).splitlines())
     names = _columns(next(rows, []), path)
     frames = [_row(row, names, f"{path.name}, line {rows.line_num}") for row in rows if row]
@@ -62,7 +69,11 @@ def _row(row: Sequence[str], names: Sequence[str], where: str) -> Coefficients:
         raise TrackError(f"{where}: {len(row)} values for {len(names)} columns")
     values = rest()
     for name, text in zip(names[1:], row[1:], strict=True):
-        values[INDEX[name]] = _number(text, f"{where}, {name}")
+        low, high = _HEAD_RANGES.get(name, _FACE_RANGE)
+        value = _number(text, f"{where}, {name}")
+        if not low <= value <= high:
+            raise TrackError(f"{where}, {name}: {text} is outside {low:g} to {high:g}")
+        values[INDEX[name]] = value
     return values
 
 

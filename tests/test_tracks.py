@@ -26,7 +26,7 @@ def write(path: Path, *lines: str) -> Path:
 
 class TestCoefficients:
     def test_round_trip(self, tmp_path: Path) -> None:
-        frames = np.random.default_rng(0).random((30, len(NAMES))).astype(np.float32)
+        frames = np.random.default_rng(0).uniform(0.1, 1, (30, len(NAMES))).astype(np.float32)
         with (tmp_path / "c.csv").open("w", newline="") as file:
             write_coefficients(file, frames)
         np.testing.assert_allclose(read_coefficients(tmp_path / "c.csv"), frames, rtol=1e-4)
@@ -55,6 +55,9 @@ class TestCoefficients:
             (["time,jawOpen", "0,0", "0.04"], "line 3: 1 values for 2 columns"),
             (["time,jawOpen", "0,wide"], "line 2, jawOpen: 'wide' is no number"),
             (["time,jawOpen", "0,nan"], "line 2, jawOpen: 'nan' is no number"),
+            (["time,headScale", "0,1", "0.04,0"], "line 3, headScale: 0 is outside 0.1 to 10"),
+            (["time,headYaw", "0,-120"], "line 2, headYaw: -120 is outside -90 to 90"),
+            (["time,jawOpen", "0,40"], "line 2, jawOpen: 40 is outside -1 to 1"),
         ],
     )
     def test_mistakes_are_named(self, tmp_path: Path, lines: list[str], words: str) -> None:
