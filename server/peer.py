@@ -23,6 +23,7 @@ from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateErr
 from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import SessionDescription, candidate_from_sdp
 
+from server import loudness
 from server.encoder import encoder_for
 from server.hearing import PromptBuffer, Resampler
 from server.media import Clock, Outlet
@@ -44,6 +45,7 @@ DIRECTIONS = {
     (False, False): "inactive",
 }
 ENCODER = "_RTCRtpSender__encoder"
+loudness.install()
 
 
 Hear = Callable[["Peer", int, Samples, float], None]
