@@ -258,11 +258,11 @@ def _close(slit: Slit, head: _Field, lid: _Field, blink: int, source: Array) -> 
     lid.values[..., 3 * blink : 3 * blink + 2] += push[..., None] * slit.away()
 
 
-def pose_maps(surface: Surface, depth: Array, landmarks: Array, places: Places, cut_off: Array) -> dict[str, Array]:
+def pose_maps(surface: Surface, depth: Array, landmarks: Array, places: Places, cut_off: float) -> dict[str, Array]:
     """Depth [rows, cols] in units and how far the head's turn takes each cell along, for the frame and each window.
 
-    `cut_off` [SIDE] 0..1: where hair goes on beyond the frame's upper edge. It stays there, or the edge would be drawn
-    out to streaks when the head bows.
+    `cut_off` 0..1: how surely hair goes on beyond the frame's upper edge. It stays there, or the edge would be drawn
+    out to streaks when the head bows; all along the edge, or leaning would tear it.
     """
     everywhere = np.ones((SIDE, SIDE), bool)
     z, known = surface.carry(np.ascontiguousarray(depth[:, None]), everywhere, FRAME, (0, 0))
@@ -270,10 +270,10 @@ def pose_maps(surface: Surface, depth: Array, landmarks: Array, places: Places, 
     smooth = cv2.GaussianBlur(smooth, (0, 0), 1.5, borderType=cv2.BORDER_REPLICATE)
     chin, eyes = landmarks[152, 1], float(np.hypot(*(landmarks[468, :2] - landmarks[473, :2])))
     bottom = min(chin + _NECK * eyes, SIDE - 4)
-    x, y = np.moveaxis(FRAME.centres(), -1, 0)
+    y = FRAME.centres()[..., 1]
     weight = 1 - smoothstep(min(chin - 0.1 * eyes, bottom - 0.7 * eyes), bottom, y)
     brow = float(landmarks[_FOREHEAD, 1])
-    weight *= 1 - np.interp(x, np.arange(SIDE) + 0.5, cut_off) * (1 - smoothstep(0, max(brow, 1), y))
+    weight *= 1 - cut_off * (1 - smoothstep(0, max(brow, 1), y))
 
     def window(a: Array, lattice: Window, origin: Origin) -> Array:
         scale = lattice.cell / FRAME.cell
