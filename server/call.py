@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from engine.units import FPS
 from server.bargein import Verdict
 from server.engine_thread import EngineThread, Stream
 from server.line import Packet
@@ -126,7 +127,11 @@ class Call:
         self._events.failed(error)
 
     def _measures(self) -> Measures:
-        return Measures(self._picture_left, self._picture_missed, self.meter.encoded)
+        return Measures(self._picture_left, self._picture_missed, self.meter.encoded, self._hurried)
+
+    def _hurried(self) -> bool:
+        """Whether the machine can't keep up: the first thing that goes is the encoder's care."""
+        return self._performer.fps < FPS
 
     def _picture_left(self, receiver: Receiver, shot: Shot, now: float) -> None:
         """The pictures of the one who watches for longest count, those of others are the same again."""

@@ -1,5 +1,7 @@
 """What a busy machine still draws, in steps that clients are told of: fewer frames a second, then smaller pictures.
 
+With fewer frames encoders also take less care of each (`Measures.hurried`).
+
 Down soon when pictures are late, up again after a while in which the step above would have fitted. Each time a climb
 fails, the next is tried later. Pure: reads no clock.
 """

@@ -62,6 +62,8 @@ class Measures:
     missed: Callable[[Receiver], None]
     """A picture was not fetched before the next came."""
     encoded: Encoded
+    hurried: Callable[[], bool]
+    """Whether pictures are to cost as little as can be; any thread may ask."""
 
 
 class SoundTrack(MediaStreamTrack):
@@ -140,6 +142,11 @@ class Outlet:
     def encoded(self) -> Encoded:
         """To be told of every frame that was encoded."""
         return self._measures.encoded
+
+    @property
+    def hurried(self) -> Callable[[], bool]:
+        """See `Measures`."""
+        return self._measures.hurried
 
     def began_ntp(self) -> int:
         """When media time 0 of these tracks left, on the wall clock, for the reports to the receiver."""
@@ -234,7 +241,7 @@ def audio_frame(samples: Samples, pts: int) -> av.AudioFrame:
 
 
 def video_frame(i420: npt.NDArray[np.uint8], pts: int) -> av.VideoFrame:
-    """uint8[h * 3 / 2, w] as a new frame."""
-    frame = av.VideoFrame.from_ndarray(i420, format="yuv420p")
+    """uint8[h * 3 / 2, w] as a frame of the same memory."""
+    frame = av.VideoFrame.from_numpy_buffer(i420, format="yuv420p")
     frame.pts, frame.time_base = pts, Fraction(1, VIDEO_CLOCK)
     return frame

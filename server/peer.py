@@ -151,7 +151,7 @@ class Peer:
         self.codec = best.mimeType.partition("/")[2]
         fields = vars(transceiver.sender)
         assert ENCODER in fields, "aiortc has changed inside"
-        fields[ENCODER] = encoder_for(best.mimeType, outlet.encoded)
+        fields[ENCODER] = encoder_for(best.mimeType, outlet.encoded, outlet.hurried)
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind != "audio" or self._listening or self._hear is None:

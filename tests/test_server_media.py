@@ -95,6 +95,14 @@ class TestH264:
         frame = video_frame(np.zeros((size * 3 // 2, size), np.uint8), 0)
         assert IDR in nal_types(FastH264Encoder(), frame)
 
+    def test_a_hurried_encoder_begins_anew_with_each_change_only(self) -> None:
+        hurried = False
+        encoder, frames, kinds = FastH264Encoder(lambda: hurried), noisy_frames(30), []
+        for i, frame in enumerate(frames):
+            hurried = 10 <= i < 20
+            kinds.append(nal_types(encoder, frame))
+        assert [i for i, kind in enumerate(kinds) if IDR in kind] == [0, 10, 20]
+
 
 class TestMeasuring:
     def test_every_frame_is_reported(self) -> None:
