@@ -40,8 +40,8 @@ class Picture:
 
     frame: int
     """Counted from 0 at the stream's opening. Its sound is the chunk fed `look_ahead` chunks before."""
-    image: Pixels
-    """As it was drawn: RGB [size, size, 3], with alpha 4, or I420 [size * 3 / 2, size]"""
+    drawn: Drawn
+    """Several frames show the same where nothing has moved."""
     coefficients: Floats
     """[69] in the order of `engine.face.coefficients.NAMES`"""
     les: Les
@@ -49,16 +49,13 @@ class Picture:
     @property
     def rgb(self) -> Pixels:
         """[size, size, 3], with alpha 4"""
-        if self.image.ndim == 3:
-            return self.image
-        return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_YUV2RGB_I420), np.uint8)
+        image = self.drawn.image
+        return image if image.ndim == 3 else np.asarray(cv2.cvtColor(image, cv2.COLOR_YUV2RGB_I420), np.uint8)
 
     @property
     def i420(self) -> Pixels:
-        """[size * 3 / 2, size] as video encoders take it, in BT.601; cv2 converts 30 times faster than swscale."""
-        if self.image.ndim == 2:
-            return self.image
-        return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_RGB2YUV_I420), np.uint8)
+        """[size * 3 / 2, size] as video encoders take it, in BT.601."""
+        return self.drawn.i420
 
 
 class Stream:
@@ -116,7 +113,7 @@ class Stream:
         """What was drawn last as this frame's picture; the next frame is the next one's."""
         assert self.drawn
         self.frame += 1
-        return Picture(self.frame - 1, self.drawn.image, face, emotion)
+        return Picture(self.frame - 1, self.drawn, face, emotion)
 
     def hush(self) -> None:
         """The mouth eases shut, within three frames and whatever it was about to say; new sound opens it again.

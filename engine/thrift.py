@@ -1,7 +1,9 @@
 """What need not be done again: a picture that would hardly differ, a step of a network that is at rest."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -29,6 +31,13 @@ class Drawn:
     face: Floats
     """[69] that, and the portrait's own motion."""
     image: npt.NDArray[np.uint8]
+    """RGB [size, size, 3], with alpha 4, or I420 [size * 3 / 2, size]."""
+
+    @cached_property
+    def i420(self) -> npt.NDArray[np.uint8]:
+        """[size * 3 / 2, size] in BT.601; cv2 converts 30 times faster than swscale."""
+        image = self.image
+        return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), np.uint8)
 
     def will_do(self, driven: Floats, face: Floats, slack: float) -> bool:
         """Whether nothing but the portrait's own motion has changed, by less than `slack` pixels of 512."""

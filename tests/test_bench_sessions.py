@@ -10,6 +10,7 @@ import pytest
 
 from engine.avatar import Picture
 from engine.les import Les
+from engine.thrift import Drawn
 from server.cli import main
 from server.commands.bench_sessions import Encoders
 
@@ -17,8 +18,8 @@ SIZE = 256
 
 
 def picture(frame: int) -> Picture:
-    image = np.full((SIZE * 3 // 2, SIZE), frame % 200, np.uint8)
-    return Picture(frame, image, np.zeros(69, np.float32), Les())
+    face, image = np.zeros(69, np.float32), np.full((SIZE * 3 // 2, SIZE), frame % 200, np.uint8)
+    return Picture(frame, Drawn(face[:63], face, image), face, Les())
 
 
 class TestEncoders:
