@@ -161,12 +161,10 @@ class CpuRenderer:
         """A plate over the picture, inside a box; `matrix` [2, 3] leads from units to -1..1 on it."""
         if box.empty:
             return
-        rows, cols = sprite.shape[:2]
-        half = np.array([cols / 2, rows / 2])
-        linear = matrix[:, :2] * half[:, None] / self._scale
-        corner = np.array([box.left + 0.5, box.top + 0.5])
-        offset = linear @ corner + matrix[:, 2] * half + half - 0.5
-        place = np.column_stack([linear, offset])
+        half = np.array([[sprite.shape[1] / 2], [sprite.shape[0] / 2]])
+        place = matrix * half
+        place[:, :2] /= self._scale
+        place[:, 2] += place[:, :2] @ (box.left + 0.5, box.top + 0.5) + half[:, 0] - 0.5
         size = (box.right - box.left, box.bottom - box.top)
         layer = cv2.warpAffine(sprite, place, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
         _over(picture, layer, box)
@@ -331,8 +329,9 @@ def _light_up(
     layer: Image, at: Floats, corner: Sequence[float] | Floats, shade: Image, top: int = 0, left: int = 0
 ) -> None:
     """A part of RGBA whose texels come from `at` in a window at `corner` of the photo, put in the light there."""
-    shift = [(float(corner[i]) - SHADE_ORIGIN[i] + 0.5 / TEXELS) / SHADE.cell - 0.5 for i in (0, 1)]
-    place = cv2.add(at * np.float32(1 / (TEXELS * SHADE.cell)), (*shift, 0, 0))
+    pace = 1 / (TEXELS * SHADE.cell)
+    x, y = ((float(corner[i]) - SHADE_ORIGIN[i] + 0.5 / TEXELS) / SHADE.cell - 0.5 for i in (0, 1))
+    place = cv2.transform(at, np.array([[pace, 0, x], [0, pace, y]]))
     gain = cv2.remap(shade, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     kernels.light_up(_words(layer), _words(gain), top, left)
 
