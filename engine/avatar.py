@@ -7,7 +7,7 @@ streams join, leave and fail without the others. Nothing here knows of clocks, t
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 
 import cv2
 import numpy as np
@@ -329,9 +329,11 @@ def _checked(look_ahead: int) -> int:
     return look_ahead
 
 
+@lru_cache(maxsize=64)
 def resting(emotion: Les) -> Floats:
-    """[63] the face of an emotion in silence: what CDAN's linear path says."""
+    """[63] the face of an emotion in silence: what CDAN's linear path says. Kept, so not to be written to."""
     face: Floats = np.clip(emotion.array() @ LES_TO_FACE, 0, 1).astype(np.float32)
+    face.flags.writeable = False
     return face
 
 

@@ -6,7 +6,9 @@ that is already fast and near arrives early, and one that has to turn back first
 milliseconds.
 """
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +52,15 @@ class _Leg:
         drift = (1 - t) ** (self.fade - 1) * (1 - (self.fade + 1) * t)
         return gap * ease + self.rate * drift
 
+    @cached_property
+    def end_s(self) -> float:
+        return self.start_s + float(self.duration_s.max())
+
+    @cached_property
+    def arrived(self) -> Les:
+        """Where it ends."""
+        return Les.clipped(self.at(math.inf))
+
     def _progress(self, now: float) -> Values:
         """[41] from 0 at the start to 1 at the end."""
         moving = self.duration_s > 0
@@ -75,7 +86,7 @@ class Trajectory:
     def value(self, now: float) -> Les:
         """Where the vector is at the time `now`."""
         self._advance(now)
-        return Les.clipped(self._leg.at(now))
+        return self._leg.arrived if now >= self._leg.end_s else Les.clipped(self._leg.at(now))
 
     def _advance(self, now: float) -> None:
         if self._then and now >= self._then[0]:

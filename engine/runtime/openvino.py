@@ -48,8 +48,7 @@ class OpenVinoNetwork:
     def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         self._signature.check(inputs)
         values = [inputs[spec.name] for spec in self._signature.inputs]
-        rows = zip(*(np.split(value, len(value)) for value in values), strict=True)
-        done = [self._row(row) for row in rows]
+        done = [self._row([value[i : i + 1] for value in values]) for i in range(len(values[0]))]
         names = (spec.name for spec in self._signature.outputs)
         if len(done) == 1:
             return dict(zip(names, done[0], strict=True))
