@@ -14,7 +14,7 @@ CLOSE = np.float32(1e-3)  # units: a point that comes this near its target is th
 
 
 @compiled
-def mix(weights: Floats, values: Floats, boxes: Ints, out: Floats) -> None:
+def mix(weights: Floats, values: npt.NDArray[np.int16], boxes: Ints, out: Floats) -> None:
     """Adds to `out` [C, rows, cols] each map times its weight.
 
     `boxes` [K, 5] tell where a map lies: its first value, top, bottom, left, right.
@@ -30,7 +30,7 @@ def mix(weights: Floats, values: Floats, boxes: Ints, out: Floats) -> None:
                 line = out[channel, row, left:right]
                 part = values[at : at + width]
                 for i in range(width):
-                    line[i] += weight * part[i]
+                    line[i] += weight * np.float32(part[i])
                 at += width
 
 
