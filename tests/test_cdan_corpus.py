@@ -122,21 +122,30 @@ class TestSpeaker:
 
     def test_nothing_asked_changes_nothing(self) -> None:
         sound = buzz()
-        np.testing.assert_allclose(speaker.changed(sound, 1.0, 0.0, self.SILENT, random()), sound, atol=1e-5)
+        np.testing.assert_allclose(speaker.changed(sound, 1.0, 0.0, self.SILENT, 1, random()), sound, atol=1e-5)
 
     @pytest.mark.parametrize("factor", [0.85, 1.18])
     def test_formants_move_and_the_pitch_stays(self, factor: float) -> None:
         sound = buzz()
-        other = speaker.changed(sound, factor, 0.0, self.SILENT, random())
+        other = speaker.changed(sound, factor, 0.0, self.SILENT, 1, random())
         assert spectral_centre(other) / spectral_centre(sound) == pytest.approx(factor, abs=0.06)
         assert pitch_of(other) == pytest.approx(pitch_of(sound), rel=0.02)
 
     def test_a_whisper_has_no_pitch_and_keeps_its_syllables(self) -> None:
         sound = buzz(2.0)
-        whisper = speaker.changed(sound, 1.0, 0.0, speaker.breath(1.0, 20.0), random())
+        whisper = speaker.changed(sound, 1.0, 0.0, speaker.breath(1.0, 20.0), 1, random())
         assert voicing(whisper) < 0.3 < 0.8 < voicing(sound)
         loudness = [np.sqrt(np.mean(s[: 100 * 320].reshape(-1, 320) ** 2, axis=1)) for s in (sound, whisper)]
         assert np.corrcoef(*loudness)[0, 1] > 0.8
+
+    def test_the_blurred_change_more_slowly_and_keep_the_time(self) -> None:
+        sound = VOICES["kal16"]().speak("A big map of the world.", random()).samples
+        blurred = speaker.changed(sound, 1.0, 0.0, self.SILENT, 5, random())
+        slower, faster = (
+            np.abs(np.diff(speaker._envelope(speaker._frames_to_bins(s)), axis=0)).mean() for s in (blurred, sound)
+        )
+        assert 0.5 * faster < slower < 0.85 * faster
+        assert abs(delay(blurred, sound)) <= 2
 
 
 class TestOpus:

@@ -29,7 +29,7 @@ def level(samples: Floats) -> float:
 
 
 def another_speaker(samples: Floats, rng: Random) -> Floats:
-    """[n] at 16 kHz: often other formants, sometimes breathy, seldom a whisper."""
+    """[n] at 16 kHz: often other formants, sometimes breathy or blurred, seldom a whisper."""
     kind = rng.random()
     if kind < 0.03:
         breath = speaker.breath(1.0, 20.0)
@@ -37,7 +37,9 @@ def another_speaker(samples: Floats, rng: Random) -> Floats:
         breath = speaker.breath(rng.uniform(0.2, 0.9) if kind < 0.15 else 0.0, rng.uniform(800, 4000))
     if kind > 0.75:
         return samples
-    return speaker.changed(samples, float(np.exp(rng.uniform(-0.16, 0.16))), rng.uniform(-0.06, 0.06), breath, rng)
+    formants, bend = float(np.exp(rng.uniform(-0.2, 0.18))), rng.uniform(-0.08, 0.08)
+    blur = int(rng.choice([3, 5])) if rng.random() < 0.3 else 1
+    return speaker.changed(samples, formants, bend, breath, blur, rng)
 
 
 def coloured(samples: Floats, rng: Random) -> Floats:

@@ -1,14 +1,16 @@
-"""Another speaker out of one: formants moved without the pitch, breath, whisper. Times are kept.
+"""Another speaker out of one: formants moved without the pitch, breath, whisper, blur. Times are kept.
 
 The short-time spectrum is taken apart into an envelope (cepstral smoothing, the vocal tract) and what is left (the
 voice); the envelope is stretched along frequency, as vocal tracts differ in length (Jaitly & Hinton 2013), and noise
-through the same envelope stands in for the voice where breath is asked for.
+through the same envelope stands in for the voice where breath is asked for. A statistical voice speaks the means of
+what it heard, so its envelope changes less than a person's (Zen, Tokuda & Black 2009): as if averaged over time.
 """
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.fft import irfft, rfft
+from scipy.ndimage import uniform_filter1d
 
 from engine.units import SAMPLE_RATE
 
@@ -22,13 +24,15 @@ FREQUENCIES = np.arange(WINDOW // 2 + 1, dtype=np.float32) * SAMPLE_RATE / WINDO
 WEIGHT = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
 
 
-def changed(samples: Floats, formants: float, bend: float, breath: Floats, rng: np.random.Generator) -> Floats:
-    """[n] at 16 kHz: formants times `formants` (upper ones times 1 + `bend` more), and `breath` [WINDOW/2 + 1] in
-    [0, 1] the share of noise at each frequency."""
+def changed(
+    samples: Floats, formants: float, bend: float, breath: Floats, blur: int, rng: np.random.Generator
+) -> Floats:
+    """[n] at 16 kHz: formants times `formants` (upper ones times 1 + `bend` more), `breath` [WINDOW/2 + 1] in [0, 1]
+    the share of noise at each frequency, and the envelope averaged over `blur` steps of 8 ms (odd; 1 leaves it)."""
     spectrum = _frames_to_bins(samples)
     envelope = _envelope(spectrum)
     source = FREQUENCIES / (formants * (1 + bend * FREQUENCIES / FREQUENCIES[-1]))
-    moved = _at(envelope, source * WINDOW / SAMPLE_RATE)
+    moved = uniform_filter1d(_at(envelope, source * WINDOW / SAMPLE_RATE), blur, axis=0, mode="nearest")
     spectrum *= np.exp(np.clip(moved - envelope, -LARGEST, LARGEST))
     if breath.any():
         noise = _frames_to_bins(rng.normal(size=len(samples)).astype(np.float32)) / np.linalg.norm(WEIGHT)
