@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from engine.cdan.training import augment, corpus, espeak, noises, phones, speaker, studio, texts
+from engine.cdan.training import augment, corpus, espeak, kokoro, noises, phones, speaker, studio, texts
 from engine.cdan.training.festival import festival_phones
 from engine.cdan.training.opus import FRAME, losses, through_opus
 from engine.cdan.training.phones import Phone
 from engine.cdan.training.prosody import prosody
 from engine.cdan.training.shard import SAMPLES, Segment, Truth, read, statistics, write
 from engine.cdan.training.studio import SHARES, VOICES
-from engine.cdan.training.voices import Utterance, flite_phones, quiet_pauses_only
+from engine.cdan.training.voices import Utterance, flite_phones, hibari_phones, quiet_pauses_only
 from engine.units import HOP, SAMPLE_RATE
 
 Floats = npt.NDArray[np.float32]
@@ -78,6 +78,16 @@ class TestPhoneTimes:
             Phone("ax", 0.2569, 0.2919),
         )
 
+    def test_festival_segments_of_the_russian(self) -> None:
+        row = festival_phones("#\n0.2 100 pau\n0.3 100 pp\n0.4 100 yy\n0.5 100 rr\n", phones.RUSSIAN)
+        assert [p.name for p in row] == ["pau", "p", "ih", "d"]
+
+    def test_the_lag_of_neural_durations_is_taken_off_and_the_length_kept(self) -> None:
+        row = hibari_phones([None, "m", "ɑ", None], np.array([0.2, 0.1, 0.3, 0.2]), 1.0)
+        assert [p.name for p in row] == ["pau", "m", "aa", "pau"]
+        np.testing.assert_allclose([p.start_s for p in row], [1.0, 1.135, 1.235, 1.535])
+        assert row[-1].end_s == pytest.approx(1.8)
+
     def test_a_loud_or_short_pause_is_shared_by_its_neighbours(self) -> None:
         sound = np.concatenate([np.full(4000, 0.1), np.zeros(4000)]).astype(np.float32)
         row = (Phone("s", 0, 0.1), Phone("pau", 0.1, 0.2), Phone("aa", 0.2, 0.25), Phone("pau", 0.25, 0.5))
@@ -89,13 +99,20 @@ class TestPhoneTimes:
         ]
 
     def test_every_alphabet_leads_into_ours(self) -> None:
-        tables = [phones.FLITE, phones.HIBARI, phones.ESPEAK, phones.FOREIGN, *phones.OF_LANGUAGE.values()]
+        tables = [
+            phones.FLITE,
+            phones.HIBARI,
+            phones.RUSSIAN,
+            phones.ESPEAK,
+            phones.FOREIGN,
+            *phones.OF_LANGUAGE.values(),
+        ]
         assert {phone for table in tables for phone in table.values()} <= set(phones.PHONES)
         assert phones.OF_LANGUAGE.keys() <= set(espeak.OTHERS)
 
     def test_foreign_sounds_never_shut_lips_that_are_open(self) -> None:
-        shut = {symbol for symbol, phone in phones.FOREIGN.items() if phone in phones.BILABIAL}
-        assert shut == {"p", "b", "m"}
+        for table, shut in ((phones.FOREIGN, "p b m"), (phones.RUSSIAN, "p pp b bb m mm")):
+            assert {symbol for symbol, phone in table.items() if phone in phones.BILABIAL} == set(shut.split())
 
 
 class TestVoices:
@@ -111,6 +128,29 @@ class TestVoices:
         said = VOICES["slt"]().speak("A big map.", random())
         assert [p.name for p in said.phones if p.name in phones.BILABIAL] == ["b", "m", "p"]
         assert said.phones[-1].end_s == pytest.approx(len(said.samples) / said.rate, abs=0.05)
+
+    def test_kokoro_without_speakers_tells_where_they_come_from(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(kokoro, "STYLES", tmp_path)
+        with pytest.raises(FileNotFoundError, match="npm pack kokoro-js"):
+            VOICES["kokoro"]()
+
+    def test_pico_is_aligned_abroad_by_the_phones_of_its_words(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(texts, "names", lambda *_: ["Lampe", "Bube", "Mama"])
+        said = VOICES["pico-de"]().speak("", random())
+        closures = [p for p in said.phones if p.name in phones.BILABIAL]
+        assert [p.name for p in closures] == ["m", "p", "b", "b", "m", "m"]
+        assert all(0.02 <= p.end_s - p.start_s < 0.25 for p in closures)
+        p = closures[1]
+        inside = said.samples[int(p.start_s * said.rate) : int(p.end_s * said.rate)]
+        around = said.samples[int((p.start_s - 0.1) * said.rate) : int((p.end_s + 0.1) * said.rate)]
+        assert np.std(inside) < 0.5 * np.std(around)
+
+    def test_what_pico_says_otherwise_than_it_is_spelled_is_not_taken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(texts, "names", lambda *_: ["Lampe", "Bube", "Mama"])
+        monkeypatch.setattr(espeak, "pronounced", lambda *_: ["s", "iy", "sh", "uw", "k"])
+        assert VOICES["pico-de"]().speak("", random()).phones == ()
 
     def test_flite_obeys_the_random_numbers_alone(self) -> None:
         once, again = (VOICES["slt"]().speak("A big map.", random(3)) for _ in range(2))

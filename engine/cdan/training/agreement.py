@@ -11,7 +11,7 @@ from engine.cdan.training.align import Unaligned, align, spoken_words
 from engine.cdan.training.phones import PAUSE, Phone
 from engine.cdan.training.studio import VOICES
 
-ALIGNABLE = ("slt", "kal", "kal16", "ked", "hts", "hibari", "espeak")
+ALIGNABLE = ("slt", "kal", "kal16", "ked", "hts", "hibari", "kokoro", "espeak")
 """English voices with times of their own."""
 LEAST = 3  # phones in a row that both must name alike
 

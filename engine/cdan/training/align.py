@@ -1,5 +1,6 @@
 """Phone times of speech whose words are known, by pocketsphinx's aligner."""
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,8 +40,11 @@ def spoken_words(decoder: Decoder, text: str) -> list[str]:
     return words if all(decoder.lookup_word(word) for word in words) else []
 
 
-def align(decoder: Decoder, sound: npt.NDArray[np.float32], words: str) -> tuple[Phone, ...]:
-    """Two passes, words and then phones; a decoder frame is 10 ms."""
+def align(
+    decoder: Decoder, sound: npt.NDArray[np.float32], words: str, least_fit: float = -math.inf
+) -> tuple[Phone, ...]:
+    """Two passes, words and then phones; a decoder frame is 10 ms. `least_fit`: phones' mean score a frame below which
+    they count as not found."""
     pcm = np.round(sound * 32767).astype(np.int16).tobytes()
     decoder.set_align_text(words)
     try:
@@ -50,7 +54,7 @@ def align(decoder: Decoder, sound: npt.NDArray[np.float32], words: str) -> tuple
     except RuntimeError as error:  # the first pass reached no end
         raise Unaligned(words) from error
     found = [phone for word in decoder.get_alignment() or () for phone in word]
-    if not found:
+    if not found or np.mean([phone.score / phone.duration for phone in found]) < least_fit:
         raise Unaligned(words)
     return tuple(
         Phone(phones.FLITE.get(p.name.lower(), PAUSE), p.start / 100, (p.start + p.duration) / 100) for p in found

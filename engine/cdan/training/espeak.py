@@ -1,6 +1,7 @@
 """espeak-ng's voices, from its library: its phoneme events carry sample positions."""
 
 import ctypes
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -81,12 +82,28 @@ class _Library:
         return 0
 
 
+def pronounced(word: str, language: str) -> list[str]:
+    """Our phones of a word in one of OTHERS, or none where we cannot name them all."""
+    _, marks = library().say(word, language, {})
+    names = [_of(language).get(symbol, "") for _, symbol in marks if not symbol.startswith("(")]
+    return [name for name in names if name != PAUSE] if all(names) else []
+
+
+@cache
+def library() -> _Library:
+    return _Library()
+
+
+def _of(language: str) -> dict[str, str]:
+    """What a language's mnemonics mean."""
+    return phones.FOREIGN | phones.OF_LANGUAGE.get(language, {}) if language in OTHERS else phones.ESPEAK
+
+
 class Espeak:
     """Some languages and variants of espeak-ng."""
 
     CLOSURE_S = 0.07  # a voiceless stop's event marks its burst: the closure before it was counted to the phone before
     VOICELESS_STOPS = frozenset({"p", "t", "k", "ch"})
-    _library: _Library | None = None
 
     def __init__(self, languages: tuple[str, ...], variants: tuple[str, ...]) -> None:
         self._languages, self._variants = languages, variants
@@ -96,19 +113,19 @@ class Espeak:
         language, variant = str(rng.choice(self._languages)), str(rng.choice(self._variants))
         if language in OTHERS:
             text = texts.foreign(rng)
-        library = Espeak._library = Espeak._library or _Library()
         settings = {
-            library.RATE: int(rng.integers(120, 210)),
-            library.PITCH: int(rng.integers(20, 80)),
-            library.RANGE: int(rng.integers(20, 90)),
+            _Library.RATE: int(rng.integers(120, 210)),
+            _Library.PITCH: int(rng.integers(20, 80)),
+            _Library.RANGE: int(rng.integers(20, 90)),
         }
-        samples, marks = library.say(text, f"{language}+{variant}", settings)
-        spoken = self._phones(marks, len(samples) / library.rate, library.rate, language)
-        return Utterance(samples, library.rate, spoken, f"espeak {language} {variant}")
+        samples, marks = library().say(text, f"{language}+{variant}", settings)
+        rate = library().rate
+        spoken = self._phones(marks, len(samples) / rate, rate, language)
+        return Utterance(samples, rate, spoken, f"espeak {language} {variant}")
 
     def _phones(self, marks: list[tuple[int, str]], total_s: float, rate: int, language: str) -> tuple[Phone, ...]:
         """Nothing where the language has a sound that we cannot name."""
-        table = phones.FOREIGN | phones.OF_LANGUAGE.get(language, {}) if language in OTHERS else phones.ESPEAK
+        table = _of(language)
         marks = [(position, symbol) for position, symbol in marks if not symbol.startswith("(")]
         if any(symbol not in table for _, symbol in marks):
             return ()

@@ -66,6 +66,14 @@ FOREIGN: dict[str, str] = ESPEAK | {
 }  # fmt: skip
 """Mnemonics of espeak-ng's other languages by what lips do: front rounded vowels are round, a trill is no English r."""
 
+RUSSIAN: dict[str, str] = {
+    "aa": "aa", "a": "ah", "ae": "ax", "ay": "ax", "oo": "ao", "ee": "eh", "e": "ih", "ii": "iy", "i": "ih", "yy": "ih",
+    "y": "ih", "uu": "uw", "u": "uh", "ur": "uh", "c": "s", "ch": "ch", "sch": "sh", "sh": "sh", "zh": "zh", "h": "hh",
+    "r": "d", "j": "y",
+} | {hard: hard for hard in "pbtdkgfvszmnl"}  # fmt: skip
+RUSSIAN |= {2 * hard: RUSSIAN[hard] for hard in "pbtdkgfvszmnlrh"}
+"""Symbols of the festival voice msu_ru_nsh: a doubled consonant is soft, a doubled vowel stressed."""
+
 OF_LANGUAGE: dict[str, dict[str, str]] = {
     "de": {"r": "g", "R": "g", "VU": "uh"},
     "fr-fr": {"r": "g", "R": "g"},

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from engine.cdan.training import augment, espeak, phones, texts
 from engine.cdan.training.espeak import Espeak
 from engine.cdan.training.festival import Festival
+from engine.cdan.training.kokoro import Kokoro
 from engine.cdan.training.noises import noise
 from engine.cdan.training.phones import Phone
 from engine.cdan.training.pico import Pico
@@ -30,15 +31,22 @@ VOICES: dict[str, Callable[[], Voice]] = {
     "ked": lambda: Festival("ked"),
     "hts": lambda: Festival("hts"),
     "hibari": HibariVoice,
+    "kokoro": Kokoro,
     "pico-us": lambda: Pico("en-US"),
     "pico-gb": lambda: Pico("en-GB"),
+    "pico-de": lambda: Pico("de-DE"),
+    "pico-es": lambda: Pico("es-ES"),
+    "pico-fr": lambda: Pico("fr-FR"),
+    "pico-it": lambda: Pico("it-IT"),
+    "ru": lambda: Festival("ru"),
     "espeak": lambda: Espeak(espeak.ENGLISH, espeak.VARIANTS),
     "foreign": lambda: Espeak(espeak.OTHERS, espeak.VARIANTS),
     "held": lambda: Espeak(espeak.ENGLISH, espeak.HELD),
 }
 SHARES = {
-    "slt": 0.10, "kal": 0.05, "kal16": 0.07, "ked": 0.10, "hts": 0.07, "hibari": 0.20, "pico-us": 0.07, "pico-gb": 0.07,
-    "espeak": 0.17, "foreign": 0.10,
+    "slt": 0.12, "kal": 0.04, "kal16": 0.05, "ked": 0.08, "hts": 0.08, "hibari": 0.13, "kokoro": 0.05, "pico-us": 0.08,
+    "pico-gb": 0.08, "pico-de": 0.03, "pico-es": 0.03, "pico-fr": 0.02, "pico-it": 0.03, "ru": 0.06, "espeak": 0.07,
+    "foreign": 0.05,
 }  # fmt: skip
 """Of utterances."""
 

@@ -1,4 +1,8 @@
-"""What is spoken: Debian's fortunes and shuffled words of its English dictionary; rows of foreign words."""
+"""What is spoken: Debian's fortunes and shuffled words of its English dictionary; rows of foreign words.
+
+Voices that know only their own language read names of places, languages, scripts and currencies in it (CLDR), or what
+was read when they were recorded.
+"""
 
 import random
 import re
@@ -7,11 +11,14 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from babel import Locale
 
 FORTUNES = Path("/usr/share/games/fortunes")
 WORDS = Path("/usr/share/dict/american-english")
 FOREIGN = tuple(Path("/usr/share/dict") / name for name in ("dutch", "polish", "spanish"))
 """Lists under a permissive licence; any voice reads any of them: what counts are its own sounds."""
+PROMPTS = Path("/usr/share/festival/voices/russian/msu_ru_nsh_clunits/etc/txt.done.data")
+"""What the Russian voice read when its units were recorded."""
 PACKAGES = "fortunes wamerican wdutch wpolish wspanish"
 SHORTEST, LONGEST = 12, 160  # characters
 SKIPPED = {"ascii-art", "debian"}  # pictures and changelogs are no sentences
@@ -58,6 +65,31 @@ def foreign(rng: np.random.Generator) -> str:
 def _foreign_words(path: Path) -> list[str]:
     """Every fifth word: Polish counts four millions."""
     return [w for w in _read(path).split()[::5] if w.isalpha() and 2 < len(w) < 12]
+
+
+def names(language: str, rng: np.random.Generator) -> list[str]:
+    """Three to seven words that somebody who speaks `language` ("de") reads by its rules."""
+    words = _names(language)
+    return [words[i] for i in rng.integers(len(words), size=rng.integers(3, 8))]
+
+
+@cache
+def _names(language: str) -> list[str]:
+    locale = Locale(language)
+    told = (locale.languages, locale.territories, locale.scripts, locale.currencies)
+    words = {word for table in told for name in table.values() for word in re.split(r"[\s()’'-]+", name)}
+    return sorted(w for w in words if w.isalpha() and not w[1:].isupper() and 2 < len(w) < 14)
+
+
+def russian(rng: np.random.Generator) -> str:
+    prompts = _prompts()
+    return prompts[rng.integers(len(prompts))]
+
+
+@cache
+def _prompts() -> list[str]:
+    lines = re.findall(r'^\( \S+ "(.*)" \)$', _read(PROMPTS), re.MULTILINE)
+    return [line for line in lines if SHORTEST <= len(line) <= LONGEST]
 
 
 def load() -> None:

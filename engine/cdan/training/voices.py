@@ -81,24 +81,20 @@ def read_wave(path: Path) -> tuple[Floats, int]:
         return np.asarray(pcm / 32768, np.float32), file.getframerate()
 
 
+HIBARI_UNIT = 600  # samples at 24 kHz of one duration step
+HIBARI_LATE_S = 0.065  # the durations lie this far behind the sound (bilabials against a pocketsphinx alignment)
+
+
 class HibariVoice:
     """hibari-tts; its duration predictor is a value inside the graph, made an output here."""
 
-    UNIT = 600  # samples at 24 kHz of one duration step
-    LATE_S = 0.065  # the durations lie this far behind the sound (bilabials against a pocketsphinx alignment)
     DURATIONS = "/Clip_output_0"
 
     def __init__(self) -> None:
-        import onnx
-        import onnxruntime
         from hibari import Hibari
 
         self._tts = Hibari()
-        graph = onnx.load(self._tts.model_path)
-        graph.graph.output.append(onnx.helper.make_empty_tensor_value_info(self.DURATIONS))
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(graph.SerializeToString(), options, ["CPUExecutionProvider"])
+        self._session = with_output(self._tts.model_path, self.DURATIONS)
 
     def speak(self, text: str, rng: np.random.Generator) -> Utterance:
         from hibari import dsp
@@ -110,18 +106,31 @@ class HibariVoice:
             *spectra, durations = self._session.run(None, {"ids": np.asarray([ids], np.int64), "speed": speed})
             pieces.append(dsp.synth(*(s[0] for s in spectra), rng))
             known = [None, *(c for c in symbols if c in self._tts.vocab), None]
-            seconds = durations.ravel() * self.UNIT / dsp.SR
+            seconds = durations.ravel() * HIBARI_UNIT / dsp.SR
             seconds *= len(pieces[-1]) / dsp.SR / seconds.sum()
-            out += _hibari_phones(known, seconds, start)
+            out += hibari_phones(known, seconds, start)
             start += len(pieces[-1]) / dsp.SR
         samples = np.concatenate(pieces).astype(np.float32)
         return Utterance(samples, dsp.SR, quiet_pauses_only(tuple(out), samples, dsp.SR), "hibari")
 
 
-def _hibari_phones(symbols: list[str | None], seconds: npt.NDArray[Any], start: float) -> list[Phone]:
-    """Phones from symbols and their lengths; the first pause takes the correction of the predictor's lag."""
-    ends = start + np.cumsum(seconds) - HibariVoice.LATE_S
-    ends[-1] += HibariVoice.LATE_S
+def with_output(path: str | Path, name: str) -> Any:
+    """An onnxruntime session, one thread, that also gives a value from inside the graph."""
+    import onnx
+    import onnxruntime
+
+    graph = onnx.load(path)
+    graph.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(graph.SerializeToString(), options, ["CPUExecutionProvider"])
+
+
+def hibari_phones(symbols: list[str | None], seconds: npt.NDArray[Any], start: float) -> list[Phone]:
+    """Phones from symbols and their lengths; the first pause takes the correction of the predictor's lag,
+    which Kokoro, hibari's teacher, has too."""
+    ends = start + np.cumsum(seconds) - HIBARI_LATE_S
+    ends[-1] += HIBARI_LATE_S
     starts = np.concatenate([[start], ends[:-1]])
     names = [phones.HIBARI.get(symbol or "", PAUSE) for symbol in symbols]
     return [Phone(n, float(a), float(b)) for n, a, b in zip(names, starts, ends, strict=True)]
