@@ -14,6 +14,7 @@ Picture = npt.NDArray[np.uint8]
 
 _STRAY, _STEP = 3.0, 0.25  # units by which landmarks may miss the line between shut lips; of the search for it
 _CORNER = 0.1  # of half the mouth: there the corners, which stay, take over
+_EVEN = 0.08  # of the mouth: the line is smoothed over it, because a wavy one folds the lip
 _TRUST, _BEND = 2.0, 6.0  # grey levels that landmarks weigh at a miss of _STRAY, and a step aside between columns
 _BAND = 4.0  # units of a lip, in its middle, over which its edge may be dark
 _DARK, _WHOLE = 0.64, 0.42  # of the lip's brightness: where repainting begins, and where nothing is kept
@@ -36,7 +37,7 @@ def on_seam(slit: Slit, picture: Picture) -> Slit:
     u = np.linspace(-1, 1, slit.base.size, dtype=np.float32)
     at = slit.point(np.broadcast_to(u[:, None], (u.size, aside.size)), _floats(slit.base[:, None] + aside))
     path = _darkest(_level(_read(picture, at)) + _TRUST * (aside / _STRAY) ** 2)
-    found = cv2.GaussianBlur(aside[path][None], (0, 0), u.size / 40)[0]
+    found = cv2.GaussianBlur(aside[path][None], (0, 0), _EVEN * u.size)[0]
     line = _floats(slit.base + found * np.clip((1 - np.abs(u)) / _CORNER, 0, 1))
     return replace(slit, base=line, patch=line)
 
