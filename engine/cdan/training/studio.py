@@ -36,7 +36,6 @@ VOICES: dict[str, Callable[[], Voice]] = {
     "pico-gb": lambda: Pico("en-GB"),
     "pico-de": lambda: Pico("de-DE"),
     "pico-es": lambda: Pico("es-ES"),
-    "pico-fr": lambda: Pico("fr-FR"),
     "pico-it": lambda: Pico("it-IT"),
     "ru": lambda: Festival("ru"),
     "espeak": lambda: Espeak(espeak.ENGLISH, espeak.VARIANTS),
@@ -45,7 +44,7 @@ VOICES: dict[str, Callable[[], Voice]] = {
 }
 SHARES = {
     "slt": 0.12, "kal": 0.04, "kal16": 0.05, "ked": 0.08, "hts": 0.08, "hibari": 0.13, "kokoro": 0.05, "pico-us": 0.08,
-    "pico-gb": 0.08, "pico-de": 0.03, "pico-es": 0.03, "pico-fr": 0.02, "pico-it": 0.03, "ru": 0.06, "espeak": 0.07,
+    "pico-gb": 0.08, "pico-de": 0.04, "pico-es": 0.04, "pico-it": 0.03, "ru": 0.06, "espeak": 0.07,
     "foreign": 0.05,
 }  # fmt: skip
 """Of utterances."""
