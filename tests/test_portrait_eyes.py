@@ -126,6 +126,17 @@ class TestLashes:
             assert np.abs(small - here)[whole].mean() < 6
 
 
+class TestShutLids:
+    @pytest.mark.parametrize("who", ["anna", "marc", "otto"])
+    def test_they_take_no_catch_light_along(self, who: str) -> None:
+        """Marc's lies on his lids' edges."""
+        layers = portrait(who).layers
+        for lid, shut in zip(layers["lids"], layers["shut"], strict=True):
+            soft = (lid[..., 3] > 16) & (lid[..., 3] < 128)  # the edge that falls on the cheek
+            soft[: soft.shape[0] // 3] = False
+            assert shut[soft].min(-1).max() < shut[lid[..., 3] == 255].min(-1).max()
+
+
 def lid_edge(who: str, levels: dict[str, float] | None) -> float:
     """The left upper lid's edge: the lowest row that its skin reaches in the middle."""
     lids = in_green(who, "lids")

@@ -24,6 +24,7 @@ _INNER = 0.75  # by how much lashes are shorter at the inner corner
 _GROWN = np.array([[0, 0, 0], [0, 1, 0], [1, 1, 1]], np.uint8)  # a texel's lash goes on upwards
 _WIDE = (23, 13)  # texels: what is darker and narrower is a lash
 _LIGHT_FROM = 60  # percentile: skin that no fold shades
+_MARGIN = 1.0  # units behind the edge that are the lid's alone
 _BULGE = 0.07  # how much lighter the middle of a shut lid is than its rim
 
 
@@ -113,7 +114,16 @@ def _shut(photo: Picture, bare: Picture, slit: Slit, points: Array) -> Picture:
         skin *= np.clip(np.percentile(bare[own].mean(-1), _LIGHT_FROM) / max(float(skin[own].mean()), 1), 1, 1.6)
     rim = np.hypot(u / 1.2, np.maximum(above, 0) / slit.depth)
     share = smoothstep(*_ROOT, above) * (1 - smoothstep(0.7, 1.15, rim))
-    return _bytes(bare + (skin + 0.6 * _grain(photo) - bare) * share[..., None])
+    lid = _closed_over(bare, slit, points)
+    return _bytes(lid + (skin + 0.6 * _grain(photo) - lid) * share[..., None])
+
+
+def _closed_over(bare: Picture, slit: Slit, points: Array) -> Array:
+    """Without what shines of the eyeball along the lid's edge: no shut lid takes catch-lights along."""
+    u, v = slit.local(points)
+    behind = slit.point(u, np.maximum(v, slit.edges(u)[1] + _MARGIN))
+    own = cv2.remap(bare, (behind - points[0, 0]) * TEXELS, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(np.minimum(bare, own), np.float32)
 
 
 def _unshaded(photo: Picture, part: Mask) -> Mask:
