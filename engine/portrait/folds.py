@@ -58,7 +58,7 @@ FOLDS: tuple[Fold, ...] = (
     ),
     Fold(_NASOLABIAL[:4], 1.8, 3.6, {"noseSneer*": 1, "mouthUpperUp*": 0.6, "nasolabialDeepener*": 0.3}, swell=0.6),
     # Between the brows: upright lines beside a swelling, and the level line at the root of the nose.
-    Fold(((168, 55, 0.3), (8, 55, 0.5), (9, 55, 0.55), (9, 107, 0.48), (151, 108, 0.2)), 1.9, 2.8, {"browDown*": 1}),
+    Fold(((168, 55, 0.3), (8, 55, 0.5), (9, 55, 0.55), (9, 107, 0.5)), 1.9, 3.2, {"browDown*": 1}),
     Fold(((8, 55, 0.8), (55, 107, 0.7), (107, 66, 0.5), (107, 66, 0.9)), -2.5, 9.0, {"browDown*": 1}),
     Fold(
         ((189, 193, 0.3), (193, 168, 0.4), 168, (417, 168, 0.4), (413, 417, 0.3)),
@@ -67,8 +67,8 @@ FOLDS: tuple[Fold, ...] = (
         {"noseSneer**": 0.5, "browDown**": 0.15},
         central=True,
     ),
-    Fold(((6, 122, 0.1), (6, 122, 0.6), (188, 128, 0.1), (188, 128, 0.6)), 1.2, 2.4, {"noseSneer*": 1}),
-    Fold(((197, 196, 0.1), (197, 196, 0.7), (174, 47, 0.1), (174, 47, 0.5)), 1.1, 2.4, {"noseSneer*": 1}),
+    Fold((6, 122, 188, (188, 128, 0.5)), 1.0, 3.0, {"noseSneer*": 1}),
+    Fold(((197, 196, 0.3), 196, 174, (174, 47, 0.5)), 0.9, 3.0, {"noseSneer*": 1}),
     # The forehead: level waves above raised inner brows, arches above the outer ones.
     *(
         Fold(
