@@ -14,20 +14,20 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from av.video.frame import PictureType
 
 from engine.portrait import Portrait
-from engine.units import CHUNK, FPS, FRAME_SIZE, SAMPLE_RATE
+from engine.units import FPS, FRAME_SIZE
 from server.encoder import START_BITRATE, open_x264
 from server.engine_thread import Engine
 from server.engines import Engines
 from server.media import video_frame
+from server.talk import talk
 
 log = logging.getLogger(__name__)
 
 TRIAL_S = 1.0
+TALK_S = 4.0  # of a voice, repeated as often as it takes
 WARM_FRAMES = 5
 SHARE = 0.8  # of what the threads manage; the rest is for sound, encryption and the network
 
@@ -59,7 +59,7 @@ async def capacity(engines: Engines, portrait: Portrait, memory: Path) -> Capaci
 def trial(engine: Engine, portrait: Portrait) -> float:
     """Frames a second of one talking portrait, in the present thread."""
     stream, encoder = engine.open(portrait, size=FRAME_SIZE), open_x264(FRAME_SIZE, FRAME_SIZE, START_BITRATE)
-    chunks, begun, frames = babble(TRIAL_S), 0.0, -WARM_FRAMES
+    chunks, begun, frames = talk(TALK_S), 0.0, -WARM_FRAMES
     while frames <= 0 or time.perf_counter() - begun < TRIAL_S:
         if frames == 0:
             begun = time.perf_counter()
@@ -71,13 +71,6 @@ def trial(engine: Engine, portrait: Portrait) -> float:
         encoder.encode(frame)
         frames += 1
     return frames / (time.perf_counter() - begun)
-
-
-def babble(seconds: float) -> npt.NDArray[np.float32]:
-    """[frames, 640] a buzzing vowel four syllables a second: work for the network, from no recording."""
-    t = np.arange(int(seconds * FPS) * CHUNK) / SAMPLE_RATE
-    voice = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 20))
-    return (0.1 * voice * np.sin(np.pi * 4 * t) ** 2).astype(np.float32).reshape(-1, CHUNK)
 
 
 def machine() -> str:

@@ -156,7 +156,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
         "--churn", type=float, default=0, metavar="SECONDS", help="every so often one leaves and another comes"
     )
     _add_engines(calls)
-    calls.add_argument("--speech", type=Path, metavar="FILE", help="what they say (default: a buzzing vowel)")
+    calls.add_argument("--speech", type=Path, metavar="FILE", help="what they say (default: a sentence over and over)")
     calls.add_argument("--silent", action="store_true", help="they say nothing")
     parser.set_defaults(command=bench.run)
 

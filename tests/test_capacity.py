@@ -5,10 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 import server.capacity
+from engine.cdan.training.voices import Utterance
+from engine.evaluation.drivers import NetworkDriver
+from engine.les import Les
+from engine.units import CHUNK, SAMPLE_RATE
 from server.capacity import Capacity
+from server.talk import talk
 from tests.server_fakes import FakeEngine
 from tests.server_running import running
 
@@ -64,5 +70,14 @@ class TestCapacity:
 
     def test_a_trial_draws_and_encodes(self) -> None:
         engine = FakeEngine()
-        assert server.capacity.trial(engine, None) > 10  # type: ignore[arg-type]
-        assert engine.streams[0].frame > 10
+        assert server.capacity.trial(engine, None) > 0  # type: ignore[arg-type]
+        assert engine.streams[0].frame > server.capacity.WARM_FRAMES
+
+
+class TestTalk:
+    def test_is_speech_to_the_network(self) -> None:
+        """Pauses cost less: a face that rests half of the time would promise calls that can't be carried."""
+        sentence = talk(4.0)
+        assert sentence.shape == (100, CHUNK)
+        ((_, prosody),) = NetworkDriver().heard([Utterance(sentence.ravel(), SAMPLE_RATE, ())], Les())
+        assert np.mean(prosody[:, 0] > 0.5) > 0.85

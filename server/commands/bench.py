@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from engine.avatar import Avatar, Stream
 from engine.units import CHUNK, FRAME_MS
-from server.capacity import babble, machine
+from server.capacity import machine
 from server.commands.bench_calls import of_calls
 from server.commands.bench_sessions import of_sessions
 from server.commands.callers import fast_loop
@@ -22,6 +22,7 @@ from server.commands.serve import SLACK
 from server.commands.sources import checked_size, open_portrait
 from server.encoder import START_BITRATE, open_x264
 from server.media import video_frame
+from server.talk import talk
 
 SETTLING = 150  # frames until a network that hears silence is at rest
 Floats = npt.NDArray[np.float32]
@@ -47,7 +48,7 @@ def _of_calls(options: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
 def of_frames(options: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
     """One stream on one thread, talking and silent, and the encoding of what it draws."""
     avatar, portrait, size = Avatar(slack=SLACK), open_portrait(options.portrait), checked_size(options.size)
-    talking = babble(max(options.seconds, 1))
+    talking = talk(max(options.seconds, 1))
     taken = {
         "talking": frame_times(avatar, avatar.open(portrait, size=size), talking),
         "silent": frame_times(avatar, avatar.open(portrait, size=size), np.zeros_like(talking)),

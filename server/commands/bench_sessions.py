@@ -19,12 +19,12 @@ from engine.avatar import Avatar, Picture, Stream
 from engine.backend import choose
 from engine.portrait import default_names
 from engine.units import FPS
-from server.capacity import babble
 from server.commands.rows import Row
 from server.commands.serve import SLACK, cores
 from server.commands.sources import checked_size, open_portrait
 from server.encoder import START_BITRATE, open_x264
 from server.media import video_frame
+from server.talk import talk
 
 WARM_TICKS = 25
 TICK_S = 1 / FPS
@@ -60,7 +60,7 @@ def of_sessions(options: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]
 
 def tick_times(avatar: Avatar, streams: Sequence[Stream], ticks: int, shown: Shown) -> Floats:
     """[ticks] milliseconds that a step of all streams took; each begins when it is due, or late."""
-    voice, taken = babble(4.0), []
+    voice, taken = talk(4.0), []
     due = time.perf_counter()
     for tick in range(WARM_TICKS + ticks):
         time.sleep(max(0.0, due - time.perf_counter()))

@@ -28,9 +28,9 @@ from websockets.asyncio.client import connect
 
 from engine.audio import load_audio
 from engine.units import SAMPLE_RATE
-from server.capacity import babble
 from server.commands.eye import COLOURS, Eye, face_of_jpeg
 from server.media import audio_frame
+from server.talk import talk
 from server.timeline import AUDIO_RATE, PACKET
 
 CHANGES = 10  # of the emotion, whose way into the picture is timed
@@ -178,10 +178,10 @@ async def _talk(control: Any, report: Report, seconds: float) -> None:
 
 
 def voice(path: Path | None, silent: bool) -> Samples:
-    """float32[n] at 48 kHz mono: a file's sound, a buzzing vowel, or digital silence."""
+    """float32[n] at 48 kHz mono: a file's sound, a sentence over and over, or digital silence."""
     if silent:
         return np.zeros(AUDIO_RATE, np.float32)
-    speech = load_audio(path) if path else babble(4).ravel()
+    speech = load_audio(path) if path else talk(4).ravel()
     return np.repeat(speech, AUDIO_RATE // SAMPLE_RATE)
 
 

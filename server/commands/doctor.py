@@ -20,8 +20,8 @@ from engine.avatar import Avatar
 from engine.units import FRAME_MS
 from server.assistants import hibari_voice, sphinx
 from server.assistants.slots import HEARING_RATE
-from server.capacity import babble
 from server.commands.sources import open_portrait
+from server.talk import talk
 
 PORT = 8080
 PACKAGES = ("aiortc", "av", "fastapi", "numpy", "openvino", "opencv-python-headless", "uvicorn", "websockets")
@@ -146,7 +146,7 @@ def _engine() -> Finding:
     avatar = Avatar()
     stream = avatar.open(open_portrait("anna"))
     times = []
-    for chunk in babble(2):
+    for chunk in talk(2):
         start = time.process_time()
         avatar.step_one(stream, chunk)
         times.append(time.process_time() - start)
