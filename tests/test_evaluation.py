@@ -13,9 +13,11 @@ from engine.units import CHUNK, FPS, SAMPLE_RATE
 
 pytest.importorskip("engine.evaluation.material", exc_type=ImportError)  # needs the extra `train`
 
+from engine.cdan.network import SEAL_HALF
+from engine.cdan.training.export import load
 from engine.cdan.training.phones import BILABIAL, PAUSE, Phone
 from engine.cdan.training.voices import Flite, Utterance
-from engine.evaluation import material, measures, misses, readings, speaking
+from engine.evaluation import material, measures, misses, readings, sealing, speaking
 from engine.evaluation.axes import LEVELS, Rise, response, rise
 from engine.evaluation.drivers import AvatarDriver, LinearDriver, LoudnessJaw, NetworkDriver
 from engine.evaluation.judges import ModelJudge, PictureJudge, Watched
@@ -291,6 +293,18 @@ class TestWhole:
         same = [i for i, name in enumerate(FACE) if not name.startswith(moved)]
         assert len(avatar) == len(alone)
         assert np.allclose(avatar[:, same], alone[:, same], atol=1e-4)
+
+
+class TestSealing:
+    def test_is_told_what_the_stream_does_and_a_higher_half_shuts_no_more(self) -> None:
+        spoken, net = sealing.said({"slt": 2}), load()
+        context = sealing.contexts(net, spoken)
+        low, ours, high = (sealing.figures(net, context, spoken, half) for half in (0.01, SEAL_HALF, 0.9))
+        served = Subject("", NetworkDriver(), ModelJudge(), {CLEAN: Condition(spoken, Les())})
+        assert float(ours[0]) == pytest.approx(consonants(served, CLEAN).value, abs=0.01)
+        assert float(ours[2]) == pytest.approx(closed(served, CLEAN).value, abs=0.01)
+        assert float(low[2]) >= float(ours[2]) > float(high[2])
+        assert float(low[3]) > float(high[3])
 
 
 def _random() -> np.random.Generator:
