@@ -1,6 +1,7 @@
 """Turns a checkpoint into what ships: `python -m engine.cdan.training.export --run DIR` writes weights and graph."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,13 +64,23 @@ def halve(path: Path) -> None:
     onnx.save(model, path)
 
 
+def mean(runs: Sequence[Path]) -> dict[str, Tensor]:
+    """Weights midway between trainings, one begun with another's: often no worse than any (Wortsman et al. 2022)."""
+    nets = [torch.load(run / "checkpoint.pt", weights_only=True)["net"] for run in runs]
+    return {name: torch.stack([net[name] for net in nets]).mean(0) for name in nets[0]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write CDAN's shipped weights and graph.")
-    parser.add_argument("--run", type=Path, help="folder of a checkpoint; without it the graph alone is written anew")
+    parser.add_argument(
+        "--run",
+        type=Path,
+        nargs="+",
+        help="folder of a checkpoint, or of several for their mean; without it the graph alone",
+    )
     options = parser.parse_args()
     if options.run:
-        kept = torch.load(options.run / "checkpoint.pt", weights_only=True)
-        save_file({name: value.half() for name, value in kept["net"].items()}, CDAN_WEIGHTS)
+        save_file({name: value.half() for name, value in mean(options.run).items()}, CDAN_WEIGHTS)
     write_graph(load(), CDAN_GRAPH)
 
 
