@@ -18,7 +18,7 @@ from engine.cdan.training.ablation import RIVALS
 from engine.cdan.training.dataset import Corpus
 from engine.cdan.training.phones import Phone
 from engine.cdan.training.shard import FRAMES, HOPS, SAMPLES, Segment, Truth, write
-from engine.cdan.training.train import SHARES, Budget, Run, train
+from engine.cdan.training.train import BELIEVED, SHARES, Budget, Run, belief, contrast_db, train
 from engine.les import AXES
 from engine.units import CHUNK, SAMPLE_RATE
 
@@ -119,6 +119,26 @@ class TestCorpus:
     def test_an_empty_folder_says_what_to_do(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match="run python -m engine.cdan.training.corpus"):
             Corpus(tmp_path)
+
+
+class TestBelief:
+    """A closure counts more where noise hides it."""
+
+    def words_in(self, noise_db: float) -> Tensor:
+        """Spectra [1, HOPS, BANDS] of bursts of half a second with pauses as long, in noise so far below them."""
+        said = 0.1 * torch.randn(1, SAMPLES, generator=random(1))
+        words = said * (torch.arange(SAMPLES) // (SAMPLE_RATE // 2) % 2)
+        return spectra(words + 0.1 * 10 ** (-noise_db / 20) * torch.randn(1, SAMPLES, generator=random(2))).mel
+
+    @pytest.mark.parametrize("snr_db", [5.0, 10.0, 15.0])
+    def test_contrast_is_the_ratio_of_speech_to_noise(self, snr_db: float) -> None:
+        assert float(contrast_db(self.words_in(snr_db)).mean()) == pytest.approx(snr_db, abs=3)
+
+    def test_counts_once_in_quiet_and_most_in_noise(self) -> None:
+        quiet, some, loud = (belief(self.words_in(snr_db)) for snr_db in (40.0, 16.0, 5.0))
+        assert quiet.shape == (1, FRAMES)
+        assert float(quiet.max()) == 1 and float(loud.min()) == BELIEVED
+        assert 1 < float(some.mean()) < BELIEVED
 
 
 def loss(terms: dict[str, float]) -> float:

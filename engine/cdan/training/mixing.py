@@ -13,12 +13,12 @@ from engine.cdan.spectra import SILENCE, Sound
 from engine.units import HOPS_PER_FRAME
 
 DECIBEL = 0.05  # units of Sound
-CLEAN, CLEAN_FAR = 0.25, 0.7  # shares of segments that get no noise: of near speech, of what is degraded already
-NOISY = 0.7  # share of the others at 0 to 20 dB; the rest is at 20 to 45 dB
+CLEAN, CLEAN_FAR = 0.15, 0.5  # shares of segments that get no noise: of near speech, of what is degraded already
+NOISY = 0.8  # share of the others at 0 to 20 dB; the rest is at 20 to 45 dB
 LATE = 0.4  # share of the noises
 BABBLE = 0.12  # share of the noises that are other people
 TALKERS = 4
-WARP = 0.06  # of the frequencies, either way
+WARP = 0.10  # of the frequencies, either way
 SPEECH_LEVEL = 2 * 0.1**2  # power of speech at the corpus's level; what speechless sound is measured against
 
 

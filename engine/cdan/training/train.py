@@ -30,8 +30,11 @@ WEIGHTS = torch.tensor([MOUTH_WEIGHT if name.startswith(("jaw", "mouth", "lip"))
 LIP_GAP = torch.from_numpy(GAP)
 DOUBT = 0.1  # errors below this are squared: in doubt the mean is learned; a median of open and shut would be shut
 STRIDE = 128  # frames that are attended over at once
-SEEN = 64  # frames of a segment whose face is looked at
+SEEN = 32  # frames of a segment whose face is looked at
 CHECKPOINT_STEPS = 500
+BELIEVED = 2.0  # what a frame of closure counts in noise, against 1 in quiet: the odds of its posterior rise by as much
+LOUD_DB, QUIET_DB = 13.0, 20.0  # loud noise, none to speak of: see `contrast_db`
+CONTRAST_HOPS = 256  # that it is taken over: 2.56 s
 
 
 def losses(net: Cdan, batch: Batch, seen: slice = slice(None)) -> dict[str, Tensor]:
@@ -50,10 +53,27 @@ def losses(net: Cdan, batch: Batch, seen: slice = slice(None)) -> dict[str, Tens
         "speed": (distance(face.diff(dim=1), target.diff(dim=1)) * weights).mean(),
         "gap": distance(face @ gap, target @ gap).mean(),
         "phone": F.cross_entropy(phones.flatten(0, 2), batch.phone.flatten()),
-        "seal": F.binary_cross_entropy_with_logits(seal, batch.seal),
+        "seal": F.binary_cross_entropy_with_logits(seal, batch.seal, pos_weight=belief(batch.sound.mel)),
         "activity": F.binary_cross_entropy_with_logits(activity, batch.activity),
         "prosody": (prosody * batch.activity).mean(),
     }
+
+
+def belief(mel: Tensor) -> Tensor:
+    """[B, T] what a closure counts in spectra [B, T * 4, BANDS]. In quiet closures are told so well that the lips may
+    ask for much likelihood before they shut, and so shut less often by mistake; in noise, where no closure is likely,
+    as much would leave them open. So one threshold serves both."""
+    noise = ((QUIET_DB - contrast_db(mel)) / (QUIET_DB - LOUD_DB)).clamp(0, 1)
+    return (1 + (BELIEVED - 1) * noise).repeat_interleave(CONTRAST_HOPS // HOPS_PER_FRAME, dim=1)
+
+
+def contrast_db(mel: Tensor) -> Tensor:
+    """[B, T * 4 / CONTRAST_HOPS] from the quietest tenth of each stretch to its loudest quarter: within 3 dB the
+    ratio of speech to noise, up to 20 dB."""
+    rate = 2 * math.log(10)  # units of 20 dB to the logarithm of power
+    loudness = (rate * mel).logsumexp(2).unflatten(1, (-1, CONTRAST_HOPS)) * (20 / rate)
+    quiet, loud = loudness.quantile(torch.tensor([0.1, 0.75], device=mel.device), dim=2)
+    return loud - quiet
 
 
 def distance(one: Tensor, other: Tensor) -> Tensor:
