@@ -37,7 +37,7 @@ SPEAKERS = {
 """Sentences of each voice."""
 SEED = 7001
 SNR_DB = (None, 20.0, 10.0)
-HALVES = (0.08, 0.12, 0.16, 0.20, 0.25, 0.30)
+HALVES = (0.10, 0.12, 0.14, 0.16, 0.18, 0.20)
 AT_ONCE = 10  # sentences heard together
 
 
