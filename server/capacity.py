@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 TRIAL_S = 1.0
 TALK_S = 4.0  # of a voice, repeated as often as it takes
 WARM_FRAMES = 5
+REMEMBERED_S = 24 * 3600  # or a start while the machine was busy with other things would count for ever
 SHARE = 0.8  # of what the threads manage; the rest is for sound, encryption and the network
 
 
@@ -90,6 +91,8 @@ def processor() -> str:
 
 def _recall(memory: Path) -> Capacity | None:
     try:
+        if time.time() - memory.stat().st_mtime > REMEMBERED_S:
+            return None
         return Capacity(**json.loads(memory.read_text()))
     except (OSError, ValueError, TypeError):  # none yet, or not one of ours
         return None

@@ -1,6 +1,8 @@
 """How many calls the server lets in: measured once on a machine, remembered, and never a reason not to start."""
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,15 @@ class TestCapacity:
         memory.write_text(content)
         measured = (await told(tmp_path, memory))["measured"]
         assert measured["machine"] == server.capacity.machine() and measured["frames_per_second"] != 130
+
+    async def test_is_measured_anew_after_a_day(self, tmp_path: Path) -> None:
+        memory = tmp_path / "capacity.json"
+        known = MEASURED | {"machine": server.capacity.machine()}
+        memory.write_text(json.dumps(known))
+        assert (await told(tmp_path, memory))["measured"] == known
+        os.utime(memory, (0, time.time() - 25 * 3600))
+        assert (await told(tmp_path, memory))["measured"] != known
+        assert memory.stat().st_mtime > time.time() - 3600
 
     async def test_a_place_to_keep_it_is_not_needed(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
