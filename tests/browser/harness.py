@@ -54,9 +54,9 @@ class Served:
 
 @contextmanager
 def server_process(*arguments: str, log: Path | None = None) -> Iterator[Served]:
-    """`les-avatar serve` with the real engine, ready for calls."""
+    """`les-avatar serve` with the real engine, ready for calls: four of them, whatever else the machine does now."""
     port = free_port()
-    command = [sys.executable, "-m", "server.cli", "serve", "--port", str(port), *arguments]
+    command = [sys.executable, "-m", "server.cli", "serve", "--port", str(port), "--max-sessions", "4", *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with open(log or os.devnull, "w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
