@@ -30,7 +30,7 @@ TRIAL_S = 1.0
 TALK_S = 4.0  # of a voice, repeated as often as it takes
 WARM_FRAMES = 5
 REMEMBERED_S = 24 * 3600  # or a start while the machine was busy with other things would count for ever
-SHARE = 0.8  # of what the threads manage; the rest is for sound, encryption and the network
+SHARE = 0.5  # of what engines manage that do nothing else; sound, encryption and network take a tenth of a core a call
 
 
 @dataclass(frozen=True)

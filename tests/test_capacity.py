@@ -44,7 +44,7 @@ class TestCapacity:
         first = await told(tmp_path, memory)
         assert first["measured"] == json.loads(memory.read_text())
         assert first["max_sessions"] == first["free"] == Capacity(**first["measured"]).sessions > 1
-        memory.write_text(json.dumps(first["measured"] | {"frames_per_second": 71.0}))
+        memory.write_text(json.dumps(first["measured"] | {"frames_per_second": 101.0}))
         assert (await told(tmp_path, memory))["max_sessions"] == 2
 
     @pytest.mark.parametrize("content", ["", "[]", '{"sessions": 99}', json.dumps(MEASURED | {"machine": "another"})])
@@ -75,7 +75,7 @@ class TestCapacity:
             (await http.post("/v1/sessions", json={"portrait": "anna", "source": "push"})).raise_for_status()
             assert (await http.get("/v1/capacity")).json()["free"] == 2
 
-    @pytest.mark.parametrize(("rate", "sessions"), [(3.0, 1), (31.2, 1), (62.6, 2), (130.0, 4)])
+    @pytest.mark.parametrize(("rate", "sessions"), [(3.0, 1), (50.1, 1), (100.1, 2), (210.0, 4)])
     def test_leaves_room_for_the_rest_of_a_call(self, rate: float, sessions: int) -> None:
         assert Capacity(rate, 1, "").sessions == sessions
 
