@@ -8,6 +8,7 @@ import time
 from importlib.metadata import version
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -47,6 +48,7 @@ def _of_calls(options: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
 
 def of_frames(options: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
     """One stream on one thread, talking and silent, and the encoding of what it draws."""
+    cv2.setNumThreads(1)  # as in the processes that draw calls
     avatar, portrait, size = Avatar(slack=SLACK), open_portrait(options.portrait), checked_size(options.size)
     talking = talk(max(options.seconds, 1))
     taken = {
