@@ -43,6 +43,15 @@ class TestMixing:
         for a, b, both in zip(*(mixing.power(spectra(x)) for x in (one, other, one + other)), strict=True):
             assert float((a + b).mean() / both.mean()) == pytest.approx(1, abs=0.02)
 
+    def test_two_sounds_meet_as_their_waves_do(self) -> None:
+        one, other = hiss(0, 0.05), hiss(1, 0.05)
+        apart, beside, both = (mixing.power(spectra(x)) for x in (one, other, one + other))
+        met = mixing.together(apart, beside, random())
+        for a, b, true, ours in zip(apart, beside, both, met, strict=True):
+            spread, wanted = ((x / (a + b)).log10().std(dim=1).mean() for x in (ours, true))
+            assert float(spread) == pytest.approx(float(wanted), rel=0.15)
+            assert float((ours / (a + b)).mean()) == pytest.approx(1, abs=0.03)
+
     def test_units_come_back_from_powers(self) -> None:
         heard = spectra(hiss(0, 0.05))
         for a, b in zip(mixing.units(mixing.power(heard)), heard, strict=True):

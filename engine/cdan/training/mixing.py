@@ -1,5 +1,5 @@
 """Degrades speech anew each time it is heard, on its spectra: noise adds in power, a microphone is a curve, another
-throat is a stretch of the frequencies. Cross terms between speech and noise are left out: they have mean zero.
+throat is a stretch of the frequencies.
 """
 
 import math
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.audio.mel import BANDS, FLOOR, HIGHEST_HZ, LOWEST_HZ
+from engine.audio.mel import BANDS, BINS, FLOOR, HIGHEST_HZ, LOWEST_HZ, WINDOW, mel_filters
 from engine.cdan.spectra import SILENCE, Sound
 from engine.units import HOPS_PER_FRAME
 
@@ -19,6 +19,7 @@ LATE = 0.4  # share of the noises
 BABBLE = 0.12  # share of the noises that are other people
 TALKERS = 4
 WARP = 0.10  # of the frequencies, either way
+HANN_BINS = 1.5 * BINS / WINDOW  # bins of the spectrum that one frequency fills: a Hann window's noise bandwidth
 SPEECH_LEVEL = 2 * 0.1**2  # power of speech at the corpus's level; what speechless sound is measured against
 
 
@@ -52,8 +53,20 @@ def degraded(speech: Sound, noise: Sound, far: Tensor, random: torch.Generator) 
     loud = level(said.mel)
     loud = torch.where(loud < 1e-7, torch.full_like(loud, SPEECH_LEVEL), loud)
     gain = loud / level(around.mel).clamp(min=1e-9) * 10 ** (-0.1 * snr_db(far, random))
-    sum_ = Sound(*(s + n for s, n in zip(said, scaled(around, gain), strict=True)))
-    return heard(units(sum_), random)
+    return heard(units(together(said, scaled(around, gain), random)), random)
+
+
+def together(said: Sound, around: Sound, random: torch.Generator) -> Sound:
+    """Power of two sounds at once: their waves meet in any phase, so that |s + n|^2 = s^2 + n^2 + 2 s n cos(phase).
+    Bands that gather several bins do so of several phases, which cancel in part."""
+    filters = torch.tensor(mel_filters(), dtype=torch.float32)
+    phases = (filters.sum(1).square() / filters.square().sum(1) / HANN_BINS).clamp(min=1)  # [BANDS] that are gathered
+
+    def met(one: Tensor, other: Tensor, count: Tensor | float) -> Tensor:
+        turn = 2 * math.pi * torch.rand(one.shape, generator=random)
+        return one + other + 2 * (one * other / count).sqrt() * turn.cos()
+
+    return Sound(met(said.mel, around.mel, phases), met(said.fine, around.fine, 1.0))
 
 
 def snr_db(far: Tensor, random: torch.Generator) -> Tensor:
