@@ -5,12 +5,14 @@ import functools
 import numpy as np
 import pytest
 
+from engine.evaluation.integrity import determinant
 from engine.face import load
 from engine.face.coefficients import INDEX
 from engine.portrait import Portrait, default_photo, prepare
 from engine.portrait.fit import fit_head
 from engine.portrait.frame import Frame, make_frame
 from engine.portrait.landmarks import Rgb, find_faces
+from engine.portrait.layers_layout import FRAME
 from engine.portrait.photo import load_photo
 from engine.portrait.surround import continued
 from engine.renderer import CpuRenderer
@@ -35,10 +37,24 @@ class TestUpperEdge:
 
     def test_hair_that_goes_on_beyond_the_frame_stays_at_its_edge(self) -> None:
         weight = portrait("zola").layers["frame_pose"][1].astype(np.float32)
-        assert weight[0].min() < 0.1 and weight[40].min() == 1  # the brows' row
+        assert weight[0].min() < 0.1 and weight[40, 20:-20].min() == 1  # the brows' row
 
     def test_the_little_that_would_reach_beyond_is_left_out(self) -> None:
         assert portrait("anna").layers["person"][0, :, 3].max() == 0
+
+
+class TestShoulders:
+    @pytest.mark.parametrize("who", ["anna", "zola"])
+    @pytest.mark.parametrize("way", [-20, 20])
+    def test_a_leaning_head_crushes_none(self, who: str, way: float) -> None:
+        leaning = rest()
+        leaning[INDEX["headRoll"]] = way
+        offset = CpuRenderer(256).fields(portrait(who), leaning)["person"][0].transpose(1, 2, 0)
+        assert determinant(FRAME.centres() + offset, FRAME.cell)[FRAME.rows // 2 :].max() < 5
+
+    def test_they_follow_the_less_the_farther_from_the_neck(self) -> None:
+        row = portrait("zola").layers["frame_pose"][1, 104]  # 22 units below the chin
+        assert row[64] > 0.7 > 0.2 > row[[0, -1]].max()
 
 
 @functools.cache

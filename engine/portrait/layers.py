@@ -80,7 +80,7 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
         "pivot": fit.pivot.astype(np.float32),
     }
     layers |= fields(surface, still_lids(fit.shapes), landmarks, slits, fit.source, slack(fit))
-    layers |= pose_maps(surface, fit.vertices[:, 2], landmarks, places, float(cut_off.max()))
+    layers |= pose_maps(surface, fit.vertices[:, 2], landmarks, places, fit.pivot, float(cut_off.max()))
     layers |= find_plates(fit, head, slits, places, layers)
     layers |= shading(surface, fit, head)
     layers |= _pictures(fit, slits, places, lips, light)

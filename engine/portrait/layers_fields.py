@@ -31,6 +31,7 @@ _K = len(NAMES)
 _SLOPE = 1.5  # of the depth: steeper sides would fold when the head turns by 20 degrees
 _FOREHEAD = 10  # landmark: its upper end
 _NECK = 1.05  # inter-ocular distances below the chin: where the head's motion has faded to the shoulders'
+_SIDEWAYS, _UPWARDS = 0.75, 0.5  # what a step aside counts, and one up takes off, of one down from the skull's base
 _BLINK = (NAMES.index("eyeBlinkLeft"), NAMES.index("eyeBlinkRight"))
 _FAINT, _PARTED = 0.02, 6.0  # an expression too weak to tell from none; units that lips may be parted at rest
 _CLOSE = 1.06  # of the lid's way: the watched distance stops it at the lower lid
@@ -258,7 +259,19 @@ def _close(slit: Slit, head: _Field, lid: _Field, blink: int, source: Array) -> 
     lid.values[..., 3 * blink : 3 * blink + 2] += push[..., None] * slit.away()
 
 
-def pose_maps(surface: Surface, depth: Array, landmarks: Array, places: Places, cut_off: float) -> dict[str, Array]:
+def _below(points: Array, pivot: Array) -> Array:
+    """The rows straight below the skull's base that lie as far from it as points [..., 2] do.
+
+    A head that leans turns about that base: what fades by this distance is sheared like a neck, fading by rows would
+    take a shoulder along and crush the other. Hair beside the head and above it stays the head's.
+    """
+    across, down = _SIDEWAYS * (points[..., 0] - pivot[0]), points[..., 1] - pivot[1]
+    return np.asarray(pivot[1] + np.hypot(across, np.maximum(down, 0)) + _UPWARDS * np.minimum(down, 0), np.float32)
+
+
+def pose_maps(
+    surface: Surface, depth: Array, landmarks: Array, places: Places, pivot: Array, cut_off: float
+) -> dict[str, Array]:
     """Depth [rows, cols] in units and how far the head's turn takes each cell along, for the frame and each window.
 
     `cut_off` 0..1: how surely hair goes on beyond the frame's upper edge. It stays there, or the edge would be drawn
@@ -271,7 +284,7 @@ def pose_maps(surface: Surface, depth: Array, landmarks: Array, places: Places, 
     chin, eyes = landmarks[152, 1], float(np.hypot(*(landmarks[468, :2] - landmarks[473, :2])))
     bottom = min(chin + _NECK * eyes, SIDE - 4)
     y = FRAME.centres()[..., 1]
-    weight = 1 - smoothstep(min(chin - 0.1 * eyes, bottom - 0.7 * eyes), bottom, y)
+    weight = 1 - smoothstep(min(chin - 0.1 * eyes, bottom - 0.7 * eyes), bottom, _below(FRAME.centres(), pivot))
     brow = float(landmarks[_FOREHEAD, 1])
     weight *= 1 - cut_off * (1 - smoothstep(0, max(brow, 1), y))
 
