@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from engine.cdan import CDAN_GRAPH
+from engine.cdan import CDAN_GRAPH, on_cpu
 from engine.renderer import CpuRenderer
 from engine.renderer.cpu import Layered
 from engine.renderer.shot import Image, Shot
-from engine.runtime import Network, OpenVinoNetwork, Signature, graph_signature
+from engine.runtime import Network, Signature, graph_signature
 from engine.runtime.tensorrt import GpuMissing, Plan, card
 from engine.runtime.tensorrt_plan import PlanRefused, plans_home
 from engine.units import FRAME_SIZE
@@ -93,7 +93,7 @@ def choose(runtime: str = "auto", *, threads: int = 1, plans: Path | None = None
 
 
 def cpu(threads: int = 1) -> Backend:
-    network = OpenVinoNetwork(CDAN_GRAPH, threads=threads)
+    network = on_cpu(threads=threads)
     return Backend("openvino", network, lambda size: OneByOne(CpuRenderer(size)), aligned=False)
 
 

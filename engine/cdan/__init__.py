@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from engine.runtime import Network, OpenVinoNetwork, initial_state, next_state
 
-__all__ = ["CDAN_GRAPH", "CDAN_WEIGHTS", "Cdan", "Heard", "StreamState"]
+__all__ = ["CDAN_GRAPH", "CDAN_WEIGHTS", "Cdan", "Heard", "StreamState", "on_cpu"]
 
 CDAN_GRAPH = Path(__file__).parent / "data" / "cdan.onnx"
 CDAN_WEIGHTS = Path(__file__).parent / "data" / "cdan.safetensors"
@@ -17,6 +17,11 @@ CDAN_WEIGHTS = Path(__file__).parent / "data" / "cdan.safetensors"
 Floats = npt.NDArray[np.float32]
 StreamState = Mapping[str, Floats]
 """One stream's memory: tensors by the graph's `<field>_in` names, batch 1. Never changed in place."""
+
+
+def on_cpu(graph: Path = CDAN_GRAPH, *, threads: int = 1) -> Network:
+    """As it serves: within a hundredth of what the graph says, for half the time."""
+    return OpenVinoNetwork(graph, threads=threads, eight_bits=True)
 
 
 class Heard(NamedTuple):
@@ -33,7 +38,7 @@ class Cdan:
     """Steps any number of streams at once. After a stream's chunk n its output belongs to chunk n - look_ahead."""
 
     def __init__(self, network: Network | None = None, *, threads: int = 1) -> None:
-        self._network = network or OpenVinoNetwork(CDAN_GRAPH, threads=threads)
+        self._network = network or on_cpu(threads=threads)
 
     def open(self) -> StreamState:
         """The memory of a stream that has heard nothing."""
@@ -41,10 +46,13 @@ class Cdan:
 
     def step(self, pcm: Floats, les: Floats, look_ahead: Sequence[int], states: Sequence[StreamState]) -> Heard:
         """`pcm` [N, 640] in [-1, 1], `les` [N, 41] of the frames that come out, `look_ahead` 0, 1 or 2 each."""
-        stacked = {name: np.concatenate([state[name] for state in states]) for name in states[0]}
+        alone = len(states) == 1
+        stacked = states[0] if alone else {n: np.concatenate([state[n] for state in states]) for n in states[0]}
         ahead = np.asarray(look_ahead, np.int32)
         out = self._network({"pcm": pcm, "les": les, "look_ahead": ahead, **stacked})
         after = next_state(out)
+        if alone:
+            return Heard(out["coefficients"], out["prosody"], [after])
         # Copies, so that a stream which rests and keeps its memory does not keep that of its whole batch.
         split = [{name: value[i : i + 1].copy() for name, value in after.items()} for i in range(len(states))]
         return Heard(out["coefficients"], out["prosody"], list[StreamState](split))

@@ -1,12 +1,16 @@
 """The default backend: OpenVINO on any x86 or ARM CPU."""
 
+import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import openvino as ov
 
+from engine.runtime.eight_bits import in_eight_bits
 from engine.runtime.network import Array, Signature, TensorSpec
+
+X86 = ("x86_64", "AMD64")  # elsewhere nobody has measured what OpenVINO makes of matrices in 8 bits
 
 
 class OpenVinoNetwork:
@@ -14,13 +18,16 @@ class OpenVinoNetwork:
 
     With a free batch every node would ask for its shape at every step, which takes a small network as long again as its
     arithmetic. `precision` is "f32" or "bf16"; bf16 is faster where the CPU has it and is ignored where it has not.
+    `eight_bits`: large matrices are kept so, and results differ by as much.
     """
 
-    def __init__(self, path: Path, *, threads: int = 1, precision: str = "f32") -> None:
+    def __init__(self, path: Path, *, threads: int = 1, precision: str = "f32", eight_bits: bool = False) -> None:
         model = ov.Core().read_model(path)
         # The model, not what is compiled: a port of that may answer to the names of what was fused into it.
         self._signature = Signature(tuple(map(_spec, model.inputs)), tuple(map(_spec, model.outputs)))
         model.reshape({spec.name: _row(spec) for spec in self._signature.inputs})
+        if eight_bits and platform.machine() in X86:
+            in_eight_bits(model)
         compiled = ov.compile_model(
             model,
             "CPU",
@@ -30,6 +37,7 @@ class OpenVinoNetwork:
                 "PERFORMANCE_HINT": "LATENCY",
                 "INFERENCE_PRECISION_HINT": precision,
                 "ENABLE_CPU_PINNING": False,
+                "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,  # what is multiplied keeps its bits
             },
         )
         self._request = compiled.create_infer_request()
