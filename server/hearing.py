@@ -20,6 +20,7 @@ from server.timeline import AUDIO_RATE
 MAX_MISORDER = 100  # packets; farther back is a sender that started over
 REMEMBERED = 64  # arrival times, of packets on their way through the decoder
 WRAP = 1 << 32
+FULL_SCALE = 1 << 15
 JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
 
 
@@ -66,12 +67,26 @@ class Resampler:
 
     def __call__(self, frame: av.AudioFrame) -> Iterator[tuple[int, Samples]]:
         """Yields (position in 48 kHz samples of the sender's clock, float32[n])."""
+        if (frame.sample_rate, frame.format.name) == (AUDIO_RATE, "s16"):  # as Opus is decoded
+            self._kind = None
+            yield _position(frame), _mean(frame)
+            return
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if self._resampler is None or kind != self._kind:
             self._kind = kind
             self._resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=AUDIO_RATE)
         for resampled in self._resampler.resample(frame):
-            time_base = resampled.time_base or Fraction(1, AUDIO_RATE)
-            position = round((resampled.pts or 0) * time_base * AUDIO_RATE)
             # The mean of the channels: swresample's own downmix makes sound that both have 3 dB louder.
-            yield position, np.nan_to_num(resampled.to_ndarray().mean(axis=0, dtype=np.float32))
+            yield _position(resampled), np.nan_to_num(resampled.to_ndarray().mean(axis=0, dtype=np.float32))
+
+
+def _position(frame: av.AudioFrame) -> int:
+    return round((frame.pts or 0) * (frame.time_base or Fraction(1, AUDIO_RATE)) * AUDIO_RATE)
+
+
+def _mean(frame: av.AudioFrame) -> Samples:
+    """Of the channels of 16-bit samples."""
+    channels = frame.layout.nb_channels
+    pcm = np.frombuffer(bytes(frame.planes[0]), np.int16, frame.samples * channels).reshape(-1, channels)
+    mean: Samples = pcm.astype(np.float32) @ np.full(channels, 1 / (channels * FULL_SCALE), np.float32)
+    return mean

@@ -27,6 +27,7 @@ from server.timeline import AUDIO_RATE, PACKET, PACKETS_PER_SLOT, VIDEO_CLOCK, m
 Clock = Callable[[], float]
 Samples = npt.NDArray[np.float32]
 
+SOUND_BASE, PICTURE_BASE = Fraction(1, AUDIO_RATE), Fraction(1, VIDEO_CLOCK)
 MAX_FRAMES = 25  # that a receiver in this process has not fetched; further ones repeat the last picture
 MAX_SLOTS = 250  # likewise, of sound; the oldest goes first when there are more
 
@@ -234,14 +235,14 @@ async def _wait(track: MediaStreamTrack, event: asyncio.Event) -> None:
 
 def audio_frame(samples: Samples, pts: int) -> av.AudioFrame:
     """float32[n] in [-1, 1] at 48 kHz as 16-bit stereo; making stereo of mono, the Opus encoder takes 3 dB away."""
-    pcm = (np.clip(samples, -1, 1) * 32767).astype(np.int16)
-    frame = av.AudioFrame.from_ndarray(np.repeat(pcm, 2)[None], format="s16", layout="stereo")
-    frame.sample_rate, frame.pts, frame.time_base = AUDIO_RATE, pts, Fraction(1, AUDIO_RATE)
+    pcm = np.minimum(np.maximum(samples, -1), 1) * 32767  # np.clip takes three times as long for so few
+    frame = av.AudioFrame.from_ndarray(pcm.astype(np.int16).repeat(2)[None], format="s16", layout="stereo")
+    frame.sample_rate, frame.pts, frame.time_base = AUDIO_RATE, pts, SOUND_BASE
     return frame
 
 
 def video_frame(i420: npt.NDArray[np.uint8], pts: int) -> av.VideoFrame:
     """uint8[h * 3 / 2, w] as a frame of the same memory."""
     frame = av.VideoFrame.from_numpy_buffer(i420, format="yuv420p")
-    frame.pts, frame.time_base = pts, Fraction(1, VIDEO_CLOCK)
+    frame.pts, frame.time_base = pts, PICTURE_BASE
     return frame
