@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 from aiortc.codecs.base import Decoder
+from aiortc.codecs.opus import OpusEncoder
 from aiortc.mediastreams import MediaStreamError
 from av.video.codeccontext import VideoCodecContext
 from websockets.asyncio.client import connect
@@ -80,31 +82,40 @@ class Blind(Decoder):
 
 
 class Speech(MediaStreamTrack):
-    """48 kHz mono samples, over and over, in packets of 20 ms."""
+    """Packets of 20 ms, over and over, as they go over the line: many callers say what was encoded once."""
 
     kind = "audio"
 
-    def __init__(self, samples: Samples) -> None:
+    def __init__(self, packets: Sequence[bytes]) -> None:
         super().__init__()
-        self._packets = samples[: len(samples) // PACKET * PACKET].reshape(-1, PACKET)
+        self._packets = packets
         self._sent, self._begun = 0, 0.0
 
-    async def recv(self) -> av.AudioFrame:
+    async def recv(self) -> "av.Packet[Any]":
         self._begun = self._begun or time.monotonic()
         await asyncio.sleep(self._begun + self._sent * PACKET / AUDIO_RATE - time.monotonic())
-        frame = audio_frame(self._packets[self._sent % len(self._packets)], self._sent * PACKET)
+        packet = av.Packet(self._packets[self._sent % len(self._packets)])
+        packet.pts, packet.time_base = self._sent * PACKET, Fraction(1, AUDIO_RATE)
         self._sent += 1
-        return frame
+        return packet
 
 
-async def call(url: str, wish: dict[str, Any], eye: Eye | None, samples: Samples, seconds: float) -> Report:
+def encoded(samples: Samples) -> list[bytes]:
+    """48 kHz mono as Opus packets of 20 ms."""
+    encoder, packets = OpusEncoder(), list[bytes]()
+    for i, part in enumerate(samples[: len(samples) // PACKET * PACKET].reshape(-1, PACKET)):
+        packets += encoder.encode(audio_frame(part, i * PACKET))[0]
+    return packets
+
+
+async def call(url: str, wish: dict[str, Any], eye: Eye | None, speech: Sequence[bytes], seconds: float) -> Report:
     """One call with a session as wished; everything about it is closed afterwards."""
     report, connection = Report(), RTCPeerConnection()
     async with httpx.AsyncClient(base_url=url, timeout=30) as http:
         session = (await http.post("/v1/sessions", json=wish)).raise_for_status().json()
         auth = {"Authorization": f"Bearer {session['token']}"}
         try:
-            await _connect(http, session, auth, connection, Speech(samples), report, eye)
+            await _connect(http, session, auth, connection, Speech(speech), report, eye)
             async with connect(f"{url.replace('http', 'ws')}{session['control']}?token={session['token']}") as control:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(seconds):
@@ -204,7 +215,7 @@ class Plan:
             begun, length, number = begun + length, self.churn_s * self.count, number + self.count
 
 
-async def calls(url: str, samples: Samples, plan: Plan) -> list[Report]:
+async def calls(url: str, speech: Sequence[bytes], plan: Plan) -> list[Report]:
     """What each saw, of every default portrait in turn."""
     async with httpx.AsyncClient(base_url=url, timeout=30) as http:
         listed = (await http.get("/v1/portraits")).raise_for_status().json()["portraits"]
@@ -220,7 +231,7 @@ async def calls(url: str, samples: Samples, plan: Plan) -> list[Report]:
             if eye:
                 wish["background"] = eye.colour
             try:
-                reports[number] = await call(url, wish, eye, samples, seconds)
+                reports[number] = await call(url, wish, eye, speech, seconds)
             except httpx.HTTPStatusError as refused:
                 if refused.response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                     raise
@@ -250,10 +261,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--churn", type=float, default=0, help="seconds from one caller's leaving to the next's")
     options = parser.parse_args(arguments)
     vars(aiortc.rtcrtpreceiver)["get_decoder"] = lambda codec: Blind(codec.name == "H264" and options.churn > 0)
-    samples = voice(options.speech, options.silent)
+    speech = encoded(voice(options.speech, options.silent))
     plan = Plan(options.calls, options.seconds, options.churn)
     with asyncio.Runner(loop_factory=fast_loop()) as runner:
-        print(json.dumps([asdict(report) for report in runner.run(calls(options.url, samples, plan))]))
+        print(json.dumps([asdict(report) for report in runner.run(calls(options.url, speech, plan))]))
 
 
 if __name__ == "__main__":
