@@ -67,8 +67,9 @@ FOLDS: tuple[Fold, ...] = (
         {"noseSneer**": 0.5, "browDown**": 0.15},
         central=True,
     ),
-    Fold((6, 122, 188, (188, 128, 0.5)), 1.0, 3.0, {"noseSneer*": 1}),
-    Fold(((197, 196, 0.3), 196, 174, (174, 47, 0.5)), 0.9, 3.0, {"noseSneer*": 1}),
+    # Across the bridge of a wrinkled nose and down its sides.
+    Fold(((188, 128, 0.5), 188, 122, 6, 351, 412, (412, 357, 0.5)), 1.3, 2.8, {"noseSneer**": 0.5}, central=True),
+    Fold(((174, 47, 0.6), 174, 196, 197, 419, 399, (399, 277, 0.6)), 1.2, 2.8, {"noseSneer**": 0.5}, central=True),
     # The forehead: level waves above raised inner brows, arches above the outer ones.
     *(
         Fold(
