@@ -23,10 +23,10 @@ Picture = npt.NDArray[np.uint8]
 DATA = Path(__file__).parent / "data"
 _FINE = 6  # times finer is drawn than kept
 
-_NECK, _BODY, _EDGE = np.array([(0.86, 0.77, 0.63), (0.94, 0.90, 0.82), (0.88, 0.87, 0.83)])  # enamel, from the gum on
+_NECK, _BODY, _EDGE = np.array([(0.88, 0.79, 0.67), (0.95, 0.90, 0.82), (0.92, 0.88, 0.81)])  # enamel, from the gum on
 _GUM, _FLESH, _THROAT = np.array([(0.74, 0.44, 0.42), (0.80, 0.47, 0.45), (0.42, 0.15, 0.13)])
 _LIGHT = np.array([0.0, 0.28, 0.96])  # from above the viewer, y up
-_DIM = 34.0  # mm back into the mouth at which a third of the light is left
+_DIM = 46.0  # mm back into the mouth at which a third of the light is left
 
 
 class _Place(NamedTuple):
@@ -119,7 +119,7 @@ def _crown(crown: Crown, place: _Place, arch: Arch, x: Floats, y: Floats) -> tup
     end = arch.neck + arch.crowns[0].height - crown.short
     t = (y - end) / crown.height + 1  # 0 at the gum, 1 at the edge
     half = 0.80 + 0.22 * np.sin(np.clip(t * 1.9, 0, np.pi / 2))
-    a = (x - place.x) / (1.03 * crown.width / 2 * place.across)
+    a = (x - place.x) / (1.06 * crown.width / 2 * place.across)
     edge = 1 - crown.point * 0.22 * np.abs(a) ** 1.3
     inside = 1 - (np.abs(a) / half) ** 5 - np.clip((t - edge + 0.35) / 0.35, 0, 2) ** 5
     gum = t - 0.03 - 0.17 * np.clip(a * a, 0, 1)  # papillae reach down between the crowns
@@ -127,9 +127,9 @@ def _crown(crown: Crown, place: _Place, arch: Arch, x: Floats, y: Floats) -> tup
     along = np.clip(t, 0, 1)[..., None]
     colour = np.where(along < 0.5, _NECK + (_BODY - _NECK) * along * 2, _BODY + (_EDGE - _BODY) * (along * 2 - 1))
     bend = np.clip(a / half, -1, 1)
-    normal = np.stack([_turned(place) + 0.55 * bend**3, 0.25 - 0.5 * t, np.full_like(t, place.across)], -1)
+    normal = np.stack([_turned(place) + 0.45 * bend**3, 0.25 - 0.5 * t, np.full_like(t, place.across)], -1)
     lit = np.clip((normal @ _LIGHT) / np.linalg.norm(normal, axis=-1), 0, 1)
-    crevice = 1 - 0.38 * _smooth(0.72, 1.0, np.abs(bend)) - 0.22 * _smooth(0.12, 0.0, gum)
+    crevice = 1 - 0.15 * _smooth(0.72, 1.0, np.abs(bend)) - 0.22 * _smooth(0.12, 0.0, gum)
     shine = 0.07 * np.exp(-((bend / 0.45) ** 2) - ((t - 0.38) / 0.16) ** 2) * place.across
     return colour * ((0.35 + 0.65 * lit) * crevice * _dim(place.back))[..., None] + shine[..., None], cover
 
@@ -148,7 +148,7 @@ def _gums(arch: Arch, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     tip = end - 0.3 * height
     roots = 0.06 * np.cos(2 * np.pi * np.interp(np.abs(x), [p.x for p in places], np.arange(len(places))))
     shade = (0.95 + roots - 0.028 * np.clip(tip - y, 0, 16)) * _dim(back)
-    shade *= 1 - 0.6 * _smooth(0.6, 0.3, (end - y) / height)  # between the crowns it is dark
+    shade *= 1 - 0.45 * _smooth(0.6, 0.3, (end - y) / height)  # between the crowns it is dark
     alpha = np.clip((tip - y) * 2 + 0.5, 0, 1) * np.clip((0.985 - sine) * 30, 0, 1)
     return _GUM * shade[..., None], alpha
 
