@@ -1,11 +1,13 @@
 """What shows between the lips: model teeth without gaps, the photo's own where it has any, lips in their own colour."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from engine.portrait import build_plates, layers_lips, layers_mouth, layers_teeth
+from engine.portrait import build_plates, layers_blur, layers_lips, layers_mouth, layers_teeth
 from engine.portrait.dentition import LOWER, TEETH_MM, UPPER, UPPER_EDGE, Arch
 from engine.portrait.layers_layout import PLATE_COLS, PLATE_ROWS, TEXELS, UPPER_TEETH, Array
 from engine.portrait.layers_slit import Slit
@@ -15,6 +17,7 @@ WHITE = np.ones(3, np.float32)
 LIP, DARK, TOOTH = (190, 110, 105), (25, 12, 10), (225, 215, 190)
 START, END = np.array([60, 128], np.float32), np.array([196, 128], np.float32)
 UNITS = 256
+FACE: Array = np.array([[20, 20], [236, 236]], np.float32)  # two landmarks about it
 
 
 def slit(open_by: float) -> Slit:
@@ -34,6 +37,10 @@ def picture(*bands: tuple[float, float, tuple[int, int, int]]) -> Picture:
 def row(drawn: Picture, y: float) -> Picture:
     """The colours [136 units] between the corners' inner 80 % at a height."""
     return drawn[int(y * TEXELS), 75 * TEXELS : 181 * TEXELS]
+
+
+LIPS_HIGH = 20 * np.asarray(np.sqrt(1 - np.linspace(-1, 1, 201) ** 2), np.float32)
+RIMS = replace(slit(0), base=-LIPS_HIGH, patch=LIPS_HIGH)
 
 
 class TestModel:
@@ -98,7 +105,7 @@ class TestLight:
 class TestLips:
     def test_the_seam_does_not_part_with_them(self) -> None:
         photo = picture((127, 129, DARK))
-        lips = layers_lips.unseamed(photo, slit(0))
+        lips = layers_lips.unseamed(photo, slit(0), RIMS)
         for own, y in ((lips.upper, 127.2), (lips.lower, 128.4)):
             assert row(photo, y).mean() < 20
             assert row(own, y).mean() > 0.75 * np.mean(LIP)
@@ -106,12 +113,19 @@ class TestLips:
     def test_neither_has_the_others_colour(self) -> None:
         """A lower lip that shines must not leave a bright line on the upper."""
         photo = picture((128, 200, (255, 220, 220)))
-        upper = layers_lips.unseamed(photo, slit(0)).upper
+        upper = layers_lips.unseamed(photo, slit(0), RIMS).upper
         assert row(upper, 128.5).mean() < np.mean(LIP) + 5
+
+    def test_the_skin_behind_a_thin_lip_makes_no_rim(self) -> None:
+        """6 units of upper lip below pale skin, and a dark line where it meets the lower."""
+        photo = picture((0, 122, (235, 215, 200)), (127, 129, DARK))
+        thin = replace(RIMS, base=0.3 * RIMS.base)
+        upper = layers_lips.unseamed(photo, slit(0), thin).upper
+        assert row(upper, 127.7)[100:-100].mean() < np.mean(LIP)
 
     def test_lips_that_show_no_dark_keep_their_texels(self) -> None:
         photo = picture()
-        lips = layers_lips.unseamed(photo, slit(0))
+        lips = layers_lips.unseamed(photo, slit(0), RIMS)
         assert np.array_equal(lips.upper[: 127 * TEXELS], photo[: 127 * TEXELS])
         assert np.array_equal(lips.lower[130 * TEXELS :], photo[130 * TEXELS :])
 
@@ -131,6 +145,31 @@ def at(plate: Picture, box: Array, y: float) -> npt.NDArray[np.float64]:
     return np.asarray(plate[line, PLATE_COLS // 3 : -PLATE_COLS // 3].astype(float).mean(0))
 
 
+def at_row(plate: Picture, box: Array, y: float) -> Picture:
+    """RGBA [PLATE_COLS / 3] along the middle third of a plate."""
+    line = round(((y - float(box[1])) / float(box[3]) + 0.5) * PLATE_ROWS - 0.5)
+    return plate[line, PLATE_COLS // 3 : -PLATE_COLS // 3]
+
+
+class TestBlur:
+    @pytest.mark.parametrize("sigma", [1.5, 2.0])
+    def test_a_blurred_photo_is_found_to_be_so(self, sigma: float) -> None:
+        photo = np.kron(np.random.default_rng(1).integers(40, 220, (32, 32)), np.ones((16, 16))).astype(np.uint8)
+        found = layers_blur.blur(cv2.GaussianBlur(np.dstack([photo] * 3), (0, 0), sigma), FACE)
+        assert found == pytest.approx(np.sqrt(sigma**2 - 1.05**2), abs=0.25)
+
+    def test_a_sharp_photo_has_none(self) -> None:
+        photo = np.kron(np.random.default_rng(1).integers(40, 220, (32, 32)), np.ones((16, 16))).astype(np.uint8)
+        assert layers_blur.blur(np.dstack([photo] * 3), FACE) == 0
+
+    def test_what_is_clear_darkens_no_edge(self) -> None:
+        plate = np.zeros((40, 40, 4), np.uint8)
+        plate[:, 20:] = (*TOOTH, 255)
+        soft = layers_blur.softened(plate, 1.5)[20]
+        assert 60 < soft[19, 3] < 128 < soft[20, 3] < 200
+        assert np.abs(soft[18:, :3].astype(int) - TOOTH).max() <= 3
+
+
 class TestOwnTeeth:
     def test_the_photos_own_are_kept(self) -> None:
         upper = rows_of(picture((128, 138, TOOTH)), 10)[0][0]
@@ -142,6 +181,16 @@ class TestOwnTeeth:
         assert np.array_equal(lower[..., 3], model[..., 3])
         ratio = at(lower, BOXES[1], 136)[:3] / at(model, BOXES[1], 136)[:3]
         assert ratio[2] < 0.85 * ratio[0]
+
+    def test_a_few_give_their_tone_only(self) -> None:
+        """Two thirds of the middle show yellow teeth, the rest a shadow: no patch stands beside the model's teeth."""
+        photo = picture((128, 138, (225, 205, 150)))
+        photo[:, int(132 * TEXELS) : int(147 * TEXELS)] = DARK
+        (upper, _), (model, _) = rows_of(photo, 10)
+        toned = upper[..., :3].astype(float)[model[..., 3] > 250].mean(0)
+        assert toned[2] / toned[0] < 0.85 * model[..., 2].mean() / model[..., 0].mean()
+        line = at_row(upper, BOXES[0], 133)
+        assert np.abs(np.diff(line.astype(int), axis=0)).max() < 40
 
     def test_they_go_on_behind_the_lip_they_hang_from(self) -> None:
         (upper, _), _ = rows_of(picture((128, 138, TOOTH)), 10)

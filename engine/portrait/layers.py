@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face import Head, Part
-from engine.portrait import layers_eyes, layers_lids, layers_lips, layers_mouth, layers_teeth
+from engine.portrait import layers_blur, layers_eyes, layers_lids, layers_lips, layers_mouth, layers_teeth
 from engine.portrait.clothes import slack
 from engine.portrait.fit import Fit
 from engine.portrait.gaze import still_lids
@@ -36,6 +36,8 @@ from engine.portrait.shading import shading
 # The landmark mesh's own numbering, from corner to corner.
 _LIP_UPPER = [78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308]
 _LIP_LOWER = [78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308]
+_RIM_UPPER = [61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291]
+_RIM_LOWER = [61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291]
 _LID_UPPER = {
     LEFT: [362, 398, 384, 385, 386, 387, 388, 466, 263],
     RIGHT: [33, 246, 161, 160, 159, 158, 157, 173, 133],
@@ -46,12 +48,15 @@ _LID_LOWER = {
 }
 _BROW = {LEFT: [295, 282, 283], RIGHT: [65, 52, 53]}  # its lower edge
 _CHIN = 152
+_CHEEKS = [50, 205, 280, 425]
+_EYE_WHITE, _CHEEK = 235, 0.8  # what eyes show of full light; teeth are as bright as this share of the brighter cheek
+_HUE, _COARSE = 0.6, 8  # power of the eyes' hue; units over which a cheek's colour is a mean
 _HALVES = ("face_maps", "mouth_maps", "eye_maps", "shade_maps")  # half precision is enough for these
 _INNER = (-1, 1)  # u of each eye's corner at the nose
 _SHADE = np.array([26, 10, 8], np.float32)  # the colour of shadows in the eyes
 _LIP_TONE = np.array([66, 26, 22], np.float32)  # of shadows between the lips, in white light
-_LIP_SHADE, _LIP_SHADOW = 0.55, 9  # the upper lip's: opacity, units
-_SEAM, _SEAM_WIDTH = 0.6, 2.2  # the lower lip's, which falls on the upper where they meet
+_LIP_SHADE, _LIP_SHADOW = 0.4, 6  # the upper lip's: opacity, units
+_SEAM, _SEAM_WIDTH = 0.45, 3.0  # the lower lip's, which falls on the upper where they meet
 _PARTED = 6.0  # units between the photo's lips: their edges are then no seam, and need but a breath of it
 _TOP, _BESIDE = 4, 24  # texels at the frame's upper edge that tell what it cuts off; units that they are blurred by
 _WIDELY = 0.4, 0.9  # shares of what is about them: little hair beyond the edge is left out, more goes on
@@ -66,11 +71,11 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
     slits = find_slits(landmarks)
     fit = replace(fit, iris=layers_eyes.measured(fit.picture, slits.eyes, fit.iris))
     eyeballs = _eyeballs(fit, slits)
-    light = _light(eyeballs["whites"])
+    light = _light(eyeballs["whites"], fit)
     mouth = layers_mouth.below_teeth(slits.mouth, fit.picture, light)
     slits = replace(slits, mouth=layers_lips.on_seam(mouth, fit.picture))
     places = place(slits)
-    lips = layers_lips.unseamed(fit.picture, slits.mouth)
+    lips = layers_lips.unseamed(fit.picture, slits.mouth, trace(landmarks, _RIM_UPPER, _RIM_LOWER, slits.mouth))
     skin = head.triangles[head.part == Part.SKIN]
     surface = look(snap(fit.vertices, head.rings, slits.mouth, slits.eyes), skin)
     eyes = float(np.hypot(*(fit.iris[LEFT, :2] - fit.iris[RIGHT, :2])))
@@ -83,8 +88,9 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
     layers |= pose_maps(surface, fit.vertices[:, 2], landmarks, places, fit.pivot, float(cut_off.max()))
     layers |= find_plates(fit, head, slits, places, layers)
     layers |= shading(surface, fit, head)
-    layers |= _pictures(fit, slits, places, lips, light)
-    layers |= _mouth_pictures(fit, slits.mouth, layers["sprite_box"], light) | eyeballs
+    blur = layers_blur.blur(fit.picture, landmarks)
+    layers |= _pictures(fit, slits, places, lips, light, blur)
+    layers |= _mouth_pictures(fit, slits.mouth, places.mouth, layers["sprite_box"], light, blur) | eyeballs
     return layers | {name: layers[name].astype(np.float16) for name in _HALVES}
 
 
@@ -120,7 +126,7 @@ def _eye(landmarks: Array, side: int) -> Slit:
 
 
 def _pictures(
-    fit: Fit, slits: Slits, places: Places, lips: layers_lips.Lips, light: Array
+    fit: Fit, slits: Slits, places: Places, lips: layers_lips.Lips, light: Array, blur: float
 ) -> dict[str, npt.NDArray[np.uint8]]:
     """The head with its holes, the patches over them, and what lies behind it all."""
     eyes = list(zip(slits.eyes, places.eyes, strict=True))
@@ -129,9 +135,9 @@ def _pictures(
         for (slit, at), inner in zip(eyes, _INNER, strict=True)
     ]
     return {
-        "person": _person(layers_lids.without_lashes(lips.upper, lids, places.eyes), fit.matte, slits, light),
+        "person": _person(layers_lids.without_lashes(lips.upper, lids, places.eyes), fit.matte, slits, light, blur),
         "background": fit.background,
-        "lower": _lower(lips.lower, slits.mouth, places.mouth, light),
+        "lower": _lower(lips.lower, slits.mouth, places.mouth, light, blur),
         "lids": np.stack([_lid(lid.bare, slit, at) for lid, (slit, at) in zip(lids, eyes, strict=True)]),
         "shut": np.stack([lid.shut for lid in lids]),
         "lashes": np.stack([lid.lashes for lid in lids]),
@@ -150,37 +156,64 @@ def _eyeballs(fit: Fit, slits: Slits) -> dict[str, npt.NDArray[np.uint8]]:
     return {"whites": np.stack(whites), "irises": np.stack([*(i for i, _ in irises), *(g for _, g in irises)])}
 
 
-def _light(whites: npt.NDArray[np.uint8]) -> Array:
-    """[3] the colour, 0..1, in which the photo shows white, as the eyes tell."""
-    seen = whites[whites[..., 3] > 0, :3]
-    return np.clip(np.percentile(seen, 85, axis=0) / 235, 0.3, 1).astype(np.float32)
+def _light(whites: npt.NDArray[np.uint8], fit: Fit) -> Array:
+    """[3] the colour, 0..1, in which the photo shows white, as the eyes tell: with less of their hue, because skin
+    shines into them and blur mixes it in, and no darker than the cheeks allow."""
+    seen = np.percentile(whites[whites[..., 3] > 0, :3], 85, axis=0) / _EYE_WHITE
+    small = cv2.resize(fit.picture, (SIDE // _COARSE, SIDE // _COARSE), interpolation=cv2.INTER_AREA)
+    column, row = np.clip((fit.landmarks[_CHEEKS, :2] / _COARSE).astype(int), 0, SIDE // _COARSE - 1).T
+    cheek = float(small[row, column].mean(-1).max()) / _EYE_WHITE
+    level = float(seen.mean())
+    return np.clip(max(level, _CHEEK * cheek) * (seen / level) ** _HUE, 0.3, 1).astype(np.float32)
 
 
-def _mouth_pictures(fit: Fit, slit: Slit, boxes: Array, light: Array) -> dict[str, npt.NDArray[np.uint8]]:
-    """The mouth's inside, toned to the light; `boxes` are the plates'."""
+def _mouth_pictures(
+    fit: Fit, slit: Slit, at: tuple[float, float], boxes: Array, light: Array, blur: float
+) -> dict[str, npt.NDArray[np.uint8]]:
+    """The mouth's inside, toned to the light and as soft as the photo; `boxes` are the plates'."""
     mouth = layers_mouth.pictures(light, layers_mouth.sidelight(fit.picture, slit))
+    mouth = layers_blur.softened(mouth, blur)
     rows = [UPPER_TEETH, LOWER_TEETH]
     upper, lower = mouth[rows]
-    mouth[rows] = layers_teeth.with_own(upper, lower, fit.picture, slit, boxes[rows], light)
+    unshaded = _unshaded(fit.picture, slit, at, light)
+    mouth[rows] = layers_teeth.with_own(upper, lower, unshaded, slit, boxes[rows], light)
     return {"mouth_pictures": mouth}
 
 
-def _lower(picture: Rgb, slit: Slit, at: tuple[float, float], light: Array) -> npt.NDArray[np.uint8]:
+def _lower(picture: Rgb, slit: Slit, at: tuple[float, float], light: Array, blur: float) -> npt.NDArray[np.uint8]:
     """RGBA: lower lip and chin, and the shadow where the lip meets the upper."""
-    cover = slit.cover(texture(MOUTH), at, 8)
+    cover = _soft(slit.cover(texture(MOUTH), at, 8), blur)
     met = 1 - 0.8 * smoothstep(0, _PARTED, (slit.patch - slit.base).max())
     shade = _SEAM * met * slit.shadow(texture(MOUTH), at, _SEAM_WIDTH, of_base=False)
     return _shaded(layers_eyes.cut(picture, MOUTH, at), cover, shade * (1 - cover), _LIP_TONE * light)
 
 
-def _person(picture: Rgb, matte: npt.NDArray[np.uint8], slits: Slits, light: Array) -> Rgb:
+def _person(picture: Rgb, matte: npt.NDArray[np.uint8], slits: Slits, light: Array, blur: float) -> Rgb:
     """RGBA: the photo cut out of its background, with holes; the upper lip's shadow lies in the mouth's."""
     whole = texture(Window(SIDE, SIDE, 1))
-    cut = np.zeros((whole.rows, whole.cols), np.float32)
-    for slit in slits.all():
+    cut = _soft(slits.mouth.hole(whole, (0, 0)), blur)
+    for slit in slits.eyes:
         np.maximum(cut, slit.hole(whole, (0, 0)), out=cut)
-    shade = _LIP_SHADE * cut * slits.mouth.shadow(whole, (0, 0), _LIP_SHADOW, of_base=True)
+    shade = cut * _lip_shade(slits.mouth, whole, (0, 0))
     return _shaded(picture, (matte / 255 * (1 - cut)).astype(np.float32), shade, _LIP_TONE * light)
+
+
+def _lip_shade(slit: Slit, window: Window, at: tuple[float, float]) -> Array:
+    """[rows, cols] in 0..1: the shadow of the upper lip on what shows between them."""
+    return _LIP_SHADE * slit.shadow(window, at, _LIP_SHADOW, of_base=True)
+
+
+def _unshaded(picture: Rgb, slit: Slit, at: tuple[float, float], light: Array) -> Rgb:
+    """The photo without the upper lip's shadow on its teeth: the lip casts it anew."""
+    whole, lattice = picture.copy(), texture(MOUTH)
+    x, y = (round(o * TEXELS) for o in at)
+    part = whole[y : y + lattice.rows, x : x + lattice.cols]
+    part[:] = layers_eyes.lit(part, _lip_shade(slit, lattice, at), _LIP_TONE * light)
+    return whole
+
+
+def _soft(mask: Array, blur: float) -> Array:
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), blur), np.float32) if blur else mask
 
 
 def _lid(bare: Rgb, slit: Slit, at: tuple[float, float]) -> Rgb:

@@ -16,7 +16,7 @@ _STRAY, _STEP = 3.0, 0.25  # units by which landmarks may miss the line between 
 _CORNER = 0.1  # of half the mouth: there the corners, which stay, take over
 _EVEN = 0.08  # of the mouth: the line is smoothed over it, because a wavy one folds the lip
 _TRUST, _BEND = 2.0, 6.0  # grey levels that landmarks weigh at a miss of _STRAY, and a step aside between columns
-_BAND = 4.0  # units of a lip, in its middle, over which its edge may be dark
+_BAND, _THIN = 4.0, 0.33  # over which a lip's edge may be dark: units, in its middle, and at most of its thickness
 _DARK, _WHOLE = 0.64, 0.42  # of the lip's brightness: where repainting begins, and where nothing is kept
 _TURN = 0.22  # how much darker a lip is at its very edge, where it turns inward
 _MOST = 1.25  # of the colour behind the edge that is seen there
@@ -57,29 +57,35 @@ def _darkest(levels: Array) -> list[int]:
     return path[::-1]
 
 
-def unseamed(picture: Picture, slit: Slit) -> Lips:
-    """The lips' own colour in place of the shadow between them, of teeth and of each other's."""
+def unseamed(picture: Picture, slit: Slit, rims: Slit) -> Lips:
+    """The lips' own colour in place of the shadow between them, of teeth and of each other's.
+
+    `rims`: a slit whose edges are where the lips end and the skin begins.
+    """
     left, top, right, bottom = _around(slit, picture.shape[0])
     at = Window(bottom - top, right - left, 1 / TEXELS).centres((left / TEXELS, top / TEXELS))
     soft = cv2.GaussianBlur(picture, (0, 0), 1.2).astype(np.float32)
     part = np.s_[top:bottom, left:right]
     done = picture.copy(), picture.copy()
     for each, way in zip(done, (-1, 1), strict=True):
-        each[part] = np.clip(np.round(_repainted(picture, soft, part, slit, at, way)), 0, 255)
+        each[part] = np.clip(np.round(_repainted(picture, soft, part, slit, rims, at, way)), 0, 255)
     return Lips(*done)
 
 
-def _repainted(picture: Picture, soft: Array, part: tuple[slice, slice], slit: Slit, at: Array, way: int) -> Array:
-    """The lip above (`way` -1) or below (1) the slit [h, w, 3], its edge mirrored from the skin behind it."""
+def _repainted(
+    picture: Picture, soft: Array, part: tuple[slice, slice], slit: Slit, rims: Slit, at: Array, way: int
+) -> Array:
+    """The lip above (`way` -1) or below (1) the slit [h, w, 3], its edge mirrored from the red behind it."""
     u, v = slit.local(at)
-    edge = slit.edges(u)[max(way, 0)]
+    edge, rim = (each.edges(u)[max(way, 0)] for each in (slit, rims))
     deep = (v - edge) * way
     band = _floats(_BAND * np.sqrt(np.clip(1.08 - np.abs(u), 0, 1)) + 0.8)
+    band = np.minimum(band, np.maximum(_THIN * way * (rim - edge), 0.8))
     mirrored = _read(picture, slit.point(u, _floats(edge + way * (2 * band - np.clip(deep, -band, band)))))
     behind = _read(soft, slit.point(u, _floats(edge + way * 1.7 * band)))
     dark = 1 - smoothstep(_WHOLE, _DARK, _floats(_level(soft[part]) / np.maximum(_level(behind), 1)))
     lip = np.minimum(mirrored, _MOST * behind) * (1 - _TURN * np.clip(1 - deep / band, 0, 1) ** 2)[..., None]
-    share = np.maximum(dark * smoothstep(1, 0.6, _floats(deep / band)), smoothstep(0.6, -0.2, deep))
+    share = np.maximum(dark * smoothstep(1, 0.6, _floats(deep / band)), smoothstep(1, 0, deep))
     share = share * smoothstep(-4, -3, deep) * smoothstep(1.1, 1.0, _floats(np.abs(u)))
     own = picture[part].astype(np.float32)
     return np.asarray(own + (lip - own) * share[..., None], np.float32)

@@ -145,7 +145,7 @@ class Slit:
         """0 on the near side of an edge, 1 on the far side; `beyond` and `cell` in units."""
         if self.soft:
             return smoothstep(0, self.soft, beyond)
-        return np.asarray(np.clip(beyond / cell + 0.5, 0, 1), np.float32)
+        return np.asarray(np.clip(beyond / (2 * cell) + 0.5, 0, 1), np.float32)
 
     def shadow(self, window: Window, origin: tuple[float, float], length: float, of_base: bool) -> Array:
         """[rows, cols] in 0..1: the shade that the base's or the patch's edge casts into the gap."""

@@ -21,7 +21,8 @@ _SHADED = 2.0  # mm of them that lie in the shadow of the lip they hang from
 _FARTHER = 0.85  # of the upper teeth's light reaches the lower
 _BEHIND = 1.0  # mm that they go on
 _LIP_ROWS = 3  # of them that the other lip's colour has reached
-_SHARE, _LEAST = 0.5, 4  # of the gap's middle columns that must show teeth, and how many texels of them
+_TOLD, _WHOLE = 0.5, 0.85  # of the gap's middle columns: so many must show teeth to tell their tone; to be kept
+_LEAST = 4  # texels of a column that must be teeth
 _MIDDLE = 0.4  # of the way to the corners
 
 
@@ -92,10 +93,11 @@ def _seen_there(own: Array, box: Array, other: Array) -> Array:
 def _laid(model: Picture, view: _View, own: Array, tone: Array) -> tuple[Picture, Array]:
     """`own` teeth over the model, which is moved so that its edges end where they do; and their tone beside its own.
 
-    A model without any takes the other row's `tone`.
+    A model with few of them is toned only, or looks patched; one without any takes the other row's `tone`.
     """
     middle, shown = np.abs(view.along) < _MIDDLE, own > 0.5
-    if ((shown & middle).sum(0)[middle.any(0)] >= _LEAST).mean() < _SHARE:
+    seen = float(((shown & middle).sum(0)[middle.any(0)] >= _LEAST).mean())
+    if seen < _TOLD:
         return _toned(model.astype(np.float32), tone), tone
     rows = np.arange(ROWS, dtype=np.float32)[:, None]
     ends = np.where(shown, rows, 0).max(0)
@@ -104,6 +106,8 @@ def _laid(model: Picture, view: _View, own: Array, tone: Array) -> tuple[Picture
     moved = cv2.warpAffine(model, place, (COLS, ROWS), borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
     strong = own > 0.8
     tone = np.clip(view.colours[strong].mean(0) / np.maximum(moved[..., :3][strong].mean(0), 1), 0.4, 2.5)
+    if seen < _WHOLE:
+        return _toned(moved, tone), tone
     grown, share = _grown(view, own, ends)
     moved[..., :3] += (grown / tone - moved[..., :3]) * share[..., None]
     moved[..., 3] = np.maximum(moved[..., 3], 255 * share)
