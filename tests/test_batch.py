@@ -9,7 +9,7 @@ import pytest
 
 from engine.avatar import Avatar, Picture, Stream
 from engine.backend import RENDERER_GRAPH, module, on_device
-from engine.cdan import CDAN_GRAPH, Cdan
+from engine.cdan import CDAN_GRAPH, Cdan, on_cpu
 from engine.face.coefficients import NAMES
 from engine.les import Les
 from engine.motion import MotionAmounts
@@ -58,9 +58,9 @@ def talk(frames: int, seed: int) -> Array:
 
 
 class TestNetworks:
-    @pytest.mark.parametrize("backend", NETWORKS)
-    def test_cdan_over_a_stream(self, backend: str) -> None:
-        network = NETWORKS[backend](CDAN_GRAPH)
+    @pytest.mark.parametrize("made", [*NETWORKS.values(), on_cpu], ids=[*NETWORKS, "as it serves"])
+    def test_cdan_over_a_stream(self, made: Callable[[Path], Network]) -> None:
+        network = made(CDAN_GRAPH)
         state = initial_state(network.signature, 3)
         sounds = np.stack([talk(12, seed) for seed in range(3)])
         les = np.stack([Les.of(emotion={feeling: 0.8}).array() for feeling in FEELINGS])

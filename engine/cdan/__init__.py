@@ -14,14 +14,16 @@ __all__ = ["CDAN_GRAPH", "CDAN_WEIGHTS", "Cdan", "Heard", "StreamState", "on_cpu
 CDAN_GRAPH = Path(__file__).parent / "data" / "cdan.onnx"
 CDAN_WEIGHTS = Path(__file__).parent / "data" / "cdan.safetensors"
 
+TOGETHER = (1, 2)  # streams, by which a process that draws is full; two take a third more than one
+
 Floats = npt.NDArray[np.float32]
 StreamState = Mapping[str, Floats]
 """One stream's memory: tensors by the graph's `<field>_in` names, batch 1. Never changed in place."""
 
 
 def on_cpu(graph: Path = CDAN_GRAPH, *, threads: int = 1) -> Network:
-    """As it serves: within a hundredth of what the graph says, for half the time."""
-    return OpenVinoNetwork(graph, threads=threads, eight_bits=True)
+    """As it serves: near what the graph says, and sooner. Streams that wait together are stepped together."""
+    return OpenVinoNetwork(graph, threads=threads, eight_bits=True, rows=TOGETHER)
 
 
 class Heard(NamedTuple):
