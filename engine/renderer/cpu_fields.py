@@ -55,6 +55,7 @@ Floats = npt.NDArray[np.float32]
 Layer = npt.NDArray[Any]  # float16 or float32, as it is kept
 _STILL = 2**-10  # units: a map is nothing where it moves points by less
 _DARK = 3e-4  # the same of the maps of light, in log
+_FAINT = 2**-12 / np.iinfo(np.int16).max  # a map's weight, if less than 2**-12 is the most that it adds
 _FACE = tuple(
     slice(int(o / FACE.cell), int(o / FACE.cell) + n) for o, n in zip(FACE_ORIGIN, (FACE.cols, FACE.rows), strict=True)
 )
@@ -124,7 +125,7 @@ class Maps:
 
     def add(self, weights: Floats, out: Floats) -> None:
         """The sum, added to `out` [C, rows, cols]."""
-        kernels.mix(weights * self.steps, self.values, self.boxes, out)
+        kernels.mix(weights * self.steps, self.values, self.boxes, _FAINT, out)
 
 
 class Pose(NamedTuple):

@@ -14,14 +14,14 @@ CLOSE = np.float32(1e-3)  # units: a point that comes this near its target is th
 
 
 @compiled
-def mix(weights: Floats, values: npt.NDArray[np.int16], boxes: Ints, out: Floats) -> None:
-    """Adds to `out` [C, rows, cols] each map times its weight.
+def mix(weights: Floats, values: npt.NDArray[np.int16], boxes: Ints, least: float, out: Floats) -> None:
+    """Adds to `out` [C, rows, cols] each map times its weight, of weights from `least` on.
 
     `boxes` [K, 5] tell where a map lies: its first value, top, bottom, left, right.
     """
     for k in range(len(weights)):
         weight = weights[k]
-        if weight == 0:
+        if abs(weight) < least:
             continue
         at, top, bottom, left, right = boxes[k]
         width = right - left
