@@ -89,7 +89,7 @@ class SoundTrack(MediaStreamTrack):
             self._arrived.clear()
             await _wait(self, self._arrived)
         number, samples = self._packets.popleft()
-        return audio_frame(samples, (number - first) * PACKET)
+        return audio_frame(samples, (number - first) * PACKET, channels=1)
 
     def stop(self) -> None:
         super().stop()
@@ -233,10 +233,14 @@ async def _wait(track: MediaStreamTrack, event: asyncio.Event) -> None:
         raise MediaStreamError
 
 
-def audio_frame(samples: Samples, pts: int) -> av.AudioFrame:
-    """float32[n] in [-1, 1] at 48 kHz as 16-bit stereo; making stereo of mono, the Opus encoder takes 3 dB away."""
+def audio_frame(samples: Samples, pts: int, channels: int = 2) -> av.AudioFrame:
+    """float32[n] in [-1, 1] at 48 kHz as 16 bits in one channel or two that are alike.
+
+    aiortc's own encoder wants two: making them of one, it takes 3 dB away.
+    """
     pcm = np.minimum(np.maximum(samples, -1), 1) * 32767  # np.clip takes three times as long for so few
-    frame = av.AudioFrame.from_ndarray(pcm.astype(np.int16).repeat(2)[None], format="s16", layout="stereo")
+    layout = "stereo" if channels == 2 else "mono"
+    frame = av.AudioFrame.from_ndarray(pcm.astype(np.int16).repeat(channels)[None], format="s16", layout=layout)
     frame.sample_rate, frame.pts, frame.time_base = AUDIO_RATE, pts, SOUND_BASE
     return frame
 

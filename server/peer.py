@@ -24,11 +24,12 @@ from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import SessionDescription, candidate_from_sdp
 
 from server import loudness
-from server.encoder import encoder_for
+from server.encoder import MeasuredEncoder, encoder_for
 from server.hearing import PromptBuffer, Resampler
 from server.media import Clock, Outlet
 from server.microphone import Samples
 from server.reports import SteadyReports
+from server.voice_encoder import VoiceEncoder
 
 log = logging.getLogger(__name__)
 
@@ -140,18 +141,21 @@ class Peer:
     def _send(self, transceiver: RTCRtpTransceiver, outlet: Outlet) -> None:
         tracks: dict[str, MediaStreamTrack] = {"audio": outlet.sound, "video": outlet.pictures}
         transceiver.sender.replaceTrack(tracks[transceiver.kind])
+        fields = vars(transceiver.sender)
+        assert ENCODER in fields, "aiortc has changed inside"
+        # Set beforehand, so that the sender makes none itself.
         if transceiver.kind == "video":
-            self._prepare_encoder(transceiver, outlet)
+            fields[ENCODER] = self._picture_encoder(transceiver, outlet)
+        elif transceiver._codecs[0].mimeType.lower() == "audio/opus":
+            fields[ENCODER] = VoiceEncoder()
         SteadyReports(transceiver.sender, transceiver._codecs[0].mimeType, outlet.began_ntp)
 
-    def _prepare_encoder(self, transceiver: RTCRtpTransceiver, outlet: Outlet) -> None:
-        """H.264 if the client has it. The sender's own encoder is set beforehand, so that it makes none itself."""
+    def _picture_encoder(self, transceiver: RTCRtpTransceiver, outlet: Outlet) -> MeasuredEncoder:
+        """H.264 if the client has it."""
         best = sorted(transceiver._codecs, key=lambda codec: codec.mimeType.lower() != "video/h264")[0]
         transceiver._codecs.sort(key=lambda codec: codec.mimeType != best.mimeType)
         self.codec = best.mimeType.partition("/")[2]
-        fields = vars(transceiver.sender)
-        assert ENCODER in fields, "aiortc has changed inside"
-        fields[ENCODER] = encoder_for(best.mimeType, outlet.encoded, outlet.hurried)
+        return encoder_for(best.mimeType, outlet.encoded, outlet.hurried)
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind != "audio" or self._listening or self._hear is None:

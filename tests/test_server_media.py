@@ -21,7 +21,9 @@ from server.encoder import MAX_BITRATE, MIN_BITRATE, FastH264Encoder, SteadyVp8E
 from server.engine_thread import EngineThread, Step
 from server.hearing import JITTER_BUFFER, PromptBuffer, Resampler
 from server.media import audio_frame, video_frame
+from server.reports import OPUS_DELAY
 from server.timeline import AUDIO_RATE, PACKET, SLOT, video_pts
+from server.voice_encoder import VoiceEncoder
 from tests.server_fakes import FakeEngine, FakePicture, FakeStream, Samples
 
 IDR = 5
@@ -114,16 +116,20 @@ class TestMeasuring:
 
 
 class TestSound:
-    def test_the_voice_keeps_its_level_through_the_codec(self) -> None:
-        encoder, decoder = OpusEncoder(), OpusDecoder()
+    @pytest.mark.parametrize(("made", "channels"), [(OpusEncoder, 2), (VoiceEncoder, 1)])
+    def test_the_voice_keeps_its_level_and_time_through_the_codec(self, made: type[OpusEncoder], channels: int) -> None:
+        encoder, decoder = made(), OpusDecoder()
         wave = 0.4 * np.sin(2 * np.pi * 300 * np.arange(PACKET * 50) / AUDIO_RATE).astype(np.float32)
         heard = []
         for i, samples in enumerate(wave.reshape(-1, PACKET)):
-            payloads, timestamp = encoder.encode(audio_frame(samples, i * PACKET))
+            payloads, timestamp = encoder.encode(audio_frame(samples, i * PACKET, channels))
+            assert timestamp == i * PACKET
             for payload in payloads:
                 frames = decoder.decode(JitterFrame(payload, timestamp))
                 heard += [samples for frame in frames for _, samples in Resampler()(cast(av.AudioFrame, frame))]
-        assert np.std(np.concatenate(heard)[PACKET * 10 :]) == pytest.approx(np.std(wave), rel=0.05)
+        sound = np.concatenate(heard)[OPUS_DELAY:]
+        assert np.std(sound[PACKET * 10 :]) == pytest.approx(np.std(wave), rel=0.05)
+        assert np.corrcoef(sound[PACKET * 10 :], wave[PACKET * 10 : len(sound)])[0, 1] > 0.9
 
 
 def packet(sequence: int, timestamp: int) -> RtpPacket:
