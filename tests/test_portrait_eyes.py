@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pytest
 
 from engine.face.coefficients import INDEX, NAMES
-from engine.portrait import Portrait, default_names, default_photo, prepare
-from engine.portrait.layers_layout import EYE, LEFT, TEXELS
+from engine.portrait import Portrait, default_names, default_photo, layers_eyes, layers_lids, prepare
+from engine.portrait.layers_layout import EYE, LEFT, TEXELS, texture
+from engine.portrait.layers_slit import Slit
 from engine.renderer import CpuRenderer
 
 Image = npt.NDArray[np.uint8]
@@ -165,3 +166,47 @@ class TestOwnGaze:
         aside = prepare(cv2.imencode(".png", draw("anna", way)[..., ::-1])[1].tobytes())
         assert aside.source[[INDEX[name] for name in way]].min() > 0.4
         assert aside.source[[INDEX[name] for name in other]].max() == 0
+
+
+SKIN, FOLD = (200, 150, 130), (120, 80, 70)
+
+
+def painted_eye(apart: float) -> tuple[Image, Slit, Floats]:
+    """Skin over an eye's window, a fold 6 units above the upper lid, lids `apart` units: picture, slit, points."""
+    points = texture(EYE).centres()
+    bow = np.asarray(np.sqrt(1 - np.linspace(-1, 1, 201) ** 2), np.float32)
+    corners = np.array([28, 48], np.float32), np.array([84, 48], np.float32)
+    flat = np.zeros_like(bow)
+    slit = Slit(*corners, -1, flat, np.float32(apart) * bow, 16, 20, 0.2, 0.8, 1.3, True)
+    eye = np.full((*points.shape[:2], 3), SKIN, np.uint8)
+    above = layers_lids.height(slit, points)
+    eye[(above > 0) & (above < 6)] = FOLD  # a socket's shade up to the fold
+    return eye, slit, points
+
+
+class TestSoftPhotos:
+    def test_a_fold_far_above_the_edge_is_no_lash(self) -> None:
+        eye, slit, points = painted_eye(10)
+        far = (layers_lids.height(slit, points) > 4.6) & (np.abs(slit.local(points)[0]) < 0.5)
+        sharp, soft = (layers_lids.lid(eye, slit, 1, points, blur).lashes[far, 3].max() for blur in (0, 1.5))
+        assert sharp > 60 and soft == 0
+
+
+class TestShutEyes:
+    """A photo in which lids hide the eyeball: it is made up."""
+
+    def test_no_white_outshines_the_skin(self) -> None:
+        eye, slit, points = painted_eye(1)
+        iris = np.array([56, 46, 0, 9], np.float32)
+        hole = slit.hole(texture(EYE), (0, 0))
+        white = layers_eyes.white(eye, slit, iris, points, hole)
+        shown = white[white[..., 3] > 0, :3]
+        assert 0.4 * np.mean(SKIN) < shown.mean() < 0.8 * np.mean(SKIN)
+
+    def test_the_iris_has_a_pupil(self) -> None:
+        eye, slit, points = painted_eye(1)
+        iris = np.array([56, 46, 0, 9], np.float32)
+        white = layers_eyes.white(eye, slit, iris, points, slit.hole(texture(EYE), (0, 0)))
+        disk, _ = layers_eyes.iris_disk(eye, white, slit, iris, (0, 0))
+        middle = layers_eyes.IRIS_TEXELS // 2
+        assert disk[middle, middle, :3].mean() < 0.5 * disk[middle, middle + 16, :3].mean()

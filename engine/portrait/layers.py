@@ -131,7 +131,7 @@ def _pictures(
     """The head with its holes, the patches over them, and what lies behind it all."""
     eyes = list(zip(slits.eyes, places.eyes, strict=True))
     lids = [
-        layers_lids.lid(layers_eyes.cut(fit.picture, EYE, at), slit, inner, texture(EYE).centres(at))
+        layers_lids.lid(layers_eyes.cut(fit.picture, EYE, at), slit, inner, texture(EYE).centres(at), blur)
         for (slit, at), inner in zip(eyes, _INNER, strict=True)
     ]
     return {

@@ -13,13 +13,16 @@ Picture = npt.NDArray[np.uint8]
 
 IRIS_TEXELS = 64
 IRIS_REACH = 1.25  # radii from the centre to the side of its texture
-_WHITE = (205.0, 198.0, 194.0)  # where the photo shows none
+_WHITE = 205.0, 198.0, 194.0  # where the photo shows none, at most;
+_WHITE_OF_SKIN, _SKIN_HUE = 0.65, 0.4  # beside the lighter skin about the eye: its level, and the power of that hue
 _DARKEST = 0.6  # of a lid's shadow: what is darker can't be told from noise
 _SPARE = 29, 61  # texels: how wide and high about a hole the eyeball goes on, because lids move away from it
 _RIM = 0.88  # radii: colours farther out are mixed with the white's
 _SHINE, _NEAR_WHITE = 45.0, 0.75  # a light's reflection is so much lighter than its ring; of the white's light
 _INMOST = 0.65  # radii: lights farther out would leave the iris; they go with it
 _BINS = 16  # rings a radius
+_UNSEEN = np.array([(0.36, 22, 18, 16), (0.42, 66, 48, 38), (0.8, 74, 56, 45), (1.0, 42, 32, 28)], np.float32)
+"""Radius and colour of an iris that lids hide: pupil, dark brown, rim."""
 
 
 def cut(picture: Picture, window: Window, origin: Origin) -> Picture:
@@ -74,13 +77,19 @@ def white(eye: Picture, slit: Slit, iris: Array, points: Array, hole: Array) -> 
     within = inside(slit, points)
     clear = (within > 2.5) & (away > 1.3)
     if clear.sum() < 40:
-        filled = np.broadcast_to(np.array(_WHITE, np.float32), eye.shape)
+        filled = np.broadcast_to(_made_up(eye), eye.shape)
     else:
         light = eye.mean(-1)
         clear &= light >= np.percentile(light[clear], 30)  # not the veins and what the lids' shadow left
         filled = cv2.GaussianBlur(extend(eye.astype(np.float32), clear), (0, 0), 2)
     own = smoothstep(1.5, 3, within) * smoothstep(1.2, 1.4, away)
     return _bytes(np.dstack([filled + (eye - filled) * own[..., None], 255 * reach]))
+
+
+def _made_up(eye: Picture) -> Array:
+    """[3] a white that suits the light on the skin about an eye that shows none."""
+    skin = np.percentile(eye, 80, axis=(0, 1))
+    return np.asarray(np.minimum(_WHITE, _WHITE_OF_SKIN * skin.mean() * (skin / skin.mean()) ** _SKIN_HUE), np.float32)
 
 
 def iris_disk(eye: Picture, white: Picture, slit: Slit, iris: Array, origin: Origin) -> tuple[Picture, Picture]:
@@ -153,8 +162,8 @@ def _rings(colours: Array, clear: Mask, away: Array) -> Array:
     known = count > 0
     means = np.asarray(sums / np.maximum(count, 1)[:, None], np.float32)
     at = (np.arange(32) + 0.5) / 16
-    ring = [np.interp(away, at[known], means[known, i]) if known.any() else np.full_like(away, 60) for i in range(3)]
-    return np.stack(ring, -1).astype(np.float32)
+    rings = np.column_stack([at, means])[known] if known.any() else _UNSEEN
+    return np.stack([np.interp(away, rings[:, 0], rings[:, 1 + i]) for i in range(3)], -1).astype(np.float32)
 
 
 def _bytes(a: Array) -> Picture:

@@ -21,6 +21,7 @@ _ROOT = 0.3, 1.5  # units above the edge between which lashes begin; what is nea
 _FAINT = 0.06, 0.14  # of full darkness: below and within is skin's own grain, no lash
 _BEYOND = 1.1, 1.4  # of the way to the corners: where lashes end
 _INNER = 0.75  # by how much lashes are shorter at the inner corner
+_BLURRED = 2.0  # a texel of the photo's blur: so much sooner what is dark is no lash but the lid's fold
 _GROWN = np.array([[0, 0, 0], [0, 1, 0], [1, 1, 1]], np.uint8)  # a texel's lash goes on upwards
 _WIDE = (23, 13)  # texels: what is darker and narrower is a lash
 _LIGHT_FROM = 60  # percentile: skin that no fold shades
@@ -39,9 +40,12 @@ class Lid(NamedTuple):
     """RGBA: over `bare` they give the photo."""
 
 
-def lid(photo: Picture, slit: Slit, inner: int, points: Array) -> Lid:
-    """`photo` [rows, cols, 3]: the texels at `points` [rows, cols, 2]; `inner`: u of the corner at the nose."""
-    bare = _bare(photo, slit, inner, points)
+def lid(photo: Picture, slit: Slit, inner: int, points: Array, blur: float = 0) -> Lid:
+    """`photo` [rows, cols, 3]: the texels at `points` [rows, cols, 2]; `inner`: u of the corner at the nose.
+
+    `blur`: the photo's, in texels.
+    """
+    bare = _bare(photo, slit, inner, points, blur)
     return Lid(bare, _shut(photo, bare, slit, points), _over(photo, bare))
 
 
@@ -68,13 +72,14 @@ def turning(slit: Slit, window: Window, origin: tuple[float, float]) -> Array:
     return np.asarray(away, np.float32)
 
 
-def _bare(photo: Picture, slit: Slit, inner: int, points: Array) -> Picture:
+def _bare(photo: Picture, slit: Slit, inner: int, points: Array, blur: float) -> Picture:
     """The photo with its lashes closed over by the skin beside them."""
     above, u = height(slit, points), slit.local(points)[0]
     closed = cv2.morphologyEx(photo, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, _WIDE))
     skin = cv2.GaussianBlur(closed, (0, 0), 3).astype(np.float32)
     dark = ((skin - photo) / np.maximum(skin, 24)).max(-1)
-    far = min(_LASH[0] * slit.depth, _LASH[1]) * (1 - _INNER * smoothstep(0.2, 0.9, inner * u))
+    longest = min(_LASH[0] * slit.depth, _LASH[1] / (1 + _BLURRED * blur))
+    far = longest * (1 - _INNER * smoothstep(0.2, 0.9, inner * u))
     share = smoothstep(*_ROOT, above) * (1 - smoothstep(0.7, 1, above / far)) * (1 - smoothstep(*_BEYOND, np.abs(u)))
     root = 2 * _ROOT[1] + 5 * smoothstep(0.75, 1, np.abs(u))  # at the corners lashes lie flat
     lash = _rooted(smoothstep(*_FAINT, dark) * share, above < root)
