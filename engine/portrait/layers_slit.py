@@ -126,7 +126,7 @@ class Slit:
     def blend_patch(self, common: Array, patch: Array, points: Array) -> Array:
         """The patch's field [h, w, C]: its own inside the base's lens, fading to the common one at its rim."""
         deep, high = self.lenses(points)
-        own = smoothstep(0, 1, deep) if self.sheet else smoothstep(0.15, 0.6, deep)
+        own = deep if self.sheet else smoothstep(0.15, 0.6, deep)
         share = np.where(deep > 0, own, smoothstep(0.25, 1, high))
         return patch + (common - patch) * share[..., None]
 
