@@ -3,11 +3,11 @@
 from engine.face.coefficients import INDEX
 from engine.portrait.layers_layout import SPRITES
 
-STEPS = 5  # Newton's, for each set of fields
-STRIDE = 16.0  # units a step may go at most
+STEPS = 7  # Newton's, for each set of fields
+STRIDE = 16.0  # units the first may go; the others half, or they leap to and fro where a lid is drawn out
 STEEPEST = 0.15  # determinants are kept above: where a field is about to fold, it is squeezed instead
 SAFE, UNFOLD, SPREAD = 0.4, 2, 12.0  # determinants below are smoothed away, so many times over, about themselves
-UNFOLD_ABOUT, UNFOLD_MEAN = 7, 5  # sides, in cells, of the squares that are smoothed about and averaged over
+UNFOLD_ABOUT, UNFOLD_MEAN = 28, 20  # sides, in units, of the squares that are smoothed about and averaged over
 BARE = 0.15, 0.7  # of a lid's way: between these its lashes leave its skin
 LASH_TURN, LASH_LENGTH, LASH_LEAST = 1.75, (-0.8, 1.2), 0.18  # lashes on a shut lid point down, a little shorter
 EYE_RADIUS = 0.195  # inter-ocular distances
@@ -17,3 +17,8 @@ TONGUE_OUT, LEAST = INDEX["tongueOut"], 0.04
 TURNS, DEEPEST = 3, 0.6  # of the head that change the light; log of how much it may change
 TINT = 0.75 * DEEPEST, 1.05 * DEEPEST, 1.15 * DEEPEST  # blood keeps the red in the skin's shadows
 FIRST_IRIS, FIRST_GLINT, OUT = 6, 8, SPRITES - 1  # of the sprites: irises, catch-lights, the tongue put out
+
+
+def squared(units: float, cell: float) -> int:
+    """The side, in cells, of a square about a cell: as large on every lattice, or layers that meet would part."""
+    return int(units / cell) | 1

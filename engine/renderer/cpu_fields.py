@@ -49,6 +49,7 @@ from engine.renderer.constants import (
     UNFOLD,
     UNFOLD_ABOUT,
     UNFOLD_MEAN,
+    squared,
 )
 
 Floats = npt.NDArray[np.float32]
@@ -253,7 +254,7 @@ def _displace(expression: Floats, head: Pose, posed: Floats, corner: Floats, win
 
 def _unfold(forward: Floats, window: Window) -> Floats:
     """The field blurred where it folds or is about to, as `jacobian` gives it."""
-    about, mean = (UNFOLD_ABOUT, UNFOLD_ABOUT), (UNFOLD_MEAN, UNFOLD_MEAN)
+    about, mean = (2 * (squared(units, window.cell),) for units in (UNFOLD_ABOUT, UNFOLD_MEAN))
     for _ in range(UNFOLD):
         need = kernels.tightness(forward, window.cell, SAFE)
         if not need.any():

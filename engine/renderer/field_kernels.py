@@ -102,8 +102,8 @@ def invert(
     """The points x [rows, cols, 2] with x + forward(x) = target, by Newton's steps from the lattice's centres.
 
     `fields` are `jacobian`'s; the target is the centres plus `offset` [2]. `leap`: before the steps, points go where
-    forward itself leads. Each step takes the points that the last one left apart from their targets: one after the
-    other, so that a processor works on several at a time.
+    forward itself leads. The first step goes `stride` units at most, the others half. Each takes the points that the
+    last one left apart from their targets: one after the other, so that a processor works on several at a time.
     """
     rows, cols = fields.shape[:2]
     out, apart = np.empty((rows * cols, 2), np.float32), np.empty(rows * cols, np.int32)
@@ -127,7 +127,9 @@ def invert(
             out[p, 1] = (np.float32(i) + half) * size - np.float32(off) * step_y
             apart[count] = p
             count += int(off)
-    for _ in range(steps if leap else steps - 1):
+    for step in range(0 if leap else 1, steps):
+        if step:
+            far = np.float32(stride / 2)
         kept = 0
         for q in range(count):
             p = apart[q]

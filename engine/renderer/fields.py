@@ -36,6 +36,7 @@ from engine.renderer.constants import (
     UNFOLD,
     UNFOLD_ABOUT,
     UNFOLD_MEAN,
+    squared,
 )
 
 
@@ -123,23 +124,25 @@ def invert(forward: Tensor, target: Tensor, start: Tensor, window: Window) -> Te
     """The points x [B, 2, h, w] with x + forward(x) = target, by Newton's steps from `start`."""
     fields = torch.cat([forward, torch.stack(_jacobian(forward, window), 1)], 1)
     at = start
-    for _ in range(STEPS):
+    for i in range(STEPS):
+        far = STRIDE / 2 if i else STRIDE
         value = sample(fields, at, window)
         rest = at + value[:, :2] - target
         a, c, b, d = value[:, 2], value[:, 3], value[:, 4], value[:, 5]
         steep = (a * d - b * c).clamp(min=STEEPEST)
         step = torch.stack([(d * rest[:, 0] - b * rest[:, 1]) / steep, (a * rest[:, 1] - c * rest[:, 0]) / steep], 1)
-        at = at - step.clamp(-STRIDE, STRIDE)
+        at = at - step.clamp(-far, far)
     return at
 
 
 def unfold(forward: Tensor, window: Window) -> Tensor:
     """The field blurred where it folds or is about to, as mixtures of strong coefficients may."""
+    about, mean = squared(UNFOLD_ABOUT, window.cell), squared(UNFOLD_MEAN, window.cell)
     for _ in range(UNFOLD):
         a, c, b, d = _jacobian(forward, window)
         need = ((SAFE - (a * d - b * c)) / SAFE).clamp(0, 1)[:, None]
-        need = (SPREAD * _mean(need, UNFOLD_ABOUT, UNFOLD_ABOUT // 2)).clamp(max=1)
-        smooth = _mean(F.pad(forward, 4 * [UNFOLD_MEAN // 2], mode="replicate"), UNFOLD_MEAN)
+        need = (SPREAD * _mean(need, about, about // 2)).clamp(max=1)
+        smooth = _mean(F.pad(forward, 4 * [mean // 2], mode="replicate"), mean)
         forward = forward + need * (smooth - forward)
     return forward
 
