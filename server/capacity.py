@@ -1,7 +1,7 @@
 """How many calls this machine carries: measured in a second at the start, and remembered for the next one.
 
 What is measured is the work itself: every engine thread draws a talking portrait and encodes it, all at the same time.
-The rest of a call (sound, encryption, Python) is known only by experience, as a share.
+The rest of a call (sound, encryption, Python) is known only by experience.
 """
 
 import json
@@ -30,7 +30,9 @@ TRIAL_S = 1.0
 TALK_S = 4.0  # of a voice, repeated as often as it takes
 WARM_FRAMES = 5
 REMEMBERED_S = 24 * 3600  # or a start while the machine was busy with other things would count for ever
-SHARE = 0.5  # of what engines manage that do nothing else; sound, encryption and network take a tenth of a core a call
+BUSY = 0.8  # of its time that an engine may draw
+USABLE = 0.6  # of the cores: portraits that are drawn in turns find the caches cold, and nobody waits gladly
+REST = 0.1  # of a core that sound, encryption and network take for a call
 
 
 @dataclass(frozen=True)
@@ -38,21 +40,23 @@ class Capacity:
     frames_per_second: float
     """That all engine threads together draw and encode, talking, at 512 x 512."""
     engines: int
+    cores: int
     machine: str
 
     @property
     def sessions(self) -> int:
-        """Talking at 25 frames a second; one is always tried."""
-        return max(1, int(self.frames_per_second * SHARE / FPS))
+        """Talking at 25 frames a second; one is always tried. Cheaper pictures make nothing else cheaper."""
+        drawing = self.engines * FPS / self.frames_per_second  # of a core, a call
+        return max(1, int(min(self.engines * BUSY / drawing, self.cores * USABLE / (drawing + REST))))
 
 
 async def capacity(engines: Engines, portrait: Portrait, memory: Path) -> Capacity:
     """What was measured before on this machine with as many engines, else what is measured now."""
     known = _recall(memory)
-    if known and (known.machine, known.engines) == (machine(), len(engines)):
+    if known and (known.machine, known.cores, known.engines) == (machine(), cores(), len(engines)):
         return known
     rates = await engines.run_on_each(partial(trial, portrait=portrait))
-    found = Capacity(round(sum(rates), 1), len(engines), machine())
+    found = Capacity(round(sum(rates), 1), len(engines), cores(), machine())
     _remember(found, memory)
     return found
 
@@ -77,6 +81,11 @@ def trial(engine: Engine, portrait: Portrait) -> float:
 def machine() -> str:
     """What a measurement is good for: another processor or another version has to be measured anew."""
     return f"{processor()}, {os.cpu_count()} CPUs, les-avatar {version('les-avatar')}, openvino {version('openvino')}"
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:

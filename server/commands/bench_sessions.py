@@ -19,8 +19,9 @@ from engine.avatar import Avatar, Picture, Stream
 from engine.backend import choose
 from engine.portrait import default_names
 from engine.units import FPS
+from server.capacity import cores
 from server.commands.rows import Row
-from server.commands.serve import SLACK, cores
+from server.commands.serve import SLACK
 from server.commands.sources import checked_size, open_portrait
 from server.encoder import START_BITRATE, open_x264
 from server.media import video_frame

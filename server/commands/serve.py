@@ -14,6 +14,7 @@ from engine.runtime.tensorrt_plan import PlanRefused
 from engine.units import DEFAULT_LOOK_AHEAD
 from server.app import serve
 from server.assistants.registry import offers
+from server.capacity import cores
 from server.commands import Refusal
 from server.engine_thread import Engine
 from server.remote import RemoteEngine
@@ -55,11 +56,6 @@ def engines(options: argparse.Namespace) -> tuple[Callable[[], Engine], int]:
 def on_cores(look_ahead: int = DEFAULT_LOOK_AHEAD) -> Callable[[], RemoteEngine]:
     """Makes an engine that draws on one core."""
     return partial(RemoteEngine, partial(Avatar, look_ahead=look_ahead, slack=SLACK))
-
-
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def settings(options: argparse.Namespace, engines: int) -> Settings:
