@@ -23,7 +23,7 @@ from engine.units import FRAME_SIZE, MAX_SIZE, MIN_SIZE, SIZE_STEP
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Bounds = tuple[float, float, float, float]  # left, top, right, bottom, in units of a window
-MOUTH_INSIDE = (28, 28, 164, 160)  # where in its window the mouth may open: units, half a SNAP to spare
+MOUTH_INSIDE = (12, 20, 180, 168)  # where in its window the mouth may open, drawn aside and turned: units
 EYE_INSIDE = (12, 16, 100, 80)
 _BANDS = 4  # of the person, drawn one after the other
 _BAND = FRAME.rows // _BANDS  # cells
