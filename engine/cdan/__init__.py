@@ -14,7 +14,7 @@ __all__ = ["CDAN_GRAPH", "CDAN_WEIGHTS", "Cdan", "Heard", "StreamState", "on_cpu
 CDAN_GRAPH = Path(__file__).parent / "data" / "cdan.onnx"
 CDAN_WEIGHTS = Path(__file__).parent / "data" / "cdan.safetensors"
 
-TOGETHER = (1, 2)  # streams, by which a process that draws is full; two take a third more than one
+TOGETHER = (1, 2)  # streams, by which a process that draws is full; between frames, caches cold, two take a third more
 
 Floats = npt.NDArray[np.float32]
 StreamState = Mapping[str, Floats]
