@@ -127,7 +127,8 @@ class Stream:
     def hear(self, memory: StreamState) -> None:
         """`memory` is what one more chunk makes of the present one."""
         self._before.append(self.memory)
-        self.at_rest = all(np.array_equal(memory[name], value) for name, value in self.memory.items())
+        same = memory is self.memory  # or as good as: it takes ten comparisons to tell
+        self.at_rest = same or all(np.array_equal(memory[name], value) for name, value in self.memory.items())
         self.memory = memory
 
     def unhear(self, chunks: int) -> None:

@@ -127,7 +127,9 @@ class Call:
         self._events.failed(error)
 
     def _measures(self) -> Measures:
-        return Measures(self._picture_left, self._picture_missed, self.meter.encoded, self._hurried)
+        return Measures(
+            self._picture_left, self._picture_spared, self._picture_missed, self.meter.encoded, self._hurried
+        )
 
     def _hurried(self) -> bool:
         """Whether the machine can't keep up: the first thing that goes is the encoder's care."""
@@ -140,6 +142,10 @@ class Call:
         if receiver in self._watching[:1]:
             self._performer.left(shot, now)
             self._events.picture_left(shot.picture.frame, shot.slot)
+
+    def _picture_spared(self, receiver: Receiver) -> None:
+        if receiver in self._watching[:1]:
+            self.meter.spared()
 
     def _picture_missed(self, receiver: Receiver) -> None:
         if receiver in self._watching[:1]:

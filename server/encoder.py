@@ -21,10 +21,12 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
 from engine.units import FPS
+from server.timeline import VIDEO_TICKS
 
 MIN_BITRATE, START_BITRATE, MAX_BITRATE = 250_000, 800_000, 4_000_000  # bits a second
 MAX_PER_PIXEL = 6  # bits a second: 1.5 Mb/s at 512 x 512
 LEAST_CHANGE = 0.1  # of the rate, before the encoder hears of it
+MOST_SLOTS = 2  # whose bits one picture may have, lest it fill a slow line
 KEY_FRAME_DISTANCE = 60 * FPS  # receivers ask for key frames when they need one
 PRESET, HURRIED_PRESET = "superfast", "ultrafast"
 
@@ -67,6 +69,8 @@ class FastH264Encoder(H264Encoder):
         self._bitrate, self._hurried = START_BITRATE, hurried
         self._opened: tuple[int, int, str] | None = None
         """With what the encoder runs: width, height, preset."""
+        self._before: int | None = None
+        """The time of the picture before."""
 
     @property
     def target_bitrate(self) -> int:
@@ -79,7 +83,7 @@ class FastH264Encoder(H264Encoder):
     def _encode_frame(self, frame: av.VideoFrame, force_keyframe: bool) -> Iterator[bytes]:
         codec = self.codec
         ceiling = min(MAX_BITRATE, MAX_PER_PIXEL * frame.width * frame.height)
-        bitrate = min(self._bitrate, ceiling)
+        bitrate = min(self._bitrate * self._slots(frame.pts), ceiling)
         wanted = frame.width, frame.height, HURRIED_PRESET if self._hurried() else PRESET
         if codec is None or wanted != self._opened:
             self.codec = codec = open_x264(frame.width, frame.height, ceiling, wanted[2])
@@ -88,6 +92,13 @@ class FastH264Encoder(H264Encoder):
             codec.bit_rate = bitrate
         frame.pict_type = PictureType.I if force_keyframe else PictureType.NONE
         yield from self._split_bitstream(b"".join(bytes(packet) for packet in codec.encode(frame)))
+
+    def _slots(self, pts: int | None) -> int:
+        """How many slots' bits this picture may have: x264 counts pictures, not time, so those left out cost bits."""
+        before, self._before = self._before, pts
+        if pts is None or before is None:
+            return 1
+        return min(max((pts - before) // VIDEO_TICKS, 1), MOST_SLOTS)
 
 
 class SteadyVp8Encoder(Vp8Encoder):

@@ -22,6 +22,7 @@ from aiortc.mediastreams import MediaStreamError
 from server.encoder import Encoded
 from server.engine_thread import Picture
 from server.line import MOST, Packet, Span
+from server.stills import Stills
 from server.timeline import AUDIO_RATE, PACKET, PACKETS_PER_SLOT, VIDEO_CLOCK, media_ms, video_pts
 
 Clock = Callable[[], float]
@@ -59,7 +60,9 @@ class Measures:
     """Whom a receiver tells how it goes."""
 
     left: Callable[[Receiver, Shot, float], None]
-    """A picture left at this time."""
+    """A picture left at this time, or was left out then because the receiver shows the same already."""
+    spared: Callable[[Receiver], None]
+    """A picture was left out."""
     missed: Callable[[Receiver], None]
     """A picture was not fetched before the next came."""
     encoded: Encoded
@@ -97,21 +100,41 @@ class SoundTrack(MediaStreamTrack):
 
 
 class PictureTrack(MediaStreamTrack):
-    """The newest picture: one that was not fetched before the next came is not sent."""
+    """The newest picture: one that was not fetched before the next came is not sent, nor one that shows nothing new."""
 
     kind = "video"
 
-    def __init__(self, first: Callable[[], int], left: Callable[[Shot], None], missed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        first: Callable[[], int],
+        left: Callable[[Shot], None],
+        spared: Callable[[], None],
+        missed: Callable[[], None],
+    ) -> None:
         super().__init__()
-        self._first, self._left, self._missed = first, left, missed
+        self._first, self._left, self._spared, self._missed = first, left, spared, missed
         self._shot: Shot | None = None
+        self._stills = Stills()
         self._arrived = asyncio.Event()
 
     def put(self, shot: Shot) -> None:
         if self._shot:
             self._missed()
+        elif self._stills.spare(shot.slot, shot.picture.i420):
+            self._left(shot)
+            self._spared()
+            return
         self._shot = shot
         self._arrived.set()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is a picture to be fetched."""
+        return self._shot is not None
+
+    def renew(self) -> None:
+        """The receiver asks for a key frame: the next picture is sent, new or not."""
+        self._stills.renew()
 
     async def recv(self) -> av.VideoFrame:
         first = self._first()
@@ -119,6 +142,7 @@ class PictureTrack(MediaStreamTrack):
             self._arrived.clear()
             await _wait(self, self._arrived)
         shot, self._shot = self._shot, None
+        self._stills.sent(shot.slot, shot.picture.i420)
         frame = video_frame(shot.picture.i420, video_pts(shot.slot - first))
         self._left(shot)
         return frame
@@ -137,7 +161,9 @@ class Outlet:
         self._first: int | None = None
         self._began_ntp = 0
         self.sound = SoundTrack(self._begun)
-        self.pictures = PictureTrack(self._begun, self._left, partial(measures.missed, self))
+        self.pictures = PictureTrack(
+            self._begun, self._left, partial(measures.spared, self), partial(measures.missed, self)
+        )
 
     @property
     def encoded(self) -> Encoded:

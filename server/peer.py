@@ -8,6 +8,7 @@ import logging
 import re
 import secrets
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import av
 from aiortc import (
@@ -146,6 +147,7 @@ class Peer:
         # Set beforehand, so that the sender makes none itself.
         if transceiver.kind == "video":
             fields[ENCODER] = self._picture_encoder(transceiver, outlet)
+            fields["_send_keyframe"] = partial(_renew, outlet, transceiver.sender._send_keyframe)
         elif transceiver._codecs[0].mimeType.lower() == "audio/opus":
             fields[ENCODER] = VoiceEncoder()
         SteadyReports(transceiver.sender, transceiver._codecs[0].mimeType, outlet.began_ntp)
@@ -180,6 +182,11 @@ class Peer:
         state = self._connection.connectionState
         if state in ("connected", "failed", "closed"):
             self._changed(self, state == "connected")
+
+
+def _renew(outlet: Outlet, send_key_frame: Callable[[], None]) -> None:
+    outlet.pictures.renew()
+    send_key_frame()
 
 
 def without_local_names(sdp: str) -> str:

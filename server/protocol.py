@@ -290,6 +290,7 @@ class ActivityChanged(Strict):
 class Stats(Strict):
     type: Literal["stats"] = "stats"
     fps: float
+    still_fps: float
     render_ms: float | None
     encode_ms: float | None
     queue: int

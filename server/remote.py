@@ -29,7 +29,7 @@ from engine.portrait import Portrait
 from engine.units import FRAME_SIZE, exact_div
 from server.conversation import Activity
 from server.engine_thread import Engine, EngineLost, Samples
-from server.worker import Placed, Request
+from server.worker import Placed, Request, Same
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,8 @@ class RemoteStream:
 
     def __init__(self, worker: "Worker", number: int, size: int) -> None:
         self.worker, self.number, self.size = worker, number, size
+        self.shown = np.zeros((0, 0), np.uint8)
+        """Its last picture, I420."""
         weakref.finalize(self, worker.gone.append, number).atexit = False
 
     def set_emotion(self, target: Les, *, transition_s: float, hold_s: float | None = None) -> int:
@@ -125,10 +127,10 @@ class Worker:
             raise answer
         return answer
 
-    def picture(self, placed: Placed) -> RemotePicture:
+    def picture(self, placed: Placed) -> npt.NDArray[np.uint8]:
         """A copy of what the last answer placed."""
         size = placed.shape[0] * placed.shape[1]
-        return RemotePicture(placed.frame, self._memory[placed.offset :][:size].reshape(placed.shape).copy())
+        return self._memory[placed.offset :][:size].reshape(placed.shape).copy()
 
     def end(self) -> None:
         self._connection.close()
@@ -192,7 +194,16 @@ class RemoteEngine:
             answers = worker.ask("step", [(stream.number, chunks) for stream, chunks in work])
         except EngineLost as lost:
             return [lost] * len(work)
-        return [answer if isinstance(answer, Exception) else worker.picture(answer) for answer in answers]
+        return [_shown(stream, answer) for (stream, _), answer in zip(work, answers, strict=True)]
+
+
+def _shown(stream: RemoteStream, answer: Placed | Same | Exception) -> RemotePicture | Exception:
+    """What is the last picture again is the same array again."""
+    if isinstance(answer, Exception):
+        return answer
+    if isinstance(answer, Placed):
+        stream.shown = stream.worker.picture(answer)
+    return RemotePicture(answer.frame, stream.shown)
 
 
 def parts(work: Sequence[tuple[RemoteStream, Samples]]) -> Iterator[list[tuple[RemoteStream, Samples]]]:

@@ -17,6 +17,7 @@ class Meter:
 
     began: float
     _frames: int = 0
+    _spared: int = 0
     _bytes: int = 0
     _due: int = 0
     _late: int = 0
@@ -36,12 +37,16 @@ class Meter:
         """A slot began; a picture of it is owed."""
         self._due += 1
 
+    def spared(self) -> None:
+        """A picture that left was not sent: the receiver shows the same already."""
+        self._spared += 1
+
     def missed(self) -> None:
         """A slot's picture was dropped, or never made."""
         self._late += 1
 
     def left(self, lateness: float, behind_sound: float, latencies: Iterable[float]) -> None:
-        """A picture went to the encoder `lateness` after it was due and `behind_sound` after its sound."""
+        """A picture went to the encoder, or was spared, `lateness` after it was due, `behind_sound` after its sound."""
         self._frames += 1
         self._late += lateness > LATE_S
         self._offsets.append(behind_sound)
@@ -58,6 +63,7 @@ class Meter:
         ordered = sorted(self._latencies)
         numbers: dict[str, float | None] = {
             "fps": round(self._frames / span, 1),
+            "still_fps": round(self._spared / span, 1),
             "render_ms": _ms(median(self._renders)) if self._renders else None,
             "encode_ms": _ms(median(self._encodes)) if self._encodes else None,
             "latency_ms": _ms(median(ordered)) if ordered else None,
@@ -66,7 +72,7 @@ class Meter:
             "bitrate_kbps": round(self._bytes * 8 / span / 1000),
             "late_share": round(self._late / self._due, 4) if self._due else 0.0,
         }
-        self.began, self._frames, self._bytes = now, 0, 0
+        self.began, self._frames, self._spared, self._bytes = now, 0, 0, 0
         for values in (self._renders, self._encodes, self._offsets):
             values.clear()
         return numbers

@@ -46,6 +46,12 @@ class Placed(NamedTuple):
     shape: tuple[int, ...]
 
 
+class Same(NamedTuple):
+    """The stream's last picture again."""
+
+    frame: int
+
+
 class Host:
     """What can be asked of the engine; streams go by number here."""
 
@@ -53,6 +59,8 @@ class Host:
         self._engine = engine
         self._memory = np.frombuffer(memory, np.uint8)
         self._streams: dict[int, Stream] = {}
+        self._shown: dict[int, npt.NDArray[np.uint8]] = {}
+        """The last picture of each."""
         self._portraits: weakref.WeakValueDictionary[Path, Portrait] = weakref.WeakValueDictionary()
         self._last: list[Portrait] = []
         """Those that were opened last, and stay as the renderer wants them."""
@@ -60,6 +68,7 @@ class Host:
     def answer(self, request: Request) -> Any:
         for number in request.gone:
             self._streams.pop(number, None)  # one that could not be opened never was here
+            self._shown.pop(number, None)
         return getattr(self, request.name)(*request.arguments)
 
     def look_ahead(self) -> int:
@@ -85,15 +94,20 @@ class Host:
     def tell(self, number: int, method: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         return getattr(self._streams[number], method)(*arguments, **options)
 
-    def step(self, work: Sequence[tuple[int, Samples]]) -> list[Placed | Exception]:
+    def step(self, work: Sequence[tuple[int, Samples]]) -> list[Placed | Same | Exception]:
         """The pictures must fit into the memory together; they are overwritten by the next step."""
-        answers: list[Placed | Exception] = []
+        answers: list[Placed | Same | Exception] = []
         offset = 0
-        for picture in self._engine.step([(self._streams[number], chunks) for number, chunks in work]):
+        pictures = self._engine.step([(self._streams[number], chunks) for number, chunks in work])
+        for (number, _), picture in zip(work, pictures, strict=True):
             if isinstance(picture, Exception):
                 answers.append(portable(picture))
                 continue
             planes = picture.i420
+            if planes is self._shown.get(number):
+                answers.append(Same(picture.frame))
+                continue
+            self._shown[number] = planes
             self._memory[offset : offset + planes.size] = planes.ravel()
             answers.append(Placed(picture.frame, offset, planes.shape))
             offset += planes.size

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import av
@@ -38,7 +39,7 @@ class FakePicture:
     frame: int
     rgb: npt.NDArray[np.uint8]
 
-    @property
+    @cached_property
     def i420(self) -> npt.NDArray[np.uint8]:
         return np.asarray(cv2.cvtColor(self.rgb, cv2.COLOR_RGB2YUV_I420), np.uint8)
 
@@ -122,6 +123,22 @@ class FakeEngine:
         picture = FakePicture(stream.frame, draw(rows, stream.size))
         stream.frame += 1
         return picture
+
+
+class StillEngine(FakeEngine):
+    """Its pictures show the emotion and the seed, and are drawn again only when these change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: dict[tuple[int, float], FakePicture] = {}
+
+    def _advance(self, stream: FakeStream, chunks: Samples) -> FakePicture:
+        frame = super()._advance(stream, chunks).frame
+        new = FakePicture(frame, draw([bits(0), [0.0], [stream.les / 4], bits(stream.seed)], stream.size))
+        shown = self._shown.setdefault((stream.seed, stream.les), new)
+        again = FakePicture(frame, shown.rgb)
+        again.i420 = shown.i420
+        return again
 
 
 def bits(number: int) -> list[float]:

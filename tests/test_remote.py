@@ -24,7 +24,7 @@ from engine.units import CHUNK
 from server.engine_thread import EngineLost
 from server.remote import MEMORY, RemoteEngine, parts
 from server.worker import Host, Request
-from tests.server_fakes import FakeEngine, FakeStream, bits, draw
+from tests.server_fakes import FakeEngine, FakeStream, StillEngine, bits, draw
 from tests.server_running import FakePortrait
 
 ANYONE: Any = FakePortrait()
@@ -67,6 +67,20 @@ class TestStreams:
             for seed, picture in enumerate(shown(engine, *streams)):
                 expected = draw([bits(frame), [0], [0], bits(seed)], SIZE)
                 assert picture.frame == frame and np.abs(picture.rgb.astype(int) - expected).max() <= 2
+
+    def test_a_picture_that_is_not_drawn_again_is_the_same_array(self) -> None:
+        engine = RemoteEngine(StillEngine)
+        try:
+            streams = [engine.open(ANYONE, seed=seed, size=SIZE) for seed in range(2)]
+            first, second = shown(engine, *streams), shown(engine, *streams)
+            streams[0].set_emotion(parse("AU1=1"), transition_s=0.0)
+            third = shown(engine, *streams)
+        finally:
+            engine.close()
+        assert [picture.frame for picture in third] == [2, 2]
+        assert all(after.i420 is before.i420 for before, after in zip(first, second, strict=True))
+        assert third[0].i420 is not second[0].i420 and third[1].i420 is second[1].i420
+        assert [read(picture.rgb)[3] for picture in third] == [bits(0), bits(1)]
 
     def test_what_a_stream_is_told_comes_before_its_next_picture(self, engine: RemoteEngine) -> None:
         stream = engine.open(ANYONE, seed=1, size=SIZE)

@@ -12,8 +12,9 @@ from aiortc.rtp import RtcpSrPacket
 from websockets.asyncio.client import ClientConnection, connect
 
 from server.peer import without_local_names
+from server.stills import REPEATED
 from server.timeline import AUDIO_RATE
-from tests.server_fakes import LOUD, Caller, FakeEngine, FakeStream, Tone
+from tests.server_fakes import LOUD, Caller, FakeEngine, FakeStream, StillEngine, Tone
 from tests.server_running import running, until
 
 
@@ -126,6 +127,45 @@ def has_seen(caller: Caller, media_ms: float) -> bool:
 async def stats_of(caller: Caller) -> dict[str, Any]:
     async with connect(caller.control_url) as control:
         return await hear(control, "stats")
+
+
+def slots_between(caller: Caller) -> list[int]:
+    times = [seen.time_s for seen in caller.pictures]
+    return [round((after - before) * 25) for before, after in zip(times, times[1:], strict=False)]
+
+
+class TestPicturesThatStandStill:
+    @pytest.mark.parametrize("codec", ["H264", "VP8"])
+    async def test_are_sent_now_and_then_and_counted_like_others(self, tmp_path: Path, codec: str) -> None:
+        async with running(tmp_path, StillEngine()) as server, Caller(server.url, codec=codec) as caller:
+            await caller.call()
+            await until(lambda: len(caller.pictures) > 12)
+            told = await stats_of(caller)
+            assert min(slots_between(caller)) == REPEATED
+            assert 0 < told["still_fps"] < told["fps"] <= 26
+
+    async def test_a_change_is_shown_in_its_own_slot(self, tmp_path: Path) -> None:
+        async with running(tmp_path, StillEngine()) as server, Caller(server.url) as caller:
+            await caller.call()
+            async with connect(caller.control_url) as control:
+                for level in (1.0, 0.25, 0.75, 0.0, 0.5):
+                    await say(control, type="emotion.set", units={"AU4": level, "AU1": level}, transition_ms=0)
+                    applied = await hear(control, "emotion.applied")
+                    await until(partial(has_seen, caller, applied["media_ms"] + 80))
+                    first = next(seen for seen in caller.pictures if seen.time_s * 1000 > applied["media_ms"] - 1)
+                    assert round(first.time_s * 1000) == applied["media_ms"]
+                    assert round(first.les * 2) / 2 == 2 * level
+
+    async def test_a_receiver_that_lost_the_picture_gets_it_soon(self, tmp_path: Path) -> None:
+        async with running(tmp_path, StillEngine()) as server, Caller(server.url) as caller:
+            await caller.call()
+            assert caller.connection
+            [video] = [way.receiver for way in caller.connection.getTransceivers() if way.kind == "video"]
+            async with asyncio.timeout(20):
+                while min(slots_between(caller), default=REPEATED) == REPEATED:  # an answer may fall into a third slot
+                    for source in video.getSynchronizationSources():
+                        await video._send_rtcp_pli(source.source)
+                    await asyncio.sleep(0.03)
 
 
 class TestMicrophones:

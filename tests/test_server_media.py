@@ -17,12 +17,13 @@ from aiortc.rtcrtpreceiver import RTCRtpReceiver
 from aiortc.rtp import RtpPacket
 
 from engine.portrait import Portrait
-from server.encoder import MAX_BITRATE, MIN_BITRATE, FastH264Encoder, SteadyVp8Encoder, encoder_for
+from server.encoder import MAX_BITRATE, MIN_BITRATE, MOST_SLOTS, FastH264Encoder, SteadyVp8Encoder, encoder_for
 from server.engine_thread import EngineThread, Step
 from server.hearing import JITTER_BUFFER, PromptBuffer, Resampler
-from server.media import audio_frame, video_frame
+from server.media import PictureTrack, Shot, audio_frame, video_frame
 from server.reports import OPUS_DELAY
-from server.timeline import AUDIO_RATE, PACKET, SLOT, video_pts
+from server.stats import Meter
+from server.timeline import AUDIO_RATE, PACKET, SLOT, VIDEO_TICKS, video_pts
 from server.voice_encoder import VoiceEncoder
 from tests.server_fakes import FakeEngine, FakePicture, FakeStream, Samples
 
@@ -73,6 +74,12 @@ class TestH264:
         assert np.mean(before[25:]) * 8 * 25 == pytest.approx(1_400_000, rel=0.25)
         assert np.mean(after) * 8 * 25 == pytest.approx(400_000, rel=0.25)
 
+    def test_a_picture_may_have_the_bits_of_one_left_out_before_it(self) -> None:
+        encoder = FastH264Encoder()
+        encoder.target_bitrate = 400_000
+        each = sizes(encoder, noisy_frames(150)[::3])
+        assert np.mean(each[10:]) * 8 * 25 == pytest.approx(MOST_SLOTS * 400_000, rel=0.25)
+
     def test_a_key_frame_when_asked_for_and_never_else(self) -> None:
         encoder, frames = FastH264Encoder(), noisy_frames(40)
         kinds = [nal_types(encoder, frame, force=i == 20) for i, frame in enumerate(frames)]
@@ -104,6 +111,68 @@ class TestH264:
             hurried = 10 <= i < 20
             kinds.append(nal_types(encoder, frame))
         assert [i for i, kind in enumerate(kinds) if IDR in kind] == [0, 10, 20]
+
+
+class Track:
+    """A track, and what it tells of the pictures that it is given."""
+
+    def __init__(self) -> None:
+        self.left, self.spared, self.missed = list[int](), 0, 0
+        self.track = PictureTrack(lambda: 0, lambda shot: self.left.append(shot.slot), self._spare, self._miss)
+
+    def _spare(self) -> None:
+        self.spared += 1
+
+    def _miss(self) -> None:
+        self.missed += 1
+
+    async def sent(self, *pictures: tuple[int, FakePicture], fetched: bool = True) -> list[int]:
+        """Slots of those that reach the encoder."""
+        slots = []
+        for slot, picture in pictures:
+            self.track.put(Shot(slot, picture, ()))
+            if fetched and self.track.waiting:
+                slots.append(((await self.track.recv()).pts or 0) // VIDEO_TICKS)
+        return slots
+
+
+class TestPicturesThatStandStill:
+    one, other = (FakePicture(0, np.full((16, 16, 3), grey, np.uint8)) for grey in (50, 90))
+
+    async def test_are_sent_every_third_slot_and_leave_in_all(self) -> None:
+        track = Track()
+        assert await track.sent(*((slot, self.one) for slot in range(8))) == [0, 3, 6]
+        assert track.left == [*range(8)] and (track.spared, track.missed) == (5, 0)
+
+    async def test_one_that_differs_is_sent_at_once(self) -> None:
+        track = Track()
+        assert await track.sent((0, self.one), (1, self.one), (2, self.other), (3, self.one)) == [0, 2, 3]
+
+    async def test_one_that_is_equal_but_drawn_anew_is_sent(self) -> None:
+        again = FakePicture(1, self.one.rgb)
+        assert await Track().sent((0, self.one), (1, again)) == [0, 1]
+
+    async def test_one_that_nobody_fetched_is_missed_and_not_spared(self) -> None:
+        track = Track()
+        await track.sent((0, self.one))
+        await track.sent((1, self.other), (2, self.other), fetched=False)
+        assert (track.left, track.spared, track.missed) == ([0], 0, 1)
+        assert (await track.track.recv()).pts == 2 * VIDEO_TICKS
+
+    async def test_a_receiver_that_lost_it_gets_the_next(self) -> None:
+        track = Track()
+        await track.sent((0, self.one), (1, self.one))
+        track.track.renew()
+        assert await track.sent((2, self.one), (3, self.one)) == [2]
+
+    def test_spared_ones_count_as_shown_and_as_late_as_they_are(self) -> None:
+        meter = Meter(0.0)
+        for lateness in (0.0, 0.0, 0.0, 0.02):
+            meter.expected()
+            meter.left(lateness, 0.0, ())
+            meter.spared()
+        told = meter.summary(1.0)
+        assert (told["fps"], told["still_fps"], told["late_share"]) == (4, 4, 0.25)
 
 
 class TestMeasuring:

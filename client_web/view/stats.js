@@ -11,16 +11,19 @@ export class Stats {
   #cells = Object.fromEntries(["fps", "latency", "offset", "bitrate", "rtt", "codec"].map((id) => [id, byId(`stat-${id}`)]));
 
   #strained = false;
+  /** What the server shows a second while part of it stands still and is not sent; else null. */
+  #still = /** @type {number | null} */ (null);
 
   /** @param {import("../call.js").CallStats} received as this browser measures it */
   received(received) {
-    this.#cells.fps.textContent = number(received.fps) + (this.#strained ? " (the server is busy)" : "");
+    this.#cells.fps.textContent = number(this.#still ?? received.fps) + (this.#strained ? " (the server is busy)" : "");
     this.#cells.bitrate.textContent = number(received.kbps && received.kbps / 1000, 2);
     this.#cells.rtt.textContent = number(received.rttMs);
   }
 
   /** @param {Record<string, number | string | null>} stats as the server sends them */
   told(stats) {
+    this.#still = stats.still_fps > 0 ? stats.fps : null;
     this.#cells.latency.textContent = number(stats.latency_ms);
     this.#cells.offset.textContent = number(stats.av_offset_ms);
     this.#cells.codec.textContent = { H264: "H.264" }[stats.codec] ?? stats.codec ?? DASH;
@@ -33,6 +36,7 @@ export class Stats {
 
   clear() {
     this.#strained = false;
+    this.#still = null;
     for (const cell of Object.values(this.#cells)) cell.textContent = DASH;
   }
 }
