@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from engine.units import FPS
+from engine.units import FRAME_MS
 from server.app import Server, create_app
 from server.commands import Refusal, serve
 from server.commands.callers import WARM_S
@@ -24,6 +24,7 @@ from server.remote import RemoteEngine
 from server.settings import Settings
 
 SMOOTH_MS = 48.0  # the 95th percentile of the time between pictures, up to which a call counts as held
+LEAST_GAPS = 25  # between pictures, by which a call is judged
 MOST_ROWS = 8  # calls that get a row each
 
 
@@ -43,7 +44,9 @@ async def of_calls(options: argparse.Namespace) -> tuple[list[Row], dict[str, An
         watching.cancel()
         one_more = await more
     came = [report for report in told if not report["refused"]]
-    reports = [report for report in came if len(_gaps(report)) >= FPS]  # the others were too short to judge
+    for report in came:
+        report["gaps"] = _gaps(report, options.silent)
+    reports = [report for report in came if len(report["gaps"]) >= LEAST_GAPS]  # the others were too short to judge
     if not reports:
         raise Refusal("no call lasted long enough to be judged; give more --seconds, or fewer calls")
     kind = "silent" if options.silent else "talking"
@@ -51,7 +54,7 @@ async def of_calls(options: argparse.Namespace) -> tuple[list[Row], dict[str, An
     facts: dict[str, Any] = {
         "calls": f"{options.calls} {kind} for {options.seconds:g} s{churn}; {engines} engines",
         "held (p95 of the time between pictures at most 48 ms)": f"{sum(map(_held, reports))} of {len(reports)}",
-        "frames a second": [round(float((len(r["arrivals"]) - 1) / np.ptp(r["arrivals"])), 2) for r in reports],
+        "frames a second": [round(_rate(report), 2) for report in reports],
         "late share": [r["stats"][-1]["late_share"] for r in reports if r["stats"]],
         "degraded": [r["degraded"] for r in reports if r["degraded"]] or "never",
         "turned away": len(told) - len(came),
@@ -105,22 +108,37 @@ async def _callers(url: str, options: argparse.Namespace) -> list[dict[str, Any]
     return reports
 
 
-def _gaps(report: dict[str, Any]) -> list[float]:
-    """Milliseconds between pictures, after the first seconds."""
-    arrivals = np.array(report["arrivals"])
-    gaps: list[float] = (np.diff(arrivals[arrivals > arrivals[:1] + WARM_S]) * 1000).tolist()
-    return gaps
+def _gaps(report: dict[str, Any], silent: bool) -> list[float]:
+    """Milliseconds between pictures, after the first seconds.
+
+    Of a silent call, of whose pictures only those that differ are sent: 40, and by how much each took longer than its
+    slot says. Whether all came, `_rate` tells.
+    """
+    # aiortc hands a picture out when the next one comes: that is whose time the arrival is
+    arrivals, slots = np.array(report["arrivals"][:-1]), np.array(report["slots"][1:])
+    warm = arrivals > arrivals[:1] + WARM_S
+    gaps = 1000 * np.diff(arrivals[warm])
+    if silent:
+        gaps -= FRAME_MS * (np.diff(slots[warm]) - 1)
+    told: list[float] = gaps.tolist()
+    return told
+
+
+def _rate(report: dict[str, Any]) -> float:
+    """Pictures a second: those that came, and those that the server says need not."""
+    came = (len(report["arrivals"]) - 1) / np.ptp(report["arrivals"])
+    return float(came + np.mean([told["still_fps"] for told in report["stats"]] or [0.0]))
 
 
 def _held(report: dict[str, Any]) -> bool:
-    return bool(np.percentile(_gaps(report), 95) <= SMOOTH_MS)
+    return bool(np.percentile(report["gaps"], 95) <= SMOOTH_MS)
 
 
 def _rows(reports: list[dict[str, Any]]) -> Iterator[Row]:
     if len(reports) <= MOST_ROWS:
         for number, report in enumerate(reports, 1):
-            yield Row.of(f"call {number}: time between pictures, ms", _gaps(report))
-    yield Row.of("all calls: time between pictures, ms", [gap for report in reports for gap in _gaps(report)])
+            yield Row.of(f"call {number}: time between pictures, ms", report["gaps"])
+    yield Row.of("all calls: time between pictures, ms", [gap for report in reports for gap in report["gaps"]])
     stats = [told for report in reports for told in report["stats"][int(WARM_S) :]]
     for key, words in (
         ("render_ms", "engine a frame"),

@@ -33,7 +33,7 @@ from engine.units import SAMPLE_RATE
 from server.commands.eye import COLOURS, Eye, face_of_jpeg
 from server.media import audio_frame
 from server.talk import talk
-from server.timeline import AUDIO_RATE, PACKET
+from server.timeline import AUDIO_RATE, PACKET, VIDEO_TICKS
 
 CHANGES = 10  # of the emotion, whose way into the picture is timed
 WARM_S = 3.0  # of every call, that do not count
@@ -53,7 +53,9 @@ class Report:
     """Whether there was no place."""
     first_picture_ms: float = 0.0
     arrivals: list[float] = field(default_factory=list)
-    """When each picture came, seconds after the first."""
+    """When each picture came, on a monotonic clock in seconds."""
+    slots: list[int] = field(default_factory=list)
+    """Which 40 ms of the call each shows, by its timestamp."""
     applied_ms: list[float] = field(default_factory=list)
     """From asking for another emotion without transition to being told that it has left."""
     stats: list[dict[str, Any]] = field(default_factory=list)
@@ -145,6 +147,7 @@ async def _connect(
             while True:
                 frame = await track.recv()
                 report.arrivals.append(time.monotonic())
+                report.slots.append((frame.pts or 0) // VIDEO_TICKS)
                 seen.set()
                 if eye and isinstance(frame, av.VideoFrame) and (frame.width, frame.height) != NOTHING:
                     report.judged += 1
