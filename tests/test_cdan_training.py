@@ -1,6 +1,7 @@
 """How CDAN is trained: speech degraded on its spectra, runs that resume, rivals that lack one part."""
 
 import json
+import math
 from pathlib import Path
 from typing import cast
 from xml.etree import ElementTree
@@ -8,6 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from engine.audio.mel import BANDS
@@ -17,6 +19,7 @@ from engine.cdan.training import mixing
 from engine.cdan.training.ablation import RIVALS
 from engine.cdan.training.dataset import Corpus
 from engine.cdan.training.phones import Phone
+from engine.cdan.training.refit import SEAL, Examples, fit, listened
 from engine.cdan.training.shard import FRAMES, HOPS, SAMPLES, Segment, Truth, write
 from engine.cdan.training.train import BELIEVED, SHARES, Budget, Run, belief, contrast_db, train
 from engine.les import AXES
@@ -148,6 +151,41 @@ class TestBelief:
         assert quiet.shape == (1, FRAMES)
         assert float(quiet.max()) == 1 and float(loud.min()) == BELIEVED
         assert 1 < float(some.mean()) < BELIEVED
+
+
+class TestRefit:
+    """The head of closures alone, to what the ear hears."""
+
+    def test_finds_closures_and_believes_them_more_in_noise(self) -> None:
+        torch.manual_seed(3)
+        net = Cdan(TINY)
+        kept = net.heads.weight.detach().clone()
+        noisy = torch.arange(4000) % 2
+        context = torch.randn(4000, TINY.width, generator=random())
+        context[:, 1] = noisy  # the ear hears the noise
+        seal = ((context[:, 0] + torch.randn(4000, generator=random(1))) > 1).float()
+        fit(net, Examples(context.half(), seal, torch.where(noisy > 0, BELIEVED, 1.0)))
+        with torch.no_grad():
+            logit = net.heads(context)[:, SEAL]
+        assert torch.corrcoef(torch.stack([logit, context[:, 0]]))[0, 1] > 0.7
+        odds = logit[noisy > 0].mean() - logit[noisy == 0].mean()
+        assert float(odds) == pytest.approx(math.log(BELIEVED), abs=0.4)
+        others = torch.arange(len(kept)) != SEAL
+        assert torch.equal(net.heads.weight[others], kept[others])
+
+    def test_what_a_corpus_says_is_what_the_head_learns(self, folder: Path) -> None:
+        torch.manual_seed(0)
+        net = Cdan(TINY)
+        examples = listened(net, Corpus(folder), 2, random())
+        assert len(examples.context) == len(examples.seal) == len(examples.belief) == 16 * FRAMES
+
+        def missed() -> float:
+            logit = net.heads(examples.context.float())[:, SEAL]
+            return float(F.binary_cross_entropy_with_logits(logit.detach(), examples.seal, pos_weight=examples.belief))
+
+        before = missed()
+        fit(net, examples)
+        assert missed() < 0.9 * before
 
 
 def loss(terms: dict[str, float]) -> float:

@@ -1,7 +1,7 @@
 """Turns a checkpoint into what ships: `python -m engine.cdan.training.export --run DIR` writes weights and graph."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,11 @@ def load(path: Path = CDAN_WEIGHTS) -> Cdan:
     net = Cdan()
     net.load_state_dict({name: value.float() for name, value in load_file(path).items()}, strict=True)
     return net.eval()
+
+
+def write_weights(values: Mapping[str, Tensor]) -> None:
+    """What ships, in half precision."""
+    save_file({name: value.half() for name, value in values.items()}, CDAN_WEIGHTS)
 
 
 def write_graph(net: Cdan, path: Path) -> None:
@@ -80,7 +85,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     if options.run:
-        save_file({name: value.half() for name, value in mean(options.run).items()}, CDAN_WEIGHTS)
+        write_weights(mean(options.run))
     write_graph(load(), CDAN_GRAPH)
 
 

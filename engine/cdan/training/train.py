@@ -32,7 +32,7 @@ DOUBT = 0.1  # errors below this are squared: in doubt the mean is learned; a me
 STRIDE = 128  # frames that are attended over at once
 SEEN = 32  # frames of a segment whose face is looked at
 CHECKPOINT_STEPS = 500
-BELIEVED = 2.0  # what a frame of closure counts in noise, against 1 in quiet: the odds of its posterior rise by as much
+BELIEVED = 6.0  # what a frame of closure counts in noise, against 1 in quiet: the odds of its posterior rise by as much
 LOUD_DB, QUIET_DB = 13.0, 20.0  # loud noise, none to speak of: see `contrast_db`
 CONTRAST_HOPS = 256  # that it is taken over: 2.56 s
 
