@@ -110,6 +110,19 @@ class TestPictures:
         assert picture_kernels.gap(words(layer), 1, 8, 2, 30) == (3, 6, 6, 21)
         assert picture_kernels.gap(words(layer), 4, 8, 2, 30) == (5, 6, 20, 21)
 
+    def test_what_a_cell_sees_of_the_mouths_hole(self) -> None:
+        """The hole's two cells, moved by half a cell; and nothing beyond the part that is asked about."""
+        seen = np.zeros((6, 6), np.float32)
+        seen[2, 3:5] = 1
+        offset, out = np.zeros((16, 16, 2), np.float32), np.zeros((16, 16), np.uint8)
+        corner = np.array([8, 16], np.float32)  # cells of 4 units: the hole is in row 6, columns 5 and 6
+        assert picture_kernels.hole(offset, seen, corner, 4.0, (0, 0, 16, 16), out) == (5, 6, 7, 7)
+        assert out[6, 5:7].tolist() == [255, 255] and out.astype(int).sum() == 510
+        offset[..., 0], out[:] = 2, 0
+        assert picture_kernels.hole(offset, seen, corner, 4.0, (0, 0, 16, 16), out) == (4, 6, 7, 7)
+        assert out[6, 4:8].tolist() == [128, 255, 128, 0]
+        assert picture_kernels.hole(offset, seen, corner, 4.0, (0, 0, 4, 16), np.zeros_like(out))[0] == 4
+
     def test_a_person_is_found_in_each_band_wherever_it_is_moved(self) -> None:
         outline = np.zeros((16, 2), np.float32)
         outline[4:12] = 20, 32  # units, of 4 a cell: its cells 5 to 7

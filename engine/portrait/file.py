@@ -22,7 +22,7 @@ Layers = Mapping[str, npt.NDArray[Any]]
 Content = bytes | mmap.mmap
 
 MAGIC = b"LESAVATR"
-VERSION = 5
+VERSION = 6
 _ALIGN = 64
 _DTYPES = ("uint8", "float16", "float32", "int32")
 _LENGTH = struct.Struct("<I")

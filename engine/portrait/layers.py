@@ -60,7 +60,9 @@ _SEAM, _SEAM_WIDTH = 0.45, 3.0  # the lower lip's, which falls on the upper wher
 _PARTED = 6.0  # units between the photo's lips: their edges are then no seam, and need but a breath of it
 _TOP, _BESIDE = 4, 24  # texels at the frame's upper edge that tell what it cuts off; units that they are blurred by
 _WIDELY = 0.4, 0.9  # shares of what is about them: little hair beyond the edge is left out, more goes on
+_OPAQUE = 250  # of 255
 _LID_SHADE, _LID_SHADOW = 0.45, 4  # the upper lid's
+_NEAR, _ABOUT = 4, 8  # units about the mouth's hole in which its inside is drawn: anyhow, and below opaque skin
 
 
 def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
@@ -89,6 +91,7 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
     layers |= find_plates(fit, head, slits, places, layers)
     layers |= shading(surface, fit, head)
     blur = layers_blur.blur(fit.picture, landmarks)
+    layers["mouth_hole"] = _seen(slits.mouth, places.mouth, fit.matte, blur)
     layers |= _pictures(fit, slits, places, lips, light, blur)
     layers |= _mouth_pictures(fit, slits.mouth, places.mouth, layers["sprite_box"], light, blur) | eyeballs
     return layers | {name: layers[name].astype(np.float16) for name in _HALVES}
@@ -196,6 +199,20 @@ def _person(picture: Rgb, matte: npt.NDArray[np.uint8], slits: Slits, light: Arr
         np.maximum(cut, slit.hole(whole, (0, 0)), out=cut)
     shade = cut * _lip_shade(slits.mouth, whole, (0, 0))
     return _shaded(picture, (matte / 255 * (1 - cut)).astype(np.float32), shade, _LIP_TONE * light)
+
+
+def _seen(slit: Slit, at: tuple[float, float], matte: npt.NDArray[np.uint8], blur: float) -> Array:
+    """[*MOUTH] 1 where what lies in the mouth may be seen, because the head has its hole there or near.
+
+    The fields are coarser than the hole: this is a cell wider, and two on the person's own skin. Beyond it a turned
+    head would show the mouth's inside beside its cheek.
+    """
+    hole = (_soft(slit.hole(texture(MOUTH), at), blur) > 1 / 255).astype(np.uint8)
+    skin = (layers_eyes.cut(matte, MOUTH, at) > _OPAQUE).astype(np.uint8)
+    near, about = (cv2.dilate(hole, np.ones((2 * TEXELS * far + 1,) * 2, np.uint8)) for far in (_NEAR, _ABOUT))
+    seen = near | (about & cv2.erode(skin, np.ones((2 * TEXELS * _NEAR + 1,) * 2, np.uint8)))
+    step = round(MOUTH.cell * TEXELS)
+    return np.asarray(seen[step // 2 :: step, step // 2 :: step], np.float32)
 
 
 def _lip_shade(slit: Slit, window: Window, at: tuple[float, float]) -> Array:

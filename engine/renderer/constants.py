@@ -16,7 +16,8 @@ JAW, CLOSE = INDEX["jawOpen"], INDEX["mouthClose"]
 TONGUE_OUT, LEAST = INDEX["tongueOut"], 0.04
 TURNS, DEEPEST = 3, 0.6  # of the head that change the light; log of how much it may change
 TINT = 0.75 * DEEPEST, 1.05 * DEEPEST, 1.15 * DEEPEST  # blood keeps the red in the skin's shadows
-FIRST_IRIS, FIRST_GLINT, OUT = 6, 8, SPRITES - 1  # of the sprites: irises, catch-lights, the tongue put out
+FIRST_WHITE, FIRST_IRIS, FIRST_GLINT = 4, 6, 8  # of the sprites: whites, irises, catch-lights
+OUT = SPRITES - 1  # the tongue put out
 
 
 def squared(units: float, cell: float) -> int:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from engine.portrait.layers_layout import EYE, FRAME, MOUTH, SHADE, SHADE_ORIGIN, SIDE, TEXELS, Window
 from engine.renderer import picture_kernels as kernels
-from engine.renderer.constants import DEEPEST, TINT, TONGUE_OUT
+from engine.renderer.constants import DEEPEST, FIRST_WHITE, OUT, TINT, TONGUE_OUT
 from engine.renderer.cpu_fields import CpuFields, Layer, Placed, ends, seen
 from engine.renderer.names import PICTURES
 from engine.units import FRAME_SIZE, MAX_SIZE, MIN_SIZE, SIZE_STEP
@@ -23,8 +23,7 @@ from engine.units import FRAME_SIZE, MAX_SIZE, MIN_SIZE, SIZE_STEP
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Bounds = tuple[float, float, float, float]  # left, top, right, bottom, in units of a window
-MOUTH_INSIDE = (12, 20, 180, 168)  # where in its window the mouth may open, drawn aside and turned: units
-EYE_INSIDE = (12, 16, 100, 80)
+EYE_INSIDE = (12, 16, 100, 80)  # where in its window an eye may open, turned: units
 _BANDS = 4  # of the person, drawn one after the other
 _BAND = FRAME.rows // _BANDS  # cells
 _SOLID, _BESIDE = 64, 15  # alpha from which a pixel's own colour is sure; pixels about those that have none
@@ -61,6 +60,8 @@ class _Prepared:
     """Where the light on the skin may change, in units of the frame."""
     corners: tuple[Floats, Floats, Floats]
     """Of the windows in the photo: mouth, then eyes."""
+    hole: Floats
+    """[*MOUTH]: where in the photo what lies in the mouth may be seen, 0..1, and nothing at the edges."""
 
 
 _prepared: "WeakKeyDictionary[Layered, _Prepared]" = WeakKeyDictionary()
@@ -90,6 +91,7 @@ def _prepare(portrait: Layered) -> _Prepared:
             _outline(person),
             lit,
             corners,
+            np.ascontiguousarray(layers["mouth_hole"], np.float32),
         )
     return found
 
@@ -137,7 +139,9 @@ class CpuRenderer:
         lower = _Patch(ready.lower, ready.extents[0], placed.mouth, placed.mouth_to, ready.corners[0])
         self._patch(picture, lower, MOUTH, shade)
         if coefficients[TONGUE_OUT] > 0:
-            self._sprite(picture, ready.sprites[-1], placed.sprites[-1], self._box(placed.mouth_to, MOUTH))
+            box = self._box(placed.mouth_to, MOUTH)
+            if not box.empty:
+                _over(picture, self._plate(ready.sprites[OUT], placed.sprites[OUT], box), box)
         for i in (0, 1):
             self._lid(picture, placed, ready, i, shade)
         return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGBA2RGB), np.uint8)
@@ -152,22 +156,47 @@ class CpuRenderer:
 
     def _inside(self, picture: Image, person: Image, placed: Placed, ready: _Prepared) -> None:
         """The mouth's inside and the eyeballs, where the person that will cover them lets them be seen."""
-        mouth = self._box(placed.mouth_to, MOUTH, MOUTH_INSIDE).gap(person)
+        plates = list(zip(ready.sprites[:OUT], placed.sprites, strict=False))
+        self._mouth(picture, person, placed, ready, plates[:FIRST_WHITE])
         eyes = [self._box(to, EYE, EYE_INSIDE).gap(person) for to in placed.eyes_to]
-        for sprite, matrix, box in zip(ready.sprites, placed.sprites, [mouth] * 4 + eyes * 3, strict=False):
-            self._sprite(picture, sprite, matrix, box)
+        for (sprite, matrix), box in zip(plates[FIRST_WHITE:], eyes * 3, strict=True):
+            if not box.empty:
+                _over(picture, self._plate(sprite, matrix, box), box)
 
-    def _sprite(self, picture: Image, sprite: Image, matrix: Floats, box: "_Box") -> None:
-        """A plate over the picture, inside a box; `matrix` [2, 3] leads from units to -1..1 on it."""
+    def _mouth(
+        self, picture: Image, person: Image, placed: Placed, ready: _Prepared, plates: Sequence[tuple[Image, Floats]]
+    ) -> None:
+        """The cavity, which goes on beyond its picture, and what lies in it; seen where the mouth's hole may be."""
+        hole = np.zeros((FRAME.rows, FRAME.cols), np.uint8)
+        left, top = (int(v / FRAME.cell) for v in placed.mouth_to)
+        part = max(left, 0), max(top, 0), min(left + MOUTH.cols, FRAME.cols), min(top + MOUTH.rows, FRAME.rows)
+        cells = kernels.hole(placed.person, ready.hole, ready.corners[0], FRAME.cell, part, hole)
+        box = self._box((0, 0), FRAME, _about(cells, FRAME)).gap(person)
         if box.empty:
             return
+        (cavity, matrix), *others = plates
+        mouth = self._plate(cavity, matrix, box, cv2.BORDER_REPLICATE)
+        for sprite, matrix in others:
+            _over(mouth, self._plate(sprite, matrix, box))
+        mouth[..., 3] = self._finer(hole, box)
+        _over(picture, mouth, box)
+
+    def _plate(self, sprite: Image, matrix: Floats, box: "_Box", border: int = cv2.BORDER_CONSTANT) -> Image:
+        """A plate at the pixels of a box; `matrix` [2, 3] leads from units to -1..1 on it."""
         half = np.array([[sprite.shape[1] / 2], [sprite.shape[0] / 2]])
         place = matrix * half
         place[:, :2] /= self._scale
         place[:, 2] += place[:, :2] @ (box.left + 0.5, box.top + 0.5) + half[:, 0] - 0.5
-        size = (box.right - box.left, box.bottom - box.top)
-        layer = cv2.warpAffine(sprite, place, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-        _over(picture, layer, box)
+        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpAffine(sprite, place, box.shape, flags=how, borderMode=border), np.uint8)
+
+    def _finer(self, field: Image, box: "_Box") -> Image:
+        """A field [rows, cols] over FRAME at the pixels of a box."""
+        pace = 1 / (self._scale * FRAME.cell)
+        place = np.array([[pace, 0, (box.left + 0.5) * pace - 0.5], [0, pace, (box.top + 0.5) * pace - 0.5]])
+        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        finer = cv2.warpAffine(field, place, box.shape, flags=how, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(finer, np.uint8)
 
     def _person(self, offset: Floats, ready: _Prepared, shade: Image) -> Image:
         """The person alone; band by band, so that what a band needs stays in the processor's cache."""
@@ -261,8 +290,9 @@ class _Box:
         return self.right <= self.left or self.bottom <= self.top
 
     @property
-    def slices(self) -> tuple[slice, slice]:
-        return slice(self.top, self.bottom), slice(self.left, self.right)
+    def shape(self) -> tuple[int, int]:
+        """Its width and height, as cv2 has them."""
+        return self.right - self.left, self.bottom - self.top
 
 
 def _texels(units: Floats) -> Floats:
@@ -290,8 +320,12 @@ def _outline(person: Image) -> Floats:
 
 def _reach(places: Floats, extent: Bounds, window: Window) -> Bounds:
     """The part of a window in the picture that shows the patch: whose `places` [rows, cols, 2] lie in its extent."""
-    cell = window.cell
-    left, top, right, bottom = kernels.reach(places, extent, cell)
+    return _about(kernels.reach(places, extent, window.cell), window)
+
+
+def _about(cells: tuple[int, int, int, int], window: Window) -> Bounds:
+    """Cells of a window (left, top, right, bottom) and those beside them, in units; nothing if there are none."""
+    (left, top, right, bottom), cell = cells, window.cell
     if left >= right:
         return 0.0, 0.0, 0.0, 0.0
     low, high = (max(left - 1, 0), max(top - 1, 0)), (min(right + 1, window.cols), min(bottom + 1, window.rows))

@@ -53,6 +53,7 @@ def map_shapes() -> dict[str, tuple[int, ...]]:
         "eye_pose": (2, 2, *lattice["eye"]),
         "mouth_at": (2,),
         "eye_at": (2, 2),
+        "mouth_hole": lattice["mouth"],
         "sprite_box": (SPRITES, 4),
         "sprite_depth": (SPRITES,),
         "sprite_moves": (SPRITES, _K, 3),

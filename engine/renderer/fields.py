@@ -57,6 +57,7 @@ class FieldInputs(NamedTuple):
     eye_pose: Tensor  # [2, 2, *EYE]
     mouth_at: Tensor  # [2]: the window's corner
     eye_at: Tensor  # [2, 2]
+    mouth_hole: Tensor  # [*MOUTH]: where in the photo, 0..1, what lies in the mouth may be seen
     sprite_box: Tensor  # [SPRITES, 4]: middle and size
     sprite_depth: Tensor  # [SPRITES]
     sprite_moves: Tensor  # [SPRITES, 63, 3]

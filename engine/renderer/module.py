@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.portrait.layers_layout import EYE, MOUTH, SHADE, SHADE_ORIGIN, SIDE, Window
+from engine.portrait.layers_layout import EYE, FRAME, MOUTH, SHADE, SHADE_ORIGIN, SIDE, Window
 from engine.renderer.fields import FieldInputs, Fields, lattice, sample
 
 
@@ -50,8 +50,10 @@ class Renderer(nn.Module):
         here = lattice(Window(self.size, self.size, SIDE / self.size), coefficients)
         whole = Window(SIDE, SIDE, 1)
         below = F.interpolate(pictures.background, size=(self.size, self.size), mode="area")
-        below = self._inside(below, here, fields.sprites, pictures)
-        offset = F.interpolate(fields.person, size=(self.size, self.size), mode="bilinear", align_corners=False)
+        offset = self._finer(fields.person)
+        place = lattice(FRAME, coefficients) + fields.person - maps.mouth_at[:, :, None, None]
+        hole = self._finer(sample(maps.mouth_hole[:, None], place, MOUTH, "zeros"))
+        below = self._inside(below, here, fields.sprites, pictures, hole)
         person = sample(pictures.person, here + offset, whole)
         picture = over(below, _lit(person, here + offset, fields.shade), person[:, 3:])
         mouth = Patch(pictures.lower, fields.mouth, fields.mouth_to, maps.mouth_at)
@@ -65,21 +67,35 @@ class Renderer(nn.Module):
                 picture = self._patch(picture, here, patch, EYE, fields.shade)
         return torch.round(picture.permute(0, 2, 3, 1).clamp(0, 255)).to(torch.uint8)
 
-    def _inside(self, below: Tensor, here: Tensor, places: Tensor, pictures: Pictures) -> Tensor:
-        """The mouth's inside and the eyeballs, over what lies behind them."""
-        order = [(pictures.mouth_pictures, i, i) for i in range(4)]
-        order += [(pictures.whites, i, 4 + i) for i in (0, 1)] + [(pictures.irises, i, 6 + i) for i in range(4)]
+    def _finer(self, field: Tensor) -> Tensor:
+        """A field over FRAME at the picture's pixels."""
+        return F.interpolate(field, size=(self.size, self.size), mode="bilinear", align_corners=False)
+
+    def _inside(self, below: Tensor, here: Tensor, places: Tensor, pictures: Pictures, hole: Tensor) -> Tensor:
+        """The mouth's inside, where its `hole` [B, 1, size, size] may show it, and the eyeballs, over what is behind.
+
+        The cavity goes on beyond its picture: nothing else may show through the mouth.
+        """
+        mouth = self._plate(here, pictures.mouth_pictures[:, 0], places[:, 0], "border")[:, :3]
+        for i in range(1, 4):
+            mouth = self._sprite(mouth, here, pictures.mouth_pictures[:, i], places[:, i])
+        below = over(below, mouth, 255 * hole)
+        order = [(pictures.whites, i, 4 + i) for i in (0, 1)] + [(pictures.irises, i, 6 + i) for i in range(4)]
         for stack, i, place in order:
             below = self._sprite(below, here, stack[:, i], places[:, place])
         return below
 
     def _sprite(self, below: Tensor, here: Tensor, sprite: Tensor, matrix: Tensor) -> Tensor:
-        """A plate over the picture; `matrix` [B, 2, 3] leads to -1..1 on it."""
+        """A plate over the picture."""
+        layer = self._plate(here, sprite, matrix)
+        return over(below, layer[:, :3], layer[:, 3:])
+
+    def _plate(self, here: Tensor, sprite: Tensor, matrix: Tensor, padding: str = "zeros") -> Tensor:
+        """A plate where it lies in the picture; `matrix` [B, 2, 3] leads to -1..1 on it."""
         points = here.flatten(2).expand(matrix.shape[0], -1, -1)
         at = torch.matmul(matrix[:, :, :2], points) + matrix[:, :, 2:]
         grid = at.transpose(1, 2).unflatten(1, (self.size, self.size))
-        layer = F.grid_sample(sprite, grid, padding_mode="zeros", align_corners=False)
-        return over(below, layer[:, :3], layer[:, 3:])
+        return F.grid_sample(sprite, grid, padding_mode=padding, align_corners=False)
 
     def _patch(self, below: Tensor, here: Tensor, patch: Patch, window: Window, shade: Tensor) -> Tensor:
         """A patch over the picture, within its window only."""

@@ -11,6 +11,7 @@ from engine.renderer.compiled import compiled
 
 Words = npt.NDArray[np.uint32]
 Floats = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
 _EVEN, _ODD, _HALVES = np.uint32(0x00FF00FF), np.uint32(0xFF00FF00), np.uint32(0x00800080)
 
 
@@ -99,6 +100,38 @@ def spans(offset: Floats, outline: Floats, cell: float, bands: int) -> npt.NDArr
         if first < last:
             out[band, 0], out[band, 1] = max(first - 1, 0), min(last + 1, cols)
     return out
+
+
+@compiled
+def hole(
+    offset: Floats, seen: Floats, corner: Floats, cell: float, part: tuple[int, int, int, int], out: Bytes
+) -> tuple[int, int, int, int]:
+    """What each cell of a part of a lattice sees of a map, 0..255, into `out` [rows, cols].
+
+    `offset` [rows, cols, 2] leads from the cells' centres to the photo; there the map `seen`, whose cells are as large,
+    lies at `corner`, 0 about it. The part and the smallest that holds all but 0 are left, top, right, bottom.
+    """
+    left, top, right, bottom = part
+    tall, wide = seen.shape
+    size, half, zero, one = np.float32(cell), np.float32(0.5), np.float32(0), np.float32(1)
+    pace = np.float32(1 / cell)
+    first, last, low, high = right, left, bottom, top
+    for i in range(top, bottom):
+        for j in range(left, right):
+            u = ((np.float32(j) + half) * size + offset[i, j, 0] - corner[0]) * pace - half
+            v = ((np.float32(i) + half) * size + offset[i, j, 1] - corner[1]) * pace - half
+            if not (zero <= u < np.float32(wide - 1) and zero <= v < np.float32(tall - 1)):
+                continue
+            x, y = int(u), int(v)
+            s, t = u - np.float32(x), v - np.float32(y)
+            above = (one - s) * seen[y, x] + s * seen[y, x + 1]
+            below = (one - s) * seen[y + 1, x] + s * seen[y + 1, x + 1]
+            share = (one - t) * above + t * below
+            if share > zero:
+                out[i, j] = np.uint8(share * np.float32(255) + half)
+                first, last = min(first, j), max(last, j + 1)
+                low, high = min(low, i), i + 1
+    return first, low, last, high
 
 
 @compiled
