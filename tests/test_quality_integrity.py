@@ -1,4 +1,4 @@
-"""Portraits stay whole: no fold, tear, hole or seam. The bench looks at ten of them; here are two."""
+"""Portraits stay whole: no fold, tear, hole, spill or seam. The bench looks at ten of them; here are two."""
 
 import functools
 from dataclasses import replace
@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from engine.evaluation.integrity import Inspector, determinant, everything, lids, still, sweep
-from engine.face.coefficients import FACE
+from engine.face.coefficients import FACE, INDEX
 from engine.portrait import Portrait, default_photo, prepare
 from engine.portrait.layers_layout import MOUTH
 from engine.renderer import CpuRenderer
@@ -55,6 +55,14 @@ class TestInspector:
         person = portrait(WHO[0]).layers["person"].copy()
         person[500:520, 500:520, 3] = 0
         assert "hole" in Inspector(broken(person=person), renderer()).look(rest()).faults
+
+    def test_the_mouths_inside_beyond_the_face(self) -> None:
+        """As if what lies in the mouth might be seen wherever the head is clear."""
+        who, values = portrait("marc"), rest()
+        values[[INDEX[name] for name in ("headYaw", "headPitch", "jawOpen")]] = -20, -15, 1
+        everywhere = replace(who, layers={**who.layers, "mouth_hole": np.ones_like(who.layers["mouth_hole"])})
+        assert "spill" in Inspector(everywhere, renderer()).look(values).faults
+        assert Inspector(who, renderer()).look(values).faults == []
 
     def test_a_seam(self) -> None:
         maps = portrait(WHO[0]).layers["mouth_maps"].copy()

@@ -1,7 +1,8 @@
-"""Whether a portrait stays whole: no fold, tear, hole or seam, whatever the coefficients; lids that shut; stillness.
+"""Whether a portrait stays whole: no fold, tear, hole, spill or seam whatever the coefficients; stillness.
 
 Folds and tears are read off the fields (the determinant of every map from the picture to the photo), holes off a
-picture whose background is green, seams off the distance between what two layers show where one fades into the other.
+picture whose background is green, spills off one that is green inside the mouth, seams off the distance between what
+two layers show where one fades into the other.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from engine.face.coefficients import FACE, HEAD, INDEX, NAMES
 from engine.portrait import Portrait
 from engine.portrait.landmarks import find_faces
-from engine.portrait.layers_layout import EYE, FRAME, LEFT, MOUTH, RIGHT, SIDE, TEXELS, Window
+from engine.portrait.layers_layout import EYE, FRAME, LEFT, MOUTH, RIGHT, SIDE, TEXELS, TONGUE_OUT, Window
 from engine.renderer import CpuRenderer
 from engine.tracks import rest
 
@@ -61,13 +62,16 @@ class Wholeness:
     """Largest: at TEAR the photo is drawn out to nothing."""
     hole: int
     """Pixels through which the background shows inside the face."""
+    spill: int
+    """Pixels of the mouth's inside that show beyond the face."""
     seam: float
     """Units between layers where one fades into the other; the 99th percentile."""
 
     @property
     def faults(self) -> list[str]:
         found = {
-            "fold": self.least <= 0, "tear": self.most >= TEAR, "hole": self.hole > 0, "seam": self.seam > SEAM,
+            "fold": self.least <= 0, "tear": self.most >= TEAR, "hole": self.hole > 0, "spill": self.spill > 0,
+            "seam": self.seam > SEAM,
         }  # fmt: skip
         return [name for name, true in found.items() if true]
 
@@ -78,6 +82,7 @@ class Inspector:
     def __init__(self, portrait: Portrait, renderer: CpuRenderer) -> None:
         self._portrait, self._renderer = portrait, renderer
         self._closed = closed(portrait)
+        self._inked = _inked(portrait), _inked(self._closed)
 
     def look(self, values: Floats) -> Wholeness:
         """`values` [69]."""
@@ -91,8 +96,14 @@ class Inspector:
             least=float(np.concatenate(areas).min()),
             most=float(np.concatenate(areas).max()),
             hole=green(self._renderer.render(self._closed, values)),
+            spill=max(self._inside(values), 0),
             seam=max(self._seams(fields)),
         )
+
+    def _inside(self, values: Floats) -> int:
+        """Pixels in which more of the mouth's inside shows if there is nothing beyond the face to cover it."""
+        bare, solid = (green(self._renderer.render(inked, values)) for inked in self._inked)
+        return bare - solid
 
     def _seams(self, fields: Mapping[str, Floats]) -> Iterator[float]:
         """Of the lower lip's rim at the chin, and of the lids' at the brows; their slits' edges part by right."""
@@ -143,6 +154,16 @@ def closed(portrait: Portrait) -> Portrait:
     person[face == 0] = (128, 128, 128, 255)
     background = np.broadcast_to(GREEN, portrait.layers["background"].shape).copy()
     return replace(portrait, layers={**portrait.layers, "person": person, "background": background})
+
+
+def _inked(portrait: Portrait) -> Portrait:
+    """The portrait grey, and green inside the mouth."""
+    layers = dict(portrait.layers)
+    for name, colour in (("person", (128, 128, 128)), ("background", (128, 128, 128)), ("mouth_pictures", GREEN)):
+        layers[name] = layers[name].copy()
+        layers[name][..., :3] = colour
+    layers["mouth_pictures"][TONGUE_OUT, ..., 3] = 0  # which leaves the mouth by right
+    return replace(portrait, layers=layers)
 
 
 def green(picture: Rgb) -> int:

@@ -134,6 +134,7 @@ def _inspected(portrait: Portrait) -> Arrays:
         f"{min(one.least for one in found.values()):.3f}",
         f"{max(one.most for one in found.values()):.1f}",
         str(max(one.hole for one in found.values())),
+        str(max(one.spill for one in found.values())),
         f"{max(one.seam for one in found.values()):.2f}",
         f"{integrity.lids(portrait, renderer):.1%}",
         "yes" if integrity.still(portrait, renderer, list(integrity.everything(1))[-1][1]) else "no",
