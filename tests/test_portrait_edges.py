@@ -3,12 +3,13 @@
 import functools
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from engine.evaluation.integrity import determinant
 from engine.face import load
 from engine.face.coefficients import INDEX
-from engine.portrait import Portrait, default_photo, prepare
+from engine.portrait import Portrait, crown, default_photo, prepare
 from engine.portrait.fit import fit_head
 from engine.portrait.frame import Frame, make_frame
 from engine.portrait.landmarks import Rgb, find_faces
@@ -24,6 +25,12 @@ def portrait(who: str) -> Portrait:
     return prepare(default_photo(who))
 
 
+def disc(middle: int) -> npt.NDArray[np.uint8]:
+    """A matte with a head of 300 texels' radius and its middle in that row."""
+    y, x = np.mgrid[:1024, :1024]
+    return np.where(np.hypot(x - 512, y - middle) < 300, 255, 0).astype(np.uint8)
+
+
 class TestUpperEdge:
     @pytest.mark.parametrize("who", ["anna", "zola"])
     def test_a_bowed_head_has_no_streaks_above_it(self, who: str) -> None:
@@ -35,12 +42,30 @@ class TestUpperEdge:
         person = (picture[:16, :, 1] - picture[:16, :, 0] < 128).all(0)
         assert not person.any() or np.abs(np.diff(picture[:16, person], axis=0)).max(-1).mean() > 1.5
 
-    def test_hair_that_goes_on_beyond_the_frame_stays_at_its_edge(self) -> None:
-        weight = portrait("zola").layers["frame_pose"][1].astype(np.float32)
-        assert weight[0].min() < 0.1 and weight[40, 20:-20].min() == 1  # the brows' row
+    def test_a_crown_that_would_end_soon_above_it_ends_below(self) -> None:
+        """So the head turns whole; at its sides the hair stays as it is."""
+        matte = disc(middle=270)
+        assert crown.cut_off(matte) == 0
+        rounded = crown.rounded(matte, 0)
+        assert rounded[0].max() == 0
+        assert np.array_equal(rounded[60:], matte[60:])
+        lost = (matte > 127).sum() - (rounded > 127).sum()
+        assert 0 < lost < 0.02 * (matte > 127).sum()
 
-    def test_the_little_that_would_reach_beyond_is_left_out(self) -> None:
-        assert portrait("anna").layers["person"][0, :, 3].max() == 0
+    def test_what_goes_on_as_wide_stays_at_it(self) -> None:
+        matte = np.zeros((1024, 1024), np.uint8)
+        matte[:, 300:700] = 255
+        assert crown.cut_off(matte) == 1
+        assert np.array_equal(crown.rounded(matte, 1), matte)
+
+    def test_hair_that_ends_within_the_frame_is_left_alone(self) -> None:
+        matte = disc(middle=310)
+        assert crown.cut_off(matte) == 0 and np.array_equal(crown.rounded(matte, 0), matte)
+
+    @pytest.mark.parametrize("who", ["anna", "zola"])
+    def test_nobody_whose_hair_is_nearly_whole_is_held_there(self, who: str) -> None:
+        layers = portrait(who).layers
+        assert layers["person"][0, :, 3].max() == 0 and layers["frame_pose"][1, 0, 64] == 1
 
 
 class TestShoulders:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face import Head, Part
-from engine.portrait import layers_blur, layers_eyes, layers_lids, layers_lips, layers_mouth, layers_teeth
+from engine.portrait import crown, layers_blur, layers_eyes, layers_lids, layers_lips, layers_mouth, layers_teeth
 from engine.portrait.clothes import slack
 from engine.portrait.fit import Fit
 from engine.portrait.gaze import still_lids
@@ -58,8 +58,6 @@ _LIP_TONE = np.array([66, 26, 22], np.float32)  # of shadows between the lips, i
 _LIP_SHADE, _LIP_SHADOW = 0.4, 6  # the upper lip's: opacity, units
 _SEAM, _SEAM_WIDTH = 0.45, 3.0  # the lower lip's, which falls on the upper where they meet
 _PARTED = 6.0  # units between the photo's lips: their edges are then no seam, and need but a breath of it
-_TOP, _BESIDE = 4, 24  # texels at the frame's upper edge that tell what it cuts off; units that they are blurred by
-_WIDELY = 0.4, 0.9  # shares of what is about them: little hair beyond the edge is left out, more goes on
 _OPAQUE = 250  # of 255
 _LID_SHADE, _LID_SHADOW = 0.45, 4  # the upper lid's
 _NEAR, _ABOUT = 4, 8  # units about the mouth's hole in which its inside is drawn: anyhow, and below opaque skin
@@ -68,8 +66,8 @@ _NEAR, _ABOUT = 4, 8  # units about the mouth's hole in which its inside is draw
 def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
     """Everything of a portrait that the renderer takes, by its inputs' names; the large maps at half precision."""
     landmarks = fit.landmarks
-    cut_off = _cut_off(fit.matte)
-    fit = replace(fit, matte=_rounded(fit.matte, cut_off))
+    cut_off = crown.cut_off(fit.matte)
+    fit = replace(fit, matte=crown.rounded(fit.matte, cut_off))
     slits = find_slits(landmarks)
     fit = replace(fit, iris=layers_eyes.measured(fit.picture, slits.eyes, fit.iris))
     eyeballs = _eyeballs(fit, slits)
@@ -87,7 +85,7 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
         "pivot": fit.pivot.astype(np.float32),
     }
     layers |= fields(surface, still_lids(fit.shapes), landmarks, slits, fit.source, slack(fit))
-    layers |= pose_maps(surface, fit.vertices[:, 2], landmarks, places, fit.pivot, float(cut_off.max()))
+    layers |= pose_maps(surface, fit.vertices[:, 2], landmarks, places, fit.pivot, cut_off)
     layers |= find_plates(fit, head, slits, places, layers)
     layers |= shading(surface, fit, head)
     blur = layers_blur.blur(fit.picture, landmarks)
@@ -95,20 +93,6 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
     layers |= _pictures(fit, slits, places, lips, light, blur)
     layers |= _mouth_pictures(fit, slits.mouth, places.mouth, layers["sprite_box"], light, blur) | eyeballs
     return layers | {name: layers[name].astype(np.float16) for name in _HALVES}
-
-
-def _cut_off(matte: npt.NDArray[np.uint8]) -> Array:
-    """[SIDE] 0..1: where the person goes on well beyond the frame's upper edge."""
-    row = cv2.resize(matte[:_TOP], (SIDE, 1), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    return smoothstep(*_WIDELY, cv2.GaussianBlur(row, (0, 0), _BESIDE)[0])
-
-
-def _rounded(matte: npt.NDArray[np.uint8], cut_off: Array) -> npt.NDArray[np.uint8]:
-    """A matte [h, w] that ends within the frame where hair hardly reaches beyond, or it would be drawn on above."""
-    rows = np.arange(_TOP, dtype=np.float32)[:, None] / _TOP
-    rounded = matte.copy()
-    rounded[:_TOP] = np.round(matte[:_TOP] * (rows + (1 - rows) * cut_off.repeat(TEXELS)))
-    return rounded
 
 
 def find_slits(landmarks: Array) -> Slits:
