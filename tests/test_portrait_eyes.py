@@ -168,7 +168,7 @@ class TestOwnGaze:
         assert aside.source[[INDEX[name] for name in other]].max() == 0
 
 
-SKIN, FOLD = (200, 150, 130), (120, 80, 70)
+SKIN, FOLD, HAIR = (200, 150, 130), (120, 80, 70), (48, 32, 24)
 
 
 def painted_eye(apart: float) -> tuple[Image, Slit, Floats]:
@@ -190,6 +190,18 @@ class TestSoftPhotos:
         far = (layers_lids.height(slit, points) > 4.6) & (np.abs(slit.local(points)[0]) < 0.5)
         sharp, soft = (layers_lids.lid(eye, slit, 1, points, blur).lashes[far, 3].max() for blur in (0, 1.5))
         assert sharp > 60 and soft == 0
+
+
+class TestLowBrows:
+    def test_their_hair_does_not_darken_the_shut_lid(self) -> None:
+        """It lies where the skin below a brow is looked for."""
+        eye, slit, points = painted_eye(1)
+        above, u = layers_lids.height(slit, points), slit.local(points)[0]
+        low = eye.copy()
+        low[above > 0.65 * slit.depth] = HAIR
+        lid = (above > 0.2 * slit.depth) & (above < 0.5 * slit.depth) & (np.abs(u) < 0.4)
+        bare, hairy = (layers_lids.lid(photo, slit, 1, points).shut[lid].mean() for photo in (eye, low))
+        assert hairy > 0.9 * bare
 
 
 class TestShutEyes:

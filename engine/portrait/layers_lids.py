@@ -24,6 +24,7 @@ _INNER = 0.75  # by how much lashes are shorter at the inner corner
 _BLURRED = 2.0  # a texel of the photo's blur: so much sooner what is dark is no lash but the lid's fold
 _GROWN = np.array([[0, 0, 0], [0, 1, 0], [1, 1, 1]], np.uint8)  # a texel's lash goes on upwards
 _WIDE = (23, 13)  # texels: what is darker and narrower is a lash
+_HAIR = 0.8  # of the cheek's light: what is darker below a brow is hair
 _LIGHT_FROM = 60  # percentile: skin that no fold shades
 _MARGIN = 1.0  # units behind the edge that are the lid's alone
 _BULGE = 0.07  # how much lighter the middle of a shut lid is than its rim
@@ -110,7 +111,8 @@ def _shut(photo: Picture, bare: Picture, slit: Slit, points: Array) -> Picture:
     beside = np.abs(u) < 1.15
     brow = beside & (above > 0.7 * slit.depth) & (above < 0.95 * slit.depth)
     cheek = beside & (below > 4) & (below < 14)
-    around = _unshaded(photo, brow) | _unshaded(photo, cheek)
+    below_eye = _unshaded(photo, cheek)
+    around = below_eye | _bare_of_hair(photo, _unshaded(photo, brow), below_eye)
     smooth = cv2.GaussianBlur(photo, (0, 0), 2).astype(np.float32)
     skin = cv2.GaussianBlur(extend(smooth, around), (0, 0), 8)
     skin *= (1 + _BULGE * np.cos(np.pi * (np.clip(2 * above / slit.depth, 0, 1.5) - 0.5)))[..., None]
@@ -135,6 +137,12 @@ def _unshaded(photo: Picture, part: Mask) -> Mask:
     """The lighter of a part's texels."""
     light = photo.mean(-1)
     return part & (light >= np.percentile(light[part], _LIGHT_FROM)) if part.any() else part
+
+
+def _bare_of_hair(photo: Picture, part: Mask, skin: Mask) -> Mask:
+    """The part's texels that are nearly as light as `skin`: a low brow is no skin."""
+    light = photo.mean(-1)
+    return part & (light >= _HAIR * np.median(light[skin])) if skin.any() else part
 
 
 def _grain(photo: Picture) -> Array:
