@@ -223,7 +223,7 @@ class TestExpression:
         says(page, "Live")
         slide(page, "Happiness", 60)
         expect(page.get_by_role("slider", name="Happiness", exact=True)).to_have_attribute("style", "--applied: 60%;")
-        expect(page.locator("#vector-words")).to_contain_text("AU12 0.48")
+        expect(page.locator("#vector-words")).to_contain_text("AU12 0.60")
         page.get_by_role("button", name="Reset").click()
         expect(page.get_by_role("slider", name="Happiness", exact=True)).to_have_value("0")
         expect(page.locator("#vector-words")).to_contain_text("Neutral")

@@ -36,7 +36,7 @@ class TestAddition:
 
     def test_emotions_and_units_add_and_clip(self) -> None:
         les = Les.of({"AU4": 0.3, "AU12": 0.5}, {"happiness": 1.0, "anger": 0.5})
-        assert les.units()["AU4"] == pytest.approx(0.3 + 0.5 * 0.8)
+        assert les.units()["AU4"] == pytest.approx(0.3 + 0.5)
         assert les.units()["AU12"] == 1.0
 
     def test_neutral_is_the_origin(self) -> None:

@@ -86,7 +86,7 @@ class TestEmotion:
     def test_replace_sums_emotion_and_units(self) -> None:
         [ease] = say(live(), type="emotion.set", emotion={"happiness": 0.5}, units={"AU4": 0.2, "AU12": 0.9})
         assert isinstance(ease, Ease)
-        assert ease.target.units() == {"AU4": 0.2, "AU6": 0.4, "AU12": 1.0, "AU25": 0.3}
+        assert ease.target.units() == {"AU4": 0.2, "AU6": 0.5, "AU10": 0.2, "AU12": 1.0, "AU25": 0.5, "AU26": 0.2}
         assert ease.transition_s == 0.3
 
     def test_add_moves_on_from_the_target(self) -> None:

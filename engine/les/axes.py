@@ -2,7 +2,8 @@
 
 The order is that of OpenGraphAU's outputs: 27 units of both sides (the Action subspace), then 14 one-sided ones (the
 Isolation subspace). Left and right are the person's own. The emotions' peaks follow EMFACS and the FACS Investigator's
-Guide, as FACS intensities A to E over 5.
+Guide, as FACS intensities A to E over 5, where they leave a choice the one that is seen at a glance: joy and anger bare
+teeth.
 """
 
 from collections.abc import Mapping
@@ -56,13 +57,13 @@ def _peaks(**fifths: int) -> Mapping[str, float]:
 
 EMOTIONS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
-        "anger": _peaks(AU4=4, AU5=3, AU7=3, AU23=3, AU24=3, AU17=2, AU10=1, AU38=2),
-        "contempt": _peaks(AUR14=4, AUR12=2, AU7=1),
-        "disgust": _peaks(AU9=5, AU10=4, AU15=2, AU16=2, AU4=1, AU7=3, AU6=3, AU25=2),
-        "fear": _peaks(AU1=4, AU2=3, AU4=3, AU5=4, AU7=2, AU20=4, AU25=3, AU26=2),
-        "happiness": _peaks(AU6=4, AU12=4, AU25=3),
-        "sadness": _peaks(AU1=5, AU4=3, AU15=5, AU17=3, AU11=3, AU6=1),
-        "surprise": _peaks(AU1=4, AU2=4, AU5=2, AU25=3, AU26=4),
+        "anger": _peaks(AU4=5, AU5=4, AU7=4, AU10=2, AU16=2, AU23=2, AU25=3, AU38=3),
+        "contempt": _peaks(AUR14=5, AUR12=2, AUR10=1, AU7=2),
+        "disgust": _peaks(AU9=5, AU10=5, AU15=3, AU17=3, AU7=3, AU6=3, AU25=1),
+        "fear": _peaks(AU1=5, AU2=3, AU4=3, AU5=5, AU7=1, AU20=5, AU25=4, AU26=3),
+        "happiness": _peaks(AU6=5, AU12=5, AU10=2, AU25=5, AU26=2),
+        "sadness": _peaks(AU1=5, AU4=4, AU15=5, AU17=4, AU11=3, AU7=1),
+        "surprise": _peaks(AU1=5, AU2=5, AU5=3, AU25=4, AU26=5, AU27=1),
     }
 )
 """Emotion -> {axis: activation} at level 1."""
