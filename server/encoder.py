@@ -38,8 +38,11 @@ def bounded(bitrate: float) -> int:
     return round(min(max(bitrate, MIN_BITRATE), MAX_BITRATE))
 
 
-def open_x264(width: int, height: int, ceiling: int, preset: str = PRESET) -> VideoCodecContext:
-    """An encoder that holds nothing back, in BT.601 as the conversion from RGB makes it."""
+def open_x264(width: int, height: int, ceiling: int, preset: str = PRESET, peak: int = 1) -> VideoCodecContext:
+    """An encoder that holds nothing back, in BT.601 as the conversion from RGB makes it.
+
+    It runs at `peak` times the ceiling, and may be told any rate below, within a buffer of a quarter of a second.
+    """
     codec = av.CodecContext.create("libx264", "w")
     assert isinstance(codec, VideoCodecContext)
     codec.width, codec.height, codec.pix_fmt = width, height, "yuv420p"
@@ -50,12 +53,12 @@ def open_x264(width: int, height: int, ceiling: int, preset: str = PRESET) -> Vi
         "preset": preset,
         "tune": "zerolatency",
         "level": "31" if width * height <= 720 * 1280 else "40",
-        "maxrate": str(ceiling),
+        "maxrate": str(peak * ceiling),
         "bufsize": str(ceiling // 4),
         "sc_threshold": "0",  # no key frame but when asked for one
         "x264-params": "colormatrix=smpte170m:colorprim=smpte170m:transfer=smpte170m:fullrange=off",
     }
-    codec.bit_rate = ceiling  # equal to maxrate when it opens, else later changes don't reach x264
+    codec.bit_rate = peak * ceiling  # equal to maxrate when it opens, else later changes don't reach x264
     codec.open()
     return codec
 
@@ -83,10 +86,10 @@ class FastH264Encoder(H264Encoder):
     def _encode_frame(self, frame: av.VideoFrame, force_keyframe: bool) -> Iterator[bytes]:
         codec = self.codec
         ceiling = min(MAX_BITRATE, MAX_PER_PIXEL * frame.width * frame.height)
-        bitrate = min(self._bitrate * self._slots(frame.pts), ceiling)
+        bitrate = min(self._bitrate, ceiling) * self._slots(frame.pts)
         wanted = frame.width, frame.height, HURRIED_PRESET if self._hurried() else PRESET
         if codec is None or wanted != self._opened:
-            self.codec = codec = open_x264(frame.width, frame.height, ceiling, wanted[2])
+            self.codec = codec = open_x264(frame.width, frame.height, ceiling, wanted[2], MOST_SLOTS)
             self._opened = wanted
         if abs(bitrate - (codec.bit_rate or 0)) > LEAST_CHANGE * bitrate:
             codec.bit_rate = bitrate
