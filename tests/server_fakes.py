@@ -222,7 +222,7 @@ class Caller:
     """(media time in seconds, float32[n] at 48 kHz)"""
 
     async def __aenter__(self) -> "Caller":
-        self.http = httpx.AsyncClient(base_url=self.url, timeout=10)
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=60)
         self.connection: RTCPeerConnection | None = None
         self._readers: list[asyncio.Task[None]] = []
         self.first_picture = asyncio.Event()
@@ -267,7 +267,7 @@ class Caller:
             body = {"candidates": [*trickled, {"candidate": "", "sdpMid": "0"}]}
             response = await self.http.patch(path, json=body, headers=self.auth)
             assert response.status_code == 204, response.text
-        await asyncio.wait_for(self.first_picture.wait(), 10)
+        await asyncio.wait_for(self.first_picture.wait(), 60)
 
     async def offer(self) -> dict[str, str]:
         connection = self.connection = RTCPeerConnection(self.configuration)

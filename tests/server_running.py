@@ -59,8 +59,8 @@ async def running(
         await serving
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Waits for a state that must come; a TimeoutError if it does not."""
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Waits for a state that must come, however busy the machine is; a TimeoutError if it does not."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)

@@ -137,7 +137,7 @@ class TestBench:
         assert len(report["rows"]) == 6 and 0 < report["silent / talking, in the mean"] < 1
 
     def test_calls_the_whole_server(self, tmp_path: Path) -> None:
-        command = [sys.executable, "-m", "server.cli", "bench", "--calls", "2", "--seconds", "10", "--churn", "5"]
+        command = [sys.executable, "-m", "server.cli", "bench", "--calls", "2", "--seconds", "16", "--churn", "8"]
         subprocess.run([*command, "--json", str(tmp_path / "b.json")], check=True)
         report = json.loads((tmp_path / "b.json").read_text())
         assert len(report["frames a second"]) == 3 and min(report["frames a second"]) > 5

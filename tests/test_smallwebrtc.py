@@ -100,7 +100,7 @@ class PipecatCaller(Caller):
             assert self.connection
             answer = RTCSessionDescription(response.json()["sdp"], response.json()["type"])
             await self.connection.setRemoteDescription(answer)
-            await asyncio.wait_for(self.first_picture.wait(), 10)
+            await asyncio.wait_for(self.first_picture.wait(), 60)
             await until(lambda: self.channel is not None and self.channel.readyState == "open")
         return response
 
