@@ -11,7 +11,7 @@ import pytest
 from engine.face import load
 from engine.face.coefficients import FACE, INDEX, NAMES
 from engine.portrait import Portrait, default_names, default_photo, prepare
-from engine.portrait.folds import FOLDS, heights
+from engine.portrait.folds import FOLDS, heights, lined
 from engine.portrait.frame import make_frame
 from engine.portrait.landmarks import find_faces
 from engine.portrait.layers_layout import SHADE, SHADE_ORIGIN
@@ -115,7 +115,6 @@ class TestFolds:
         ("name", "at"),
         [
             ("browDown", (9, 107)),
-            ("browInnerUp", (151,)),
             ("mouthSmile", (206, 216)),
             ("noseSneer", (129, 203)),
             ("mouthFrown", (43, 202)),
@@ -127,6 +126,22 @@ class TestFolds:
         crease = near(gain(portrait(who), **{name: 1}), *at, who=who, reach=5)
         assert crease.min() < 0.95
         assert np.ptp(crease) > 0.06
+
+    @pytest.mark.parametrize("who", default_names())
+    def test_a_raised_brow_folds_a_forehead_softly(self, who: str) -> None:
+        assert near(gain(portrait(who), browInnerUp=1), 151, 9, who=who, reach=10).min() < 0.98
+
+    def test_a_forehead_is_as_lined_as_its_picture(self) -> None:
+        at = load().landmarks()
+        at = (at - at.mean(0)) * [1, -1, 1] * 100 + 256
+        row, col = np.mgrid[:1024, :1024]
+
+        def found(along: npt.NDArray[np.int64], depth: float) -> float:
+            tone = 160 * np.exp(depth * np.sin(along * np.pi / 12))
+            return lined(np.repeat(tone.astype(np.uint8)[..., None], 3, -1), at.astype(np.float32))
+
+        assert found(row, 0) == 0 and found(col, 0.05) == 0
+        assert 0 < found(row, 0.01) < found(row, 0.05) == 1
 
     def test_a_one_sided_expression_folds_one_side(self) -> None:
         shade = gain(portrait(), mouthSmileRight=1)

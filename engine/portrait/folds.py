@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from engine.face.coefficients import FACE
-from engine.portrait.layers_layout import Array
+from engine.portrait.layers_layout import SIDE, Array
 
 Knot = int | tuple[int, int, float]
 """A landmark, or a place so far on the way from one to another."""
@@ -33,6 +34,8 @@ class Fold:
     """How far the skin beside it, away from the nose, bulges: a share of the depth."""
     central: bool = field(default=False, kw_only=True)
     """Crosses the middle: has no mirror image."""
+    worn: float = field(default=0, kw_only=True)
+    """Share of the depth that smooth skin does not show, because years draw it."""
 
 
 _NASOLABIAL = ((126, 129, 0.6), (129, 203, 0.4), (206, 92, 0.3), (186, 216, 0.4), (57, 212, 0.35), (43, 202, 0.4))
@@ -70,25 +73,23 @@ FOLDS: tuple[Fold, ...] = (
     # Across the bridge of a wrinkled nose and down its sides.
     Fold(((188, 128, 0.5), 188, 122, 6, 351, 412, (412, 357, 0.5)), 1.3, 2.8, {"noseSneer**": 0.5}, central=True),
     Fold(((174, 47, 0.6), 174, 196, 197, 419, 399, (399, 277, 0.6)), 1.2, 2.8, {"noseSneer**": 0.5}, central=True),
-    # The forehead: level waves above raised inner brows, arches above the outer ones.
+    # The forehead: broad level waves above raised inner brows, arches above the outer ones.
     *(
         Fold(
             ((105, 103, t), (66, 67, t), (107, 109, t), (9, 10, t + 0.02), (336, 338, t), (296, 297, t), (334, 332, t)),
-            d,
-            3.2,
+            1.3,
+            5.0,
             _WAVE,
             central=True,
+            worn=0.6,
         )
-        for t, d in ((0.28, 1.1), (0.45, 1.4), (0.64, 1.0))
+        for t in (0.33, 0.6)
     ),
-    *(
-        Fold(((107, 109, t), (66, 67, t), (105, 103, t), (63, 68, 1.6 * t)), d, 3.0, _ARCH)
-        for t, d in ((0.28, 1.0), (0.46, 1.1))
-    ),
+    Fold(((107, 109, 0.33), (66, 67, 0.33), (105, 103, 0.33), (63, 68, 0.5)), 1.0, 4.6, _ARCH, worn=0.6),
     # Crow's feet, from the eye's corner outwards; the furrow below the lid, and the lines of a tight one.
-    Fold(((226, 113, 0.4), (124, 35, 0.3), (156, 143, 0.3)), 1.2, 2.3, _CROW),
-    Fold(((226, 35, 0.2), 35, 143), 1.3, 2.3, _CROW),
-    Fold(((226, 31, 0.7), (35, 111, 0.5), (143, 116, 0.45)), 1.2, 2.3, _CROW),
+    Fold(((226, 113, 0.4), (124, 35, 0.3), (156, 143, 0.3)), 1.2, 2.8, _CROW, worn=0.5),
+    Fold(((226, 35, 0.2), 35, 143), 1.3, 2.8, _CROW, worn=0.5),
+    Fold(((226, 31, 0.7), (35, 111, 0.5), (143, 116, 0.45)), 1.2, 2.8, _CROW, worn=0.5),
     Fold((31, 228, 229, 230, 231, (232, 128, 0.3)), 1.3, 3.4, {"cheekSquint*": 1, "eyeSquint*": 0.4}),
     Fold(
         ((25, 31, 0.3), (110, 228, 0.4), (24, 229, 0.35), (23, 230, 0.35), (22, 231, 0.4)), 0.9, 2.2, {"eyeSquint*": 1}
@@ -134,6 +135,28 @@ FOLDS: tuple[Fold, ...] = (
 )
 
 _TAPER = 0.45  # of a fold's length, at either end, over which it comes out of the skin
+
+_BROWS, _HAIR = 0.25, 0.85  # of the way up, between which it is bare
+_LEVEL = 8.0  # units along which a line of the forehead runs level
+_LINE = 1.0, 5.0  # units: what is finer is grain, what is coarser is form
+_SMOOTH, _LINED = 0.004, 0.014  # log of the brightness, typical deviation: a forehead without lines, with deep ones
+
+
+def lined(picture: npt.NDArray[np.uint8], landmarks: Array) -> float:
+    """0..1: how far a forehead has level lines of its own; `picture` [1024, 1024, 3], `landmarks` [478, 3]."""
+    scale = picture.shape[0] / SIDE
+    tone = np.log(np.maximum(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32), 1))
+    fine, coarse = (cv2.GaussianBlur(tone, (0, 0), _LEVEL * scale, sigmaY=line * scale) for line in _LINE)
+    bare = np.zeros(tone.shape, np.uint8)
+    cv2.fillPoly(bare, [np.round(_bare(landmarks[:, :2]) * scale).astype(np.int32)], 1)
+    off = (fine - coarse)[bare > 0]
+    return float(np.clip((1.48 * np.median(np.abs(off)) - _SMOOTH) / (_LINED - _SMOOTH), 0, 1)) if len(off) else 0.0
+
+
+def _bare(landmarks: Array) -> Array:
+    """[n, 2] the outline of the part of the forehead that neither brows nor hair cover."""
+    brows, hair = landmarks[[105, 66, 107, 336, 296, 334]], landmarks[[103, 67, 109, 338, 297, 332]]
+    return np.concatenate([brows + _BROWS * (hair - brows), (brows + _HAIR * (hair - brows))[::-1]])
 
 
 def heights(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from engine.face import Head, Part
 from engine.portrait.fit import Fit
-from engine.portrait.folds import FOLDS, heights
+from engine.portrait.folds import FOLDS, heights, lined
 from engine.portrait.layers_layout import SHADE, SHADE_ORIGIN, SHADE_RANK, SIDE, Array
 from engine.portrait.layers_mesh import Mask, Surface, by_channels, extend
 from engine.portrait.layers_slit import smoothstep
@@ -134,10 +134,12 @@ def _folds(light: Light, facing: Array, tone: Array, fit: Fit, head: Head) -> Ar
     points, mirror = SHADE.centres(SHADE_ORIGIN), _mirror(head)
     maps = np.zeros((len(fit.source), SHADE.rows, SHADE.cols), np.float32)
     band = np.zeros((SHADE.rows, SHADE.cols), np.float32)
+    smooth = 1 - lined(fit.picture, fit.landmarks)
     for fold in FOLDS:
+        shown = 1 - fold.worn * smooth
         for height, shares in heights(fold, fit.landmarks, mirror, points):
-            flank = np.stack([-g for g in np.gradient(height, SHADE.cell)[::-1]] + [np.zeros_like(height)], -1)
-            lit = np.clip(light.change(facing, facing + flank), *_FLANK) + _HOLLOW * np.minimum(height, 0)
+            flank = np.stack([-g for g in np.gradient(shown * height, SHADE.cell)[::-1]] + [np.zeros_like(height)], -1)
+            lit = np.clip(light.change(facing, facing + flank), *_FLANK) + _HOLLOW * shown * np.minimum(height, 0)
             maps += shares[:, None, None] * lit
             own = min(float(shares @ fit.source) / _SURE, 1)
             band = np.maximum(band, own * smoothstep(0, _BAND, -height / fold.depth))
