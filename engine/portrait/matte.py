@@ -32,6 +32,7 @@ _CHIN = 152  # landmark
 _ABOVE, _BESIDE = 0.28, 1.1  # face widths that hair may reach: above its likely outline, from the face's middle
 _EDGE, _SMOOTH = 7, 2e-4  # the guided filter's radius at half size, and the variance that it takes for flat
 _KNOWN, _LEAST, _DOUBT = 0.8, 0.05, 0.1  # of the face; of the frame, for either side; likelihood that is no certainty
+_TORN = 0.1  # of the frame in doubt: of photos it is 0.01 to 0.03, of drawings up to 0.3
 _SQUINT = 10  # texels: the blur through which drawings are looked at
 _BAND, _MARGIN = 2, 5  # coarse texels on both sides of its edge in which colour decides; by which landmarks may err
 _LEAST_SHOWN = 0.8  # of the head and the hair above it, that the photo must hold
@@ -76,7 +77,9 @@ def _seen(frame: Frame, geometry: Geometry) -> Floats | None:
     paint(face, geometry.landmarks[:468, :2], 1)
     face = _shrunk(face, _MARGIN)
     likely = people(frame.picture)
-    if likely[face > 0].mean() < _KNOWN:  # of drawings it sees lines and flat paint; out of focus they are people
+    doubted = ((likely > _DOUBT) & (likely < 1 - _DOUBT)).mean()
+    if likely[face > 0].mean() < _KNOWN or doubted > _TORN:
+        # of drawings it sees lines and flat paint; out of focus they are people
         likely = people(np.asarray(cv2.GaussianBlur(frame.picture, (0, 0), _SQUINT), np.uint8))
     if likely[face > 0].mean() < _KNOWN or not _LEAST < (likely > 0.5).mean() < 1 - _LEAST:
         return None
