@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face import Head, Part
+from engine.face.coefficients import FACE
 from engine.portrait.fit import Fit
 from engine.portrait.folds import FOLDS, heights, lined
 from engine.portrait.layers_layout import SHADE, SHADE_ORIGIN, SHADE_RANK, SIDE, Array
@@ -41,6 +42,7 @@ _LIPS = 0.8  # of the bends' light: that falls on the lips' red
 _EDGE = 4  # cells at the face's edge in which shading fades
 _BAND, _BESIDE = 0.15, 3  # of a fold's depth: what lies deeper belongs to it; cells by which the photo's may be off
 _OWN = -0.5, 0.0  # log of the photo's own folds over the skin about them, at most
+_ASIDE = [index for index, name in enumerate(FACE) if name.startswith(("eyeLookIn", "eyeLookOut"))]  # move no skin
 _SURE, _LEAST = 0.4, 0.1  # strengths of an expression: the photo's folds are all its own; (squared) too weak to own any
 
 
@@ -59,6 +61,7 @@ def shading(surface: Surface, fit: Fit, head: Head) -> dict[str, Array]:
     bends, _ = _carried(surface, _bends(light, fit, normals, triangles))
     bends = by_channels(bends, lambda part: cv2.GaussianBlur(part, (0, 0), _SMOOTH))
     maps = (_BENT * np.tanh(bends / _BENT)).transpose(2, 0, 1) * _soft(np.maximum(skin, _LIPS * _red(fit)))
+    maps[_ASIDE] = 0
     maps[: len(fit.source)] += _folds(light, facing, np.log(np.maximum(value, 1e-2)), fit, head) * _soft(skin)
     return _low_rank(np.clip(maps, -_MOST, _MOST))
 
