@@ -36,7 +36,7 @@ def portrait(name: str, output: Path, quality: Quality) -> None:
     person = CAST[name]
     Puppet(person)
     set_quality(quality, person.seed)
-    finished(rendered(), person.seed).save(output, quality=94, subsampling=0)
+    finished(rendered(), person.seed).save(output, quality=90, subsampling=0)
 
 
 def truth(name: str, folder: Path, quality: Quality, pictures: list[str]) -> None:

@@ -11,13 +11,14 @@ from engine.evaluation.people.cast import Person
 from engine.evaluation.people.nodes import Nodes
 from engine.evaluation.people.noise import unit
 from engine.evaluation.people.places import Points
+from engine.evaluation.people.strands import Skin
 from engine.face.source import Floats, Integers
 
 AROUND = 12  # vertices around the collar's tube
 
 
-def cloth_objects(person: Person, body: Body, points: Points, quads: Integers) -> list[Any]:
-    """`quads` [Q, 4] is all skin in view."""
+def cloth_objects(person: Person, body: Body, points: Points, quads: Integers, skin: Skin) -> list[Any]:
+    """`quads` [Q, 4] is all skin in view; the neckline lies on the fine skin."""
     vertices = body.mesh.vertices
     middle = vertices[quads].mean(1)
     covered = quads[middle[:, 1] < points.neckline(middle)]
@@ -26,15 +27,16 @@ def cloth_objects(person: Person, body: Body, points: Points, quads: Integers) -
     worn = vertices[used].copy()
     edge = _neckline(faces, worn, points.chin_y)
     worn[edge] = _even(worn[edge], points)
+    hem, normals = skin.nearest(worn[edge])
+    outwards = unit(normals * [1, 0, 1])
+    worn[edge] = hem
     worn = _smoothed(worn, faces, edge)
-    hem = worn[edge].copy()
-    outwards = unit((hem - hem.mean(0)) * [1, 0, 1])
-    worn += 0.075 * _normals(worn, faces)
-    worn[edge] = hem + 0.055 * outwards
+    worn += 0.06 * _normals(worn, faces)
+    worn[edge] = hem + 0.04 * outwards
     material = _knit(person)
     shirt = objects.mesh("shirt", worn, faces, material)
     thick = shirt.modifiers.new("thick", "SOLIDIFY")
-    thick.thickness, thick.offset = 0.05, 1
+    thick.thickness, thick.offset = 0.02, 1
     objects.subdivide(shirt, 3)
     collar = objects.mesh("collar", *_collar(worn[edge], outwards), material)
     objects.subdivide(collar, 2)
@@ -65,16 +67,18 @@ def _even(loop: Floats, points: Points) -> Floats:
 
 
 def _smoothed(worn: Floats, faces: Integers, edge: Integers) -> Floats:
-    """Cloth bridges what skin follows: each vertex half-way to its neighbours, ten times, the edge held."""
+    """Cloth bridges what skin follows: vertices go towards their neighbours' middle, the edge held, and most in depth:
+    shoulders keep their outline."""
+    share = np.array([0.15, 0.15, 0.5])
     a, b = faces.ravel(), np.roll(faces, -1, 1).ravel()
     one, other = np.concatenate([a, b]), np.concatenate([b, a])
     free = np.ones(len(worn), bool)
     free[edge] = False
     count = np.bincount(one, minlength=len(worn))[:, None]
-    for _ in range(10):
+    for _ in range(20):
         total = np.zeros_like(worn)
         np.add.at(total, one, worn[other])
-        worn = np.where(free[:, None], 0.5 * worn + 0.5 * total / count, worn)
+        worn = np.where(free[:, None], worn + share * (total / count - worn), worn)
     return worn
 
 
@@ -103,10 +107,13 @@ def _knit(person: Person) -> Any:
     t = Nodes("knit")
     at = t.place()
     yarn = [t.add("TexWave", {"Vector": at, "Scale": s, "Distortion": d, "Detail": 2.0}, bands_direction=way).outputs[1]
-            for way, s, d in (("X", 22.0, 1.5), ("Y", 30.0, 2.0))]  # fmt: skip
-    weave = t.total(t.product(*yarn), t.noise(at, 120))
-    height = t.total(t.product(weave, 0.12), t.product(t.noise(at, 1.6), 1.6))
+            for way, s, d in (("X", 38.0, 1.5), ("Y", 46.0, 2.0))]  # fmt: skip
+    weave = t.product(*yarn)
+    folds = t.noise(
+        t.add("Mapping", {"Vector": at, "Rotation": (0, 0, 0.5), "Scale": (1.5, 0.5, 1.0)}).outputs[0], 1.1, 2
+    )
+    height = t.total(t.product(weave, 0.08), t.product(folds, 9.0))
     r, g, b = person.cloth
     colour = t.mix(t.product(t.noise(at, 60), 0.5), person.cloth, (1.6 * r, 1.6 * g, 1.6 * b))
-    inputs = {"Base Color": colour, "Roughness": 0.9, "Sheen Weight": 0.5, "Sheen Roughness": 0.4}
-    return t.surface(t.add("BsdfPrincipled", inputs | {"Normal": t.bump(height, 0.03, 0.8)}))
+    inputs = {"Base Color": colour, "Roughness": 0.9, "Sheen Weight": 0.1, "Sheen Roughness": 0.4}
+    return t.surface(t.add("BsdfPrincipled", inputs | {"Normal": t.bump(height, 0.03, 0.6)}))

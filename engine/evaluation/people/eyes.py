@@ -11,7 +11,7 @@ from engine.evaluation.people.nodes import Nodes
 from engine.evaluation.people.noise import fade, unit
 from engine.face.source import Floats, Integers
 
-IRIS = 0.385  # radius, as all below in eyeball radii
+IRIS = 0.40  # radius, as all below in eyeball radii
 PUPIL = 0.43  # of the iris
 LIMBUS = float(np.arcsin(IRIS))
 CORNEA = 0.66  # radius of its sphere

@@ -1,4 +1,4 @@
-"""From a render to a photograph: a little sharpening, bloom, vignette and grain."""
+"""From a render to a photograph: a little colour, sharpening, bloom, vignette and grain."""
 
 from typing import Any
 
@@ -8,12 +8,13 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 Pixels = npt.NDArray[np.floating[Any]]
-GRAIN, SHARPEN, BLOOM, VIGNETTE = 0.009, 0.45, 0.4, 0.10
+COLOUR, GRAIN, SHARPEN, BLOOM, VIGNETTE = 1.10, 0.007, 0.45, 0.4, 0.10
 
 
 def finished(render: Image.Image, seed: int) -> Image.Image:
     picture = np.asarray(render.convert("RGB"), np.float32) / 255
-    size = len(picture)
+    size, light = len(picture), picture.mean(2, keepdims=True)
+    picture = light + COLOUR * (picture - light)
     picture = picture + SHARPEN * (picture - _blurred(picture, size / 900))
     picture = picture + BLOOM * _blurred(np.clip(picture - 0.78, 0, 1), size / 60)
     y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]

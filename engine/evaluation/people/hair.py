@@ -1,12 +1,14 @@
 """The hair of a head, a beard and the brows, for each style that `cast.Hair` names."""
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 from scipy.spatial import cKDTree
 
 from engine.evaluation.people.cast import Person
 from engine.evaluation.people.noise import along, fade, unit
 from engine.evaluation.people.places import Points, Skull, beard_area
 from engine.evaluation.people.strands import (
+    Roots,
     Skin,
     Strands,
     bent,
@@ -17,7 +19,7 @@ from engine.evaluation.people.strands import (
     wandering,
     waves,
 )
-from engine.face.source import Floats
+from engine.face.source import Floats, Integers
 
 HAIR_RADIUS = 0.00085  # twice a real one's: half as many hairs cover
 
@@ -37,11 +39,11 @@ def _density(points: Points, skull: Skull, skin: Skin, soft: float) -> Floats:
 
 def _crop(person: Person, points: Points, skull: Skull, skin: Skin, rng: np.random.Generator) -> list[Strands]:
     """Short all over, shorter at the sides and the hairline, combed forwards on top and down elsewhere."""
-    roots = roots_on(skin, _density(points, skull, skin, 0.16), 62_000, rng)
+    roots = roots_on(skin, _density(points, skull, skin, 0.09), 70_000, rng)
     x, y, z = (roots.at - [0, points.eye[1], points.skull[2]]).T
-    top = fade(y, 0.40, 0.95)
+    top = fade(y, 0.55, 1.0)
     swirl = waves(roots.at, 41)
-    length = person.hair.length_dm * (0.28 + 0.72 * top) * fade(roots.value(skull.inside), -0.10, 0.22)
+    length = person.hair.length_dm * (0.28 + 0.72 * top) * fade(roots.value(skull.inside), -0.12, 0.14)
     length *= 1 + 0.18 * swirl[:, 1] + rng.uniform(-0.2, 0.2, len(x))
     forwards = np.stack([0.35 - 0.5 * x, 0.1 + 0 * y, 0.9 + 0 * z], 1)
     down = np.stack([0 * x, -1 + 0 * y, -0.35 + 0 * z], 1)
@@ -71,46 +73,83 @@ def _curls(person: Person, points: Points, skull: Skull, skin: Skin, rng: np.ran
 
 
 def _long(person: Person, points: Points, skull: Skull, skin: Skin, rng: np.random.Generator) -> list[Strands]:
-    """Parted, tucked behind the ears, falling to the shoulders."""
-    roots = roots_on(skin, _density(points, skull, skin, 0.10), 56_000, rng)
-    knots, count = 28, len(roots.at)
-    swirl = waves(roots.at, 41)
-    coarse, middling, fine = swirl.T
+    """Parted, lifted off the brow, falling in waves past the cheeks to above the shoulders."""
     part = person.hair.part_dm
-    side = np.where(roots.at[:, 0] + 0.035 * middling + 0.012 * fine > part, 1.0, -1.0)
-    layer, over_ear = rng.uniform(0, 1, count) ** 0.8, rng.uniform(0, 1, count) < 0.6
-    lift = (0.018 + 0.115 * layer) * (0.35 + 0.65 * fade(roots.value(skull.inside), 0, 0.35))
-    lift += 0.045 * fade(roots.at[:, 1], points.eye[1] + 0.55, points.top_y)
-    behind = np.where(over_ear, skull.ear_z + 0.10 + 0.10 * coarse, points.skull[2] - 0.28 - 0.5 * layer)
-    inwards = np.where(over_ear, 0, 0.45 * layer)
-    goal = np.stack([side * (0.84 + 0.04 * coarse - inwards), np.full(count, skull.ear_top - 0.22), behind], 1)
-    end_y = points.eye[1] - 1.50 + 0.10 * coarse + 0.06 * middling + rng.normal(0, 0.13, count) + 0.2 * layer
-    at, fall, grown = roots.at, np.zeros(count), [roots.at]
-    stride = np.clip(np.linalg.norm(roots.at - goal, axis=1) * 1.2 / 13, 0.07, 0.16)
-    turn = np.where(over_ear, skull.ear_z + 0.34, skull.ear_z + 0.12)
-    for knot in range(1, knots):
-        in_front = np.clip((at[:, 2] - (points.skull[2] - 0.1)) / 1.0, 0, 1)[:, None] * 0.8
-        across = np.tanh((roots.at[:, 0] - part) / 0.16) * (0.66 + 0.1 * coarse)
-        combed = np.stack([across, np.full(count, -0.34), np.full(count, -0.78)], 1)
-        fall = np.maximum(fall, fade(at[:, 1], skull.ear_top + 0.22, skull.ear_top - 0.12) * (at[:, 2] < turn))
-        way = combed * in_front + unit(goal - at) * (1 - in_front) + 0.10 * swirl[:, [1, 2, 0]]
-        way = along(way, skin.nearest(at)[1])
-        swing = at[:, 1] * 4.2 + 2.5 * coarse + 0.8 * middling
-        hang = np.stack([-0.06 * side + 0.24 * np.sin(swing), -np.ones(count), 0.05 + 0.20 * np.cos(0.9 * swing)], 1)
-        falling = fall[:, None]
-        way = unit(way * (1 - falling) + unit(hang + 0.08 * swirl) * falling)
-        left = np.maximum(at[:, 1] - end_y, 0) / (knots - knot) * 1.03
-        at = at + way * np.where(fall > 0.5, left, stride)[:, None]
-        near, normal = skin.nearest(at)
-        high = ((at - near) * normal).sum(1)
-        kept = near + normal * (lift * fade(np.full(count, knot / knots), 0, 0.12))[:, None]
-        pushed = at + normal * np.clip(0.07 + 0.06 * layer - high, 0, 0.3)[:, None]
-        at = kept * (1 - falling) + pushed * falling
-        grown.append(at)
-    hairs = _clear_of_neck(np.stack(grown, 1), points, skull)
-    hairs = wandering(_drawn_together(hairs, 300, 0.40, rng), 0.0030, rng)
-    stray = wandering(hairs[rng.choice(len(hairs), 700)], 0.010, rng)
-    return [tapered(hairs, 0.0011, 0.55), tapered(stray, 0.0005, 0.7), _down(part, points, skull, skin, rng)]
+    roots = roots_on(skin, _density(points, skull, skin, 0.14), 64_000, rng)
+    guides = roots.some(rng.choice(len(roots.at), 3600, replace=False))
+    falls = _falls(guides, part, points, skull, skin, rng)
+    clear = _clear_of_face(falls, points, skull)
+    guides, falls = guides.some(clear), falls[clear]
+    far = np.array([100.0, 0, 0])  # a guide of the other side of the parting is no neighbour
+    tree = cKDTree(guides.at + _parted(guides.at, part)[:, None] * far)
+    near = tree.query(roots.at + _parted(roots.at, part)[:, None] * far, k=5)[1]
+    guide = near[np.arange(len(near)), rng.choice(5, len(near), p=[0.44, 0.26, 0.15, 0.1, 0.05])]
+    t = np.linspace(0, 1, falls.shape[1])[None, :, None]
+    apart = (roots.at - guides.at[guide])[:, None] * (1 - 0.6 * np.minimum(1, 1.6 * t))
+    spread = rng.normal(0, 0.014, (len(guide), 1, 3)) * np.minimum(1, 2 * t)
+    hairs = wandering(falls[guide] + apart + spread, 0.0016, rng)
+    stray = wandering(hairs[rng.choice(len(hairs), 500)], 0.007, rng)
+    return [tapered(hairs, 0.0010, 0.5), tapered(stray, 0.0005, 0.6), _down(part, points, skull, skin, rng)]
+
+
+def _parted(at: Floats, part: float) -> Floats:
+    """[N] 1 where hair falls to the person's left, -1 to the right; the parting wavers."""
+    _, middling, fine = waves(at, 41).T
+    side: Floats = np.where(at[:, 0] + 0.012 * middling + 0.008 * fine > part, 1.0, -1.0)
+    return side
+
+
+def _falls(roots: Roots, part: float, points: Points, skull: Skull, skin: Skin, rng: np.random.Generator) -> Floats:
+    """[N, 30, 3] hairs over the head and down, by way of temple, cheek and jaw, kept off the skin."""
+    count, eye, middle = len(roots.at), points.eye[1], points.skull[2]
+    side, (coarse, middling, _) = _parted(roots.at, part), waves(roots.at, 41).T
+    layer = rng.uniform(0, 1, count)
+    front = fade(roots.at[:, 2], skull.ear_z, middle + 0.75)
+    around = np.degrees(np.arctan2(np.maximum(roots.at[:, 0] * side, 0), roots.at[:, 2] - middle))
+    around = 53 + 0.71 * around + 5 * coarse + rng.normal(0, 9, count) * (1 - 0.7 * front) + 14 * layer * front
+    around = np.radians(np.clip(around, 54, 180))
+    top = np.minimum(eye + 0.34, roots.at[:, 1] - 0.08)  # roots below the temple fall from where they are
+
+    def ring(low: float, wide: float, deep: float) -> Floats:
+        x, z = side * (wide + 0.10 * layer) * np.sin(around), middle + (deep + 0.10 * layer) * np.cos(around)
+        return np.stack([x, np.minimum(eye, top - 0.34) - low + 0.34 * (low < 0) + 0.03 * middling, z], 1)
+
+    ways = (-0.1, 0.79, 0.95), (0.35, 0.84, 0.86), (0.88, 0.84, 0.78), (1.26, 0.72, 0.66)
+    temple, cheek, jaw, end = (ring(*way) for way in ways)
+    aside = fade(abs(roots.at[:, 0] - part), 0, 0.35)
+    rise = (0.04 + 0.09 * layer) * (0.45 + 0.55 * aside)
+    way_back = (temple - roots.at) * np.stack([np.ones(count), 1 - front, np.ones(count)], 1)  # none down the brow
+    lifted = roots.at + roots.normals * rise[:, None] + 0.15 * along(way_back, roots.normals)
+    lifted += (front * aside)[:, None] * [0, 0.10, -0.10]
+    end[:, 1] = eye - 1.26 + 0.09 * coarse + 0.05 * middling + rng.normal(0, 0.06, count) + 0.10 * layer
+    way = np.stack([roots.at, lifted, temple, cheek, jaw, end], 1)
+    falls: Floats = PchipInterpolator([0, 0.06, 0.42, 0.62, 0.82, 1], way, axis=1)(np.linspace(0, 1, 30))
+    for _ in range(6):
+        falls[:, 2:-1] += 0.5 * (0.5 * (falls[:, 1:-2] + falls[:, 3:]) - falls[:, 2:-1])
+    low = fade(falls[..., 1], eye + 0.35, eye - 0.75)
+    phase = 5.2 * (falls[..., 1] - eye) + (2.4 * coarse + 0.7 * middling)[:, None]
+    falls += low[..., None] * np.stack([0.062 * side[:, None] * np.sin(phase), 0 * phase, 0.055 * np.cos(phase)], 2)
+    return _off_skin(falls, 0.6 * rise + 0.03 * layer, points, skin)
+
+
+def _off_skin(hairs: Floats, height: Floats, points: Points, skin: Skin) -> Floats:
+    """Hairs [N, K, 3] that rise to a height [N] off the head and keep it; what hangs below the chin is free."""
+    risen = height[:, None] * fade(np.linspace(0, 1, hairs.shape[1]), 0, 0.12)
+    for _ in range(2):
+        near, normal = skin.nearest(hairs.reshape(-1, 3))
+        above = ((hairs.reshape(-1, 3) - near) * normal).sum(1).reshape(risen.shape)
+        push = np.maximum(risen - above, 0) * (hairs[..., 1] > points.chin_y)
+        push[:, 2:-1] = 0.25 * push[:, 1:-2] + 0.5 * push[:, 2:-1] + 0.25 * push[:, 3:]
+        hairs = hairs + push[..., None] * normal.reshape(hairs.shape)
+    return hairs
+
+
+def _clear_of_face(hairs: Floats, points: Points, skull: Skull) -> Integers:
+    """Numbers of the hairs that leave brows, eyes, cheeks and throat free."""
+    far, y, z = abs(hairs[..., 0]) / points.size, hairs[..., 1] - points.eye[1], hairs[..., 2]
+    face = (far < 0.57) & (y < 0.35) & (z > skull.ear_z + 0.1)
+    throat = (far < 0.5) & (y < -0.75) & (z > points.skull[2] + 0.1)
+    return np.flatnonzero(~(face | throat).any(1))
 
 
 def _drawn_together(hairs: Floats, guides: int, share: float, rng: np.random.Generator) -> Floats:
@@ -120,15 +159,6 @@ def _drawn_together(hairs: Floats, guides: int, share: float, rng: np.random.Gen
     t = share * np.linspace(0, 1, hairs.shape[1])[None, :, None]
     drawn: Floats = hairs * (1 - t) + hairs[guide] * t
     return drawn
-
-
-def _clear_of_neck(hairs: Floats, points: Points, skull: Skull) -> Floats:
-    """Without hairs that would cross the throat or the jaw."""
-    far, y, z = abs(hairs[..., 0]) / points.size, hairs[..., 1] - points.eye[1], hairs[..., 2]
-    throat = (far < 0.58) & (y < -0.75) & (z > points.skull[2] + 0.1)
-    jaw = (far < 0.66) & (y < -0.5) & (z > skull.ear_z + 0.1)
-    clear: Floats = hairs[~(throat | jaw).any(1)]
-    return clear
 
 
 def _down(part: float, points: Points, skull: Skull, skin: Skin, rng: np.random.Generator) -> Strands:
@@ -176,7 +206,7 @@ def beard_hair(person: Person, points: Points, skin: Skin) -> list[Strands]:
         return []
     rng = np.random.default_rng(10 * person.seed + 4)
     area = beard_area(points, skin.points)
-    roots = roots_on(skin, area**1.5, int(34_000 * person.beard.density), rng)
+    roots = roots_on(skin, area**1.2, int(34_000 * person.beard.density), rng)
     swirl = waves(roots.at, 71)
     count = len(roots.at)
     aside = np.sign(roots.at[:, 0]) * fade(abs(roots.at[:, 0]), 0.0, 0.12)
@@ -214,7 +244,7 @@ def _brow(person: Person, points: Points, skin: Skin, side: int, rng: np.random.
     q = np.linspace(0, 1, 6)[None, :, None]
     hairs = root[:, None] + length[:, None, None] * (way[:, None] * q + 0.28 * over_the_arch[:, None] * q**2)
     hairs += normal[:, None] * (0.010 * np.sin(np.minimum(2.2 * q, 2.6)) - 0.003)
-    thick = 0.00060 if woman else 0.00072
+    thick = 0.00050 if woman else 0.00072
     radii = thick * np.array([0.8, 1, 0.95, 0.8, 0.55, 0.2]) * rng.uniform(0.5, 1.15, (count, 1))
     return Strands(wandering(hairs, 0.0012, rng), radii)
 
@@ -241,25 +271,25 @@ def lash_hair(person: Person, points: Points, rings: dict[str, Floats]) -> list[
 def _lashes(person: Person, margin: Floats, side: int, upper: bool, rng: np.random.Generator) -> Strands:
     """Rows along a lid's margin [N, 3], longest towards the outer corner, in small clumps."""
     woman = person.female > 0.5
-    count = (150 if woman else 110) if upper else 55
+    count = (180 if woman else 120) if upper else 70
     outwards = margin if side > 0 else margin[::-1]  # rings run from the person's right: inner to outer corner
-    t = np.sort(rng.uniform(0.07 if upper else 0.22, 0.97, count))
+    t = np.sort(rng.uniform(0.24, 0.97, count))
     share = np.linspace(0, 1, len(margin))
     root = np.stack([np.interp(t, share, outwards[:, axis]) for axis in range(3)], 1) + [0, 0.0, 0.006]
     root += rng.normal(0, 0.0022, root.shape)
-    way = np.stack([side * (-0.20 + 0.95 * t), np.full(count, 0.22 if upper else -0.5), np.full(count, 0.85)], 1)
+    way = np.stack([side * (-0.20 + 0.95 * t), np.full(count, 0.30 if upper else -0.5), np.full(count, 0.85)], 1)
     way = unit(way + rng.normal(0, 0.13, way.shape))
     rise = np.sin(np.clip(1.15 * t, 0, 1) * np.pi * 0.62 + 0.25)
     if upper:
-        length = rng.uniform(0.036, 0.070, count) * (0.55 + 0.5 * rise) * (1.0 if woman else 0.72)
+        length = rng.uniform(0.038, 0.070, count) * (0.55 + 0.5 * rise) * (1.0 if woman else 0.72)
     else:
         length = rng.uniform(0.020, 0.042, count) * (0.6 + 0.5 * t) * (1.0 if woman else 0.8)
     q = np.linspace(0, 1, 7)[None, :, None]
-    curl = np.array([0, 0.5 if upper else -0.25, 0])
+    curl = np.array([0, 0.6 if upper else -0.25, 0])
     hairs = root[:, None] + length[:, None, None] * (way[:, None] * q + 0.55 * curl * q**2)
     if upper:
         hairs = _in_clumps(hairs, rng)
-    thick = (0.00066 if upper else 0.00042) * (1.0 if woman else 0.9)
+    thick = (0.00070 if upper else 0.00042) * (1.0 if woman else 0.9)
     radii = thick * np.array([0.85, 1, 0.95, 0.8, 0.6, 0.4, 0.15]) * rng.uniform(0.7, 1.1, (count, 1))
     return Strands(hairs, radii)
 

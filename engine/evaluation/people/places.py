@@ -11,7 +11,7 @@ from engine.evaluation.people.noise import blob, fade, noise
 from engine.face.source import Floats, Integers
 
 USUAL_EYES_DM = 0.576  # between the eyes of the head that the lengths below were set on
-NECKLINE_DM = 0.60  # below the chin
+NECKLINE_DM = 0.54  # below the chin
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Points:
 
     def neckline(self, points: Floats) -> Floats:
         """[N] how high cloth reaches there."""
-        back = np.clip((0.80 - points[:, 2]) / 1.3, -0.2, 1.2)
-        line: Floats = self.chin_y - NECKLINE_DM + 0.42 * back
+        back = np.clip((0.80 - points[:, 2]) / 1.3, 0.0, 1.2)
+        line: Floats = self.chin_y - NECKLINE_DM + 0.54 * back
         return line
 
 
@@ -94,10 +94,10 @@ def skull_of(person: Person, points: Points, rest: Floats, ear: Floats) -> Skull
     top, bottom, z = float(ears[:, 1].max()), float(ears[:, 1].min()), float(ears[:, 2].mean())
     azimuth = _azimuth(rest, points)
     at_ear = float(np.percentile(_azimuth(ears, points), 3))
-    eye, front = points.eye[1], points.eye[1] + 0.76 * points.size
+    eye, front = points.eye[1], points.eye[1] + 0.73 * points.size
     side = eye - 0.12
     line = {
-        0: front + 0.02, 12: front + 0.01, 25: front + 0.02, 36: front - 0.05, 44: front - 0.18, 52: front - 0.36,
+        0: front + 0.02, 12: front + 0.01, 25: front + 0.02, 36: front - 0.10, 44: front - 0.27, 52: front - 0.46,
         at_ear - 16: eye + 0.20, at_ear - 8: side, at_ear - 3: side - 0.02, at_ear + 6: top - 0.03,
         at_ear + 22: top - 0.05, at_ear + 40: bottom + 0.02, 150: bottom - 0.25, 180: bottom - 0.28,
     }  # fmt: skip
@@ -133,11 +133,11 @@ def fields(person: Person, points: Points, skull: Skull, rest: Floats, inner: Fl
     )
     dark = 0.55 * both(0.46 * apart, eye[1] - 0.10, eye[2] + 0.15, (0.17, 0.07, 0.2))
     dark += 0.25 * both(0.30 * apart, eye[1] + 0.03, eye[2] + 0.12, (0.09, 0.12, 0.2))
-    dark += 0.20 * both(0.5 * apart, eye[1] + 0.10, eye[2] + 0.12, (0.2, 0.06, 0.2))
+    dark += 0.08 * both(0.5 * apart, eye[1] + 0.10, eye[2] + 0.12, (0.2, 0.06, 0.2))
     oily = 0.8 * blob(rest, (0, eye[1] + 0.5, nose[2] - 0.25), (0.4, 0.3, 0.4)) + 0.9 * blob(
         rest, nose, (0.14, 0.25, 0.2)
     )
-    oily += 0.4 * cheek + 0.5 * chin
+    oily += 0.4 * cheek + 0.5 * chin + 0.6 * both(0.5 * apart, eye[1] + 0.10, eye[2] + 0.12, (0.2, 0.06, 0.2))
     freckles = 0.9 * cheek + blob(rest, nose + [0, 0.15, 0], (0.3, 0.2, 0.4))
     furrow, phase = _furrows(points, rest)
     crop = person.hair.style in ("crop", "curls")
@@ -166,12 +166,12 @@ def beard_area(points: Points, rest: Floats) -> Floats:
         rest[:, 1], points.eye[1] + 0.1, points.eye[1] - 0.15
     )
     far_back = fade(rest[:, 2], points.skull[2] - 0.05, points.skull[2] + 0.12)
-    cheek_bare = sum(blob(rest, (s * 0.40, mouth[1] + 0.14, mouth[2] - 0.12), (0.20, 0.17, 0.3)) for s in (-1, 1))
+    cheek_bare = sum(blob(rest, (s * 0.46, mouth[1] + 0.19, mouth[2] - 0.12), (0.20, 0.16, 0.3)) for s in (-1, 1))
     full = np.clip(low + whiskers, 0, 1) * far_back * (1 - 0.85 * np.clip(cheek_bare, 0, 1))
     full *= np.maximum(fade(rest[:, 1], nose[1] - 0.03, nose[1] - 0.13), whiskers)
-    moustache = blob(rest, (0, mouth[1] + 0.13, mouth[2] + 0.02), (0.25, 0.075, 0.25))
+    moustache = blob(rest, (0, mouth[1] + 0.13, mouth[2] + 0.02), (0.33, 0.085, 0.28))
     full = np.maximum(full, fade(moustache, 0.25, 0.6))
-    lips = blob(rest, mouth - [0, 0.01, 0], (0.27 * points.size, 0.085 * points.size, 0.3))
+    lips = blob(rest, mouth - [0, 0.01, 0], (0.27 * points.size, 0.10 * points.size, 0.3))
     neck = fade(rest[:, 1], points.chin_y - 0.30, points.chin_y - 0.04)
     grown: Floats = np.clip(full, 0, 1) * fade(lips, 0.62, 0.38) * neck
     return grown

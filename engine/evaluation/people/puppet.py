@@ -64,7 +64,7 @@ class Puppet:
         self._things = [Thing(fine, lambda posture: self._rest + posture.skin)]
         self._dress_skin(fine)
         self._add_eyes_and_teeth()
-        cloth_objects(person, self._body, self._points, self._body.mesh.quads[shown])
+        cloth_objects(person, self._body, self._points, self._body.mesh.quads[shown], self._skin)
         set_stage(self._points, person.backdrop)
 
     def pose(self, coefficients: Mapping[str, float]) -> None:
@@ -180,20 +180,20 @@ class Puppet:
         self._things.append(Thing(tongue, lambda posture: posture.body[used]))
 
 
-def hair_material(hair: Hair, name: str = "hair", rough: float = 0.30) -> Any:
+def hair_material(hair: Hair, name: str = "hair", rough: float = 0.25) -> Any:
     """Blender's hair, a share of it white."""
     t = Nodes(name)
     random = t.add("HairInfo").outputs["Random"]
     white = t.math("LESS_THAN", random, hair.grey)
-    inputs = {"Melanin": t.blend(white, hair.melanin, 0.045), "Melanin Redness": hair.redness, "Random": random}
+    inputs = {"Melanin": t.blend(white, hair.melanin, 0.03), "Melanin Redness": hair.redness, "Random": random}
     inputs |= {"Roughness": rough, "Radial Roughness": 0.38, "Random Color": 0.30, "Random Roughness": 0.2, "Coat": 0.0}
     return t.surface(t.add("BsdfHairPrincipled", inputs, parametrization="MELANIN"))
 
 
 def brow_material(hair: Hair) -> Any:
     """Darker than the head's, and later grey."""
-    melanin = min(1.0, 0.5 + 0.5 * hair.melanin)
-    return hair_material(Hair("crop", melanin, 0.5 * hair.redness, grey=0.6 * hair.grey), "brow", 0.4)
+    melanin = min(1.0, 0.3 + 0.7 * hair.melanin)
+    return hair_material(Hair("crop", melanin, 0.2 * hair.redness, grey=0.6 * hair.grey), "brow", 0.4)
 
 
 def _lash_material() -> Any:

@@ -22,7 +22,7 @@ def skin_material(person: Person, lips: Any) -> Any:
     colour = t.mix(inner, colour, FLESH)
     colour = t.mix(t.product(t.attribute("lash_roots"), 0.6), colour, LASH_ROOTS)
     colour = t.mix(wet, colour, tuple(0.5 * (a + b) for a, b in zip(FRESH, skin.base, strict=True)))
-    rough = t.total(t.product(t.noise(at, 30), 0.16), t.ramp(t.attribute("oily"), 0, 1, 0.43, 0.33))
+    rough = t.total(t.product(t.noise(at, 30), 0.16), t.ramp(t.attribute("oily"), 0, 1, 0.40, 0.27))
     for where, value in ((lip, 0.32), (wet, 0.15), (inner, 0.22)):
         rough = t.blend(where, rough, value)
     return t.surface(
@@ -35,10 +35,10 @@ def skin_material(person: Person, lips: Any) -> Any:
                 "Subsurface Weight": 1.0,
                 "Subsurface Radius": (1.0, 0.45, 0.3) if skin.dense else (1.0, 0.35, 0.2),
                 "Subsurface Scale": 0.012 if skin.dense else 0.017,
-                "Normal": t.bump(_relief(t, skin, at, lip, creases), 0.0033),
-                "Coat Weight": t.product(t.attribute("oily"), 0.08),
+                "Normal": t.bump(_relief(t, skin, at, lip, creases), 0.0045),
+                "Coat Weight": t.product(t.attribute("oily"), 0.16),
                 "Coat Roughness": 0.32,
-                "Sheen Weight": 0.05,
+                "Sheen Weight": 0.02,
                 "Sheen Roughness": 0.5,
             },
             subsurface_method="RANDOM_WALK",
@@ -73,7 +73,7 @@ def _spots(t: Nodes, at: Socket, scale: float, size: float, rare: float) -> Sock
 
 def _hair_shadow(t: Nodes, person: Person, at: Socket, colour: Socket) -> Socket:
     """What short hair lets through: roots under the skin."""
-    share = (1 - 0.75 * person.hair.grey) * min(1.0, 0.35 + 0.65 * person.hair.melanin)
+    share = (1 - 0.6 * person.hair.grey) * min(1.0, 0.35 + 0.65 * person.hair.melanin)
     if person.beard:
         roots = t.product(t.attribute("beard"), t.ramp(t.noise(at, 95, 2, 0.6), 0.35, 0.7, 0.6, 1.0))
         colour = t.mix(t.product(roots, 0.38 * person.beard.density * share), colour, STUBBLE)
@@ -93,7 +93,7 @@ def _relief(t: Nodes, skin: Skin, at: Socket, lip: Socket, creases: Socket) -> S
     height = t.product(height, t.less(1.0, t.product(lip, 0.8)))
     height = t.total(height, t.product(creases, lip, 2.4))
     if skin.wrinkles:
-        height = t.less(height, t.product(_furrow(t, at), t.attribute("furrow"), 7.0 * skin.wrinkles))
+        height = t.less(height, t.product(_furrow(t, at), t.attribute("furrow"), 5.0 * skin.wrinkles))
         height = t.total(height, t.product(t.noise(at, 18, 2, 0.7), 1.5 * skin.wrinkles))
     return height
 
@@ -102,7 +102,7 @@ def _furrow(t: Nodes, at: Socket) -> Socket:
     """1 along a furrow: where the phase is whole, bent and broken by noise."""
     phase = t.total(t.attribute("phase"), t.product(t.less(t.noise(at, 6, 3), 0.5), 1.1))
     from_line = t.math("ABSOLUTE", t.less(t.math("FRACT", phase), 0.5))  # 0.5 on a line, 0 half-way between two
-    return t.product(t.ramp(from_line, 0.26, 0.5), t.ramp(t.noise(at, 5, 3), 0.38, 0.62, 0.1, 1.0))
+    return t.product(t.ramp(from_line, 0.18, 0.5), t.ramp(t.noise(at, 5, 3), 0.38, 0.62, 0.1, 1.0))
 
 
 def _scaled(colour: Colour, r: float, g: float, b: float) -> Colour:

@@ -1,4 +1,4 @@
-"""A soft studio: a large key light, a broad fill, two rims, a plain backdrop, and a portrait lens."""
+"""A soft studio: a large key light, a broad fill, rims and hair light, a plain backdrop, and a portrait lens."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,16 +36,17 @@ def set_stage(points: Points, backdrop: Colour) -> None:
     """Lights, backdrop and camera for a person who stands at the origin."""
     y = points.eye[1] - 0.30
     face = (0, y, 1.2)
-    _light((-4.6, y + 4.2, 8.0), face, 4.2, 900, WARM, mirrored=True)
+    _light((-5.2, y + 3.8, 7.0), face, 3.8, 1700, WARM, mirrored=True)
     _light((6.5, y + 0.6, 8.0), face, 6.5, 300, COOL)
-    _light((-2.8, y + 3.4, 11.5), face, 1.6, 120, WHITE)
-    _light((0, y - 4.5, 6), face, 4.5, 80, WHITE)
-    _light((-5, y + 3.2, -5.5), (0, y + 0.4, 0), 1.8, 130, WARM, mirrored=True)
-    _light((5.5, y + 2.8, -5), (0, y + 0.2, 0), 1.8, 110, COOL, mirrored=True)
+    _light((-0.6, y + 2.6, 12.0), face, 1.6, 220, WHITE)
+    _light((0, y - 4.5, 6), face, 4.5, 85, WHITE)
+    _light((-5, y + 4.2, -5.5), (0, y + 0.4, 0), 2.4, 190, WARM, mirrored=True)
+    _light((5.5, y + 3.8, -5), (0, y + 0.2, 0), 2.4, 140, COOL, mirrored=True)
+    _light((-1.0, y + 6.0, 2.5), (0, y + 1.0, 0), 2.2, 150, WHITE, mirrored=True)
     world = bpy.data.worlds.new("world")
     world.use_nodes = True
     world.node_tree.nodes["Background"].inputs[0].default_value = (0.60, 0.61, 0.63, 1)
-    world.node_tree.nodes["Background"].inputs[1].default_value = 0.12
+    world.node_tree.nodes["Background"].inputs[1].default_value = 0.25
     bpy.context.scene.world = world
     _backdrop(backdrop, y)
     _camera(points, y)
@@ -63,15 +64,16 @@ def _light(at: Spot, target: Spot, size: float, watts: float, colour: Colour, mi
     light.location = at
     light.rotation_euler = (Vector(target) - Vector(at)).to_track_quat("-Z", "Y").to_euler()
     light.visible_camera, light.visible_glossy = False, mirrored
+    light.visible_transmission = at[2] > 0  # or thin hair before it turns yellow
 
 
 def _backdrop(colour: Colour, y: float) -> None:
     """Lit by itself alone: brighter behind the head."""
     t = Nodes("backdrop")
-    near = t.add("Mapping", {"Vector": t.place(), "Scale": (0.085, 0.085, 0.085)}).outputs[0]
+    near = t.add("Mapping", {"Vector": t.place(), "Scale": (0.16, 0.16, 0.16)}).outputs[0]
     glow = t.add("TexGradient", {"Vector": near}, gradient_type="SPHERICAL").outputs[1]
     r, g, b = colour
-    shade = t.mix(glow, (0.55 * r, 0.55 * g, 0.55 * b), colour)
+    shade = t.mix(glow, (0.25 * r, 0.25 * g, 0.27 * b), colour)
     emission = t.add("Emission", {0: shade, 1: 0.8})
     corners = np.array([[-30, -30, 0], [30, -30, 0], [30, 30, 0], [-30, 30, 0]], float)
     wall = objects.mesh("backdrop", corners, [(0, 1, 2, 3)], t.surface(emission))

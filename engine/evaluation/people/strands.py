@@ -57,6 +57,9 @@ class Roots:
     """[N, 3] of the triangle it stands on."""
     weights: Floats
 
+    def some(self, which: Integers) -> "Roots":
+        return Roots(self.at[which], self.normals[which], self.corners[which], self.weights[which])
+
     def value(self, field: Floats) -> Floats:
         """[N] a field of the skin [S] at the roots."""
         held: Floats = (field[self.corners] * self.weights).sum(1)
