@@ -17,6 +17,7 @@ _WHITE = 205.0, 198.0, 194.0  # where the photo shows none, at most;
 _WHITE_OF_SKIN, _SKIN_HUE = 0.65, 0.4  # beside the lighter skin about the eye: its level, and the power of that hue
 _DARKEST = 0.6  # of a lid's shadow: what is darker can't be told from noise
 _SPARE = 29, 61  # texels: how wide and high about a hole the eyeball goes on, because lids move away from it
+_ASIDE = 0.045  # radii by which its landmarks may lie beside an iris
 _RIM = 0.88  # radii: colours farther out are mixed with the white's
 _SHINE, _NEAR_WHITE = 45.0, 0.75  # a light's reflection is so much lighter than its ring; of the white's light
 _INMOST = 0.65  # radii: lights farther out would leave the iris; they go with it
@@ -42,20 +43,26 @@ def inside(slit: Slit, points: Array) -> Array:
 
 
 def measured(picture: Picture, slits: tuple[Slit, Slit], irises: Array) -> Array:
-    """`irises` [2, 4] with the radius at which the photo grows bright outwards, the same for both."""
-    factors = [_radius(picture, slit, iris) for slit, iris in zip(slits, irises, strict=True)]
-    return np.column_stack([irises[:, :3], np.full(2, irises[:, 3].mean() * np.mean(factors))]).astype(np.float32)
+    """`irises` [2, 4] between where the photo grows bright to both sides, with that radius, the same for both."""
+    right, left = (
+        np.array([_reach(picture, slit, iris, way) for slit, iris in zip(slits, irises, strict=True)])
+        for way in (0, 180)
+    )
+    found, radius = irises.astype(np.float32), irises[:, 3]
+    found[:, 0] += np.clip((right - left) / 2, -_ASIDE, _ASIDE) * radius
+    found[:, 3] = radius.mean() * (right + left).mean() / 2
+    return found
 
 
-def _radius(picture: Picture, slit: Slit, iris: Array) -> float:
-    """An iris's radius beside the given one, as seen to the sides where no lid is in the way."""
-    turn = np.radians(np.concatenate([np.arange(-35, 36, 5), np.arange(145, 216, 5)]))
+def _reach(picture: Picture, slit: Slit, iris: Array, way: float) -> float:
+    """How far an iris reaches about the direction `way`, degrees, in its given radius, as seen where no lid is."""
+    turn = np.radians(way + np.arange(-35, 36, 5))
     factor = np.arange(0.8, 1.4, 0.02)
     rays = np.stack([np.cos(turn), np.sin(turn)], -1)[None] * (factor * iris[3])[:, None, None]
     points = (iris[:2] + rays).astype(np.float32)
     luma = cv2.remap(picture, points * TEXELS - 0.5, None, cv2.INTER_LINEAR).astype(np.float32).mean(-1)
     free = (inside(slit, points) > 1.5).all(0)
-    if free.sum() < 6:
+    if free.sum() < 3:
         return 1.0
     rise = np.gradient(cv2.GaussianBlur(luma[:, free].mean(1)[None], (0, 0), 2)[0])
     return float(factor[int(rise.argmax())])
