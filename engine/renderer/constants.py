@@ -3,7 +3,7 @@
 from engine.face.coefficients import INDEX
 from engine.portrait.layers_layout import SPRITES
 
-STEPS = 7  # Newton's, for each set of fields
+STEPS = 9  # Newton's, for each set of fields
 STRIDE = 16.0  # units the first may go; the others half, or they leap to and fro where a lid is drawn out
 STEEPEST = 0.15  # determinants are kept above: where a field is about to fold, it is squeezed instead
 SAFE, UNFOLD, SPREAD = 0.4, 2, 12.0  # determinants below are smoothed away, so many times over, about themselves
