@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face import Head, Part
-from engine.face.coefficients import FACE
 from engine.portrait.fit import Fit
 from engine.portrait.folds import FOLDS, heights, lined
+from engine.portrait.gaze import still_lids
 from engine.portrait.layers_layout import SHADE, SHADE_ORIGIN, SHADE_RANK, SIDE, Array
 from engine.portrait.layers_mesh import Mask, Surface, by_channels, extend
 from engine.portrait.layers_slit import smoothstep
@@ -42,7 +42,6 @@ _LIPS = 0.8  # of the bends' light: that falls on the lips' red
 _EDGE = 4  # cells at the face's edge in which shading fades
 _BAND, _BESIDE = 0.15, 3  # of a fold's depth: what lies deeper belongs to it; cells by which the photo's may be off
 _OWN = -0.5, 0.0  # log of the photo's own folds over the skin about them, at most
-_ASIDE = [index for index, name in enumerate(FACE) if name.startswith(("eyeLookIn", "eyeLookOut"))]  # move no skin
 _SURE, _LEAST = 0.4, 0.1  # strengths of an expression: the photo's folds are all its own; (squared) too weak to own any
 
 
@@ -61,7 +60,6 @@ def shading(surface: Surface, fit: Fit, head: Head) -> dict[str, Array]:
     bends, _ = _carried(surface, _bends(light, fit, normals, triangles))
     bends = by_channels(bends, lambda part: cv2.GaussianBlur(part, (0, 0), _SMOOTH))
     maps = (_BENT * np.tanh(bends / _BENT)).transpose(2, 0, 1) * _soft(np.maximum(skin, _LIPS * _red(fit)))
-    maps[_ASIDE] = 0
     maps[: len(fit.source)] += _folds(light, facing, np.log(np.maximum(value, 1e-2)), fit, head) * _soft(skin)
     return _low_rank(np.clip(maps, -_MOST, _MOST))
 
@@ -120,7 +118,7 @@ def _cells(fit: Fit) -> Array:
 
 def _bends(light: Light, fit: Fit, normals: Array, triangles: npt.NDArray[np.int32]) -> Array:
     """[V, 63 + 3] what each vertex gains when a coefficient is 1, or the head turned by _DEGREES."""
-    moved = [light.change(normals, vertex_normals(fit.vertices + shape, triangles)) for shape in fit.shapes]
+    moved = [light.change(normals, vertex_normals(fit.vertices + shape, triangles)) for shape in still_lids(fit.shapes)]
     turned = [light.change(normals, normals @ turn.T) for turn in _turns(np.radians(_DEGREES))]
     return np.stack([*moved, *turned], -1)
 
