@@ -126,14 +126,14 @@ CAST: dict[str, Person] = {
     "zola": Person(
         seed=23, race={"caucasian": 0.12, "asian": 0.08, "african": 0.80}, female=1.0, old=0.08,
         details={
-            "mouth/mouth-angles-up": 0.4, "head/head-oval": 0.5, "eyes/eye-scale-incr": 0.75,
+            "mouth/mouth-angles-up": 0.25, "head/head-oval": 0.5, "eyes/eye-scale-incr": 0.75,
             "cheek/cheek-bones-incr": 0.35, "chin/chin-width-decr": 0.4, "nose/nose-width3-decr": 0.4,
             "chin/chin-triangle": 0.15, "cheek/cheek-volume-decr": 0.2, "nose/nose-point-width-decr": 0.2,
             "head/head-fat-decr": 0.35, "forehead/forehead-scale-vert-decr": 0.3, "head/head-scale-horiz-decr": 0.2,
             "ears/ear-wing-decr": 0.6, "ears/ear-scale-decr": 0.4,
         },
         skin=Skin(
-            (0.185, 0.088, 0.049), (0.19, 0.066, 0.04), (0.085, 0.037, 0.023), (0.175, 0.052, 0.045), 0.1, dense=True,
+            (0.140, 0.066, 0.037), (0.146, 0.050, 0.030), (0.068, 0.030, 0.018), (0.145, 0.042, 0.036), 0.1, dense=True,
         ),
         hair=Hair("curls", melanin=0.97, redness=0.05, length_dm=0.35),
         iris=(0.048, 0.024, 0.013), cloth=(0.36, 0.16, 0.045), backdrop=(0.40, 0.50, 0.47), brow=0.9, resting=FRIENDLY,

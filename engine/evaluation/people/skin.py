@@ -22,7 +22,8 @@ def skin_material(person: Person, lips: Any) -> Any:
     colour = t.mix(inner, colour, FLESH)
     colour = t.mix(t.product(t.attribute("lash_roots"), 0.6), colour, LASH_ROOTS)
     colour = t.mix(wet, colour, tuple(0.5 * (a + b) for a, b in zip(FRESH, skin.base, strict=True)))
-    rough = t.total(t.product(t.noise(at, 30), 0.16), t.ramp(t.attribute("oily"), 0, 1, 0.40, 0.27))
+    gloss = 0.3 if skin.dense else 1.0  # before dark skin the same light glares
+    rough = t.total(t.product(t.noise(at, 30), 0.16), t.ramp(t.attribute("oily"), 0, 1, 0.40, 0.40 - 0.13 * gloss))
     for where, value in ((lip, 0.32), (wet, 0.15), (inner, 0.22)):
         rough = t.blend(where, rough, value)
     return t.surface(
@@ -36,7 +37,7 @@ def skin_material(person: Person, lips: Any) -> Any:
                 "Subsurface Radius": (1.0, 0.45, 0.3) if skin.dense else (1.0, 0.35, 0.2),
                 "Subsurface Scale": 0.012 if skin.dense else 0.017,
                 "Normal": t.bump(_relief(t, skin, at, lip, creases), 0.0045),
-                "Coat Weight": t.product(t.attribute("oily"), 0.16),
+                "Coat Weight": t.product(t.attribute("oily"), 0.16 * gloss),
                 "Coat Roughness": 0.32,
                 "Sheen Weight": 0.02,
                 "Sheen Roughness": 0.5,
