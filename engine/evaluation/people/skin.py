@@ -22,8 +22,9 @@ def skin_material(person: Person, lips: Any) -> Any:
     colour = t.mix(inner, colour, FLESH)
     colour = t.mix(t.product(t.attribute("lash_roots"), 0.6), colour, LASH_ROOTS)
     colour = t.mix(wet, colour, tuple(0.5 * (a + b) for a, b in zip(FRESH, skin.base, strict=True)))
-    gloss = 0.3 if skin.dense else 1.0  # before dark skin the same light glares
-    rough = t.total(t.product(t.noise(at, 30), 0.16), t.ramp(t.attribute("oily"), 0, 1, 0.40, 0.40 - 0.13 * gloss))
+    # Before dark skin the same light glares, and its highlight turns pores into flakes.
+    gloss, matt = (0.0, 0.50) if skin.dense else (1.0, 0.40)
+    rough = t.total(t.product(t.noise(at, 30), 0.16), t.ramp(t.attribute("oily"), 0, 1, matt, matt - 0.13 * gloss))
     for where, value in ((lip, 0.32), (wet, 0.15), (inner, 0.22)):
         rough = t.blend(where, rough, value)
     return t.surface(
@@ -91,6 +92,7 @@ def _relief(t: Nodes, skin: Skin, at: Socket, lip: Socket, creases: Socket) -> S
     pores = t.product(t.ramp(t.cells(at, 62.0)[0], 0.0, 0.42), t.ramp(t.attribute("porous"), 0, 1, 0.2, 0.5))
     fine = t.product(t.ramp(t.cells(at, 110.0)[0], 0.0, 0.45), 0.45)
     height = t.total(pores, fine, t.product(t.noise(at, 24, 4, 0.6), 1.3), t.product(t.noise(at, 9, 4, 0.6), 1.6))
+    height = t.product(height, 0.45 if skin.dense else 1.0)
     height = t.product(height, t.less(1.0, t.product(lip, 0.8)))
     height = t.total(height, t.product(creases, lip, 2.4))
     if skin.wrinkles:
