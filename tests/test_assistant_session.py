@@ -16,6 +16,7 @@ import pytest
 from aiortc import MediaStreamTrack
 from websockets.asyncio.client import ClientConnection, connect
 
+from engine.les import EMOTIONS
 from server.settings import AssistantSettings
 from tests.browser.speech import Samples, join, silence, speak
 from tests.openai_services import DIE, KEY, Services, services, tone
@@ -104,7 +105,8 @@ class TestCall:
                     ["listening", "thinking", "speaking", "listening"],
                     ["thinking", "listening", "speaking", "listening"],
                 )
-                assert any(m["units"].get("AU12") == 0.8 for m in heard.messages if m["type"] == "state")
+                smile = EMOTIONS["happiness"]["AU12"]
+                assert any(m["units"].get("AU12") == smile for m in heard.messages if m["type"] == "state")
                 assert loudest(caller, begun["media_ms"] / 1000) > 0.1
 
     @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from engine.audio import load_audio
 from engine.avatar import Avatar, Picture, Stream
 from engine.cdan import Cdan, Heard
 from engine.face.coefficients import INDEX
-from engine.les import Les
+from engine.les import EMOTIONS, Les
 from engine.motion import MotionAmounts
 from engine.portrait import Portrait, default_photo, prepare
 from engine.units import CHUNK, MAX_LOOK_AHEAD
@@ -113,7 +113,7 @@ class TestEmotion:
         after = run(avatar, stream, np.tile(SILENCE, (2, 1)))
         assert named == after[0].frame == 5
         assert (before[-1].rgb == before[0].rgb).all() and (after[0].rgb != before[-1].rgb).any()
-        assert after[0].coefficients[INDEX["mouthSmileLeft"]] == pytest.approx(0.8, abs=0.01)
+        assert after[0].coefficients[INDEX["mouthSmileLeft"]] == pytest.approx(EMOTIONS["happiness"]["AU12"], abs=0.01)
 
     def test_with_transition_the_named_frame_is_the_first_that_differs(self, avatar: Avatar) -> None:
         stream = still(avatar)
@@ -273,7 +273,7 @@ class TestHush:
         run(avatar, stream, voice[22:24])
         stream.hush()
         last = run(avatar, stream, np.tile(SILENCE, (4, 1)))[-1]
-        assert last.coefficients[INDEX["mouthSmileLeft"]] == pytest.approx(0.8, abs=0.01)
+        assert last.coefficients[INDEX["mouthSmileLeft"]] == pytest.approx(EMOTIONS["happiness"]["AU12"], abs=0.01)
 
     def test_in_silence_nothing_moves(self, avatar: Avatar) -> None:
         stream = still(avatar)
