@@ -72,9 +72,9 @@ export const EMOTIONS = Object.freeze({
   happiness: { AU6: 1, AU10: 0.4, AU12: 1, AU25: 1, AU26: 0.4 },
   surprise: { AU1: 1, AU2: 1, AU5: 0.6, AU25: 0.8, AU26: 1, AU27: 0.2 },
   sadness: { AU1: 1, AU4: 0.8, AU7: 0.2, AU11: 0.6, AU15: 1, AU17: 0.8 },
-  anger: { AU4: 1, AU5: 0.8, AU7: 0.8, AU10: 0.4, AU16: 0.4, AU23: 0.4, AU25: 0.6, AU38: 0.6 },
+  anger: { AU4: 1, AU5: 0.8, AU7: 0.8, AU10: 0.4, AU16: 0.2, AU23: 0.4, AU25: 0.6, AU38: 0.6 },
   fear: { AU1: 1, AU2: 0.6, AU4: 0.6, AU5: 1, AU7: 0.2, AU20: 1, AU25: 0.8, AU26: 0.6 },
-  disgust: { AU6: 0.6, AU7: 0.6, AU9: 1, AU10: 1, AU15: 0.6, AU17: 0.6, AU25: 0.2 },
+  disgust: { AU6: 0.6, AU7: 0.6, AU9: 1, AU10: 0.8, AU15: 0.6, AU17: 0.6, AU25: 0.2 },
   contempt: { AU7: 0.4, AUR10: 0.2, AUR12: 0.4, AUR14: 1 },
 });
 

@@ -57,9 +57,9 @@ def _peaks(**fifths: int) -> Mapping[str, float]:
 
 EMOTIONS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
-        "anger": _peaks(AU4=5, AU5=4, AU7=4, AU10=2, AU16=2, AU23=2, AU25=3, AU38=3),
+        "anger": _peaks(AU4=5, AU5=4, AU7=4, AU10=2, AU16=1, AU23=2, AU25=3, AU38=3),
         "contempt": _peaks(AUR14=5, AUR12=2, AUR10=1, AU7=2),
-        "disgust": _peaks(AU9=5, AU10=5, AU15=3, AU17=3, AU7=3, AU6=3, AU25=1),
+        "disgust": _peaks(AU9=5, AU10=4, AU15=3, AU17=3, AU7=3, AU6=3, AU25=1),
         "fear": _peaks(AU1=5, AU2=3, AU4=3, AU5=5, AU7=1, AU20=5, AU25=4, AU26=3),
         "happiness": _peaks(AU6=5, AU12=5, AU10=2, AU25=5, AU26=2),
         "sadness": _peaks(AU1=5, AU4=4, AU15=5, AU17=4, AU11=3, AU7=1),
