@@ -33,8 +33,8 @@ from engine.units import MIN_SIZE
 
 Rgb = npt.NDArray[np.uint8]
 
-WHOLE = ("portrait", "least determinant", "most", "hole, pixels", "seam, units", "eyes seen at blink 1", "still",
-         "faces with a fault", "such as")  # fmt: skip
+WHOLE = ("portrait", "least determinant", "most", "hole, pixels", "spill, pixels", "seam, units",
+         "eyes seen at blink 1", "still", "faces with a fault", "such as")  # fmt: skip
 MOST_NAMED = 4
 SHEET_CLIPS = 2
 PEOPLE = Path("tests/data/people")
