@@ -25,7 +25,7 @@ def skin_material(person: Person, lips: Any) -> Any:
     # Before dark skin the same light glares, and its highlight turns pores into flakes.
     gloss, matt = (0.0, 0.50) if skin.dense else (1.0, 0.40)
     rough = t.total(t.product(t.noise(at, 30), 0.16), t.ramp(t.attribute("oily"), 0, 1, matt, matt - 0.13 * gloss))
-    for where, value in ((lip, 0.32), (wet, 0.15), (inner, 0.22)):
+    for where, value in ((lip, 0.50 if skin.dense else 0.32), (wet, 0.15), (inner, 0.22)):
         rough = t.blend(where, rough, value)
     return t.surface(
         t.add(
