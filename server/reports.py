@@ -47,12 +47,13 @@ class SteadyReports:
 
     async def _send_rtcp(self, packets: list[AnyRtcpPacket]) -> None:
         for packet in packets:
-            if isinstance(packet, RtcpSrPacket) and self._origin is not None:
-                packet.sender_info.ntp_timestamp = self._ntp(packet.sender_info.rtp_timestamp, self._origin)
+            if isinstance(packet, RtcpSrPacket) and self._origin is not None and self._last is not None:
+                packet.sender_info.ntp_timestamp = self._ntp(packet.sender_info.rtp_timestamp, self._origin, self._last)
         await self._send(packets)
 
-    def _ntp(self, timestamp: int, origin: int) -> int:
-        media = (timestamp - origin) % WRAP - self._delay
+    def _ntp(self, timestamp: int, origin: int, last: int) -> int:
+        """Timestamps begin anew after 13 hours of pictures; the encoder's count, at `last` now, does not."""
+        media = last + (timestamp - origin - last + WRAP // 2) % WRAP - WRAP // 2 - self._delay
         return (self._began() + media * NTP_SECOND // self._rate) % (1 << 64)
 
 

@@ -8,7 +8,7 @@ from statistics import fmean, median
 from engine.units import FPS
 
 LATE_S = 0.010
-LATENCY_FRAMES = 10 * FPS
+MOST_FRAMES = 10 * FPS  # remembered: nobody may ever ask for a summary
 
 
 @dataclass
@@ -21,10 +21,10 @@ class Meter:
     _bytes: int = 0
     _due: int = 0
     _late: int = 0
-    _renders: list[float] = field(default_factory=list)
-    _encodes: list[float] = field(default_factory=list)
-    _offsets: list[float] = field(default_factory=list)
-    _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCY_FRAMES))
+    _renders: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_FRAMES))
+    _encodes: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_FRAMES))
+    _offsets: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_FRAMES))
+    _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_FRAMES))
 
     def rendered(self, seconds: float) -> None:
         self._renders.append(seconds)

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from fractions import Fraction
 from functools import partial
 from typing import Any, cast
@@ -14,15 +14,16 @@ import pytest
 from aiortc.codecs.opus import OpusDecoder, OpusEncoder
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtcrtpreceiver import RTCRtpReceiver
-from aiortc.rtp import RtpPacket
+from aiortc.rtcrtpsender import RTCEncodedFrame
+from aiortc.rtp import RtcpSenderInfo, RtcpSrPacket, RtpPacket
 
 from engine.portrait import Portrait
 from server.encoder import MAX_BITRATE, MIN_BITRATE, MOST_SLOTS, FastH264Encoder, SteadyVp8Encoder, encoder_for
 from server.engine_thread import EngineThread, Step
 from server.hearing import JITTER_BUFFER, PromptBuffer, Resampler
 from server.media import PictureTrack, Shot, audio_frame, video_frame
-from server.reports import OPUS_DELAY
-from server.stats import Meter
+from server.reports import LAST_TIMESTAMP, OPUS_DELAY, SCREEN_DELAY, SteadyReports
+from server.stats import MOST_FRAMES, Meter
 from server.timeline import AUDIO_RATE, PACKET, SLOT, VIDEO_TICKS, video_pts
 from server.voice_encoder import VoiceEncoder
 from tests.server_fakes import FakeEngine, FakePicture, FakeStream, Samples
@@ -173,6 +174,58 @@ class TestPicturesThatStandStill:
             meter.spared()
         told = meter.summary(1.0)
         assert (told["fps"], told["still_fps"], told["late_share"]) == (4, 4, 0.25)
+
+
+class TestMeter:
+    def test_holds_no_more_for_a_call_that_nobody_asks_about(self) -> None:
+        meter = Meter(0.0)
+        for _ in range(3 * MOST_FRAMES):
+            meter.rendered(0.01)
+            meter.encoded(0.001, 100)
+            meter.left(0.0, 0.002, [0.1])
+        assert max(len(held) for held in vars(meter).values() if isinstance(held, Sized)) == MOST_FRAMES
+        told = meter.summary(30.0)
+        assert (told["fps"], told["render_ms"], told["av_offset_ms"]) == (25, 10, 2)
+
+
+class FakeSender:
+    """What `SteadyReports` changes of aiortc's sender; it makes one frame after another with these timestamps."""
+
+    kind = "video"
+
+    def __init__(self, timestamps: list[int], origin: int) -> None:
+        self._timestamps, self._origin = iter(timestamps), origin
+        self.sent: list[RtcpSrPacket] = []
+        vars(self)[LAST_TIMESTAMP] = 0
+
+    async def _next_encoded_frame(self, codec: None) -> RTCEncodedFrame:
+        return RTCEncodedFrame([], next(self._timestamps), 0)
+
+    async def _send_rtcp(self, packets: list[RtcpSrPacket]) -> None:
+        self.sent += packets
+
+    async def frame(self) -> None:
+        made = await self._next_encoded_frame(None)
+        vars(self)[LAST_TIMESTAMP] = (self._origin + made.timestamp) % (1 << 32)
+
+    async def report(self) -> int:
+        """The NTP time in it."""
+        info = RtcpSenderInfo(0, vars(self)[LAST_TIMESTAMP], 0, 0)
+        await self._send_rtcp([RtcpSrPacket(1, info)])
+        return self.sent[-1].sender_info.ntp_timestamp
+
+
+class TestReports:
+    @pytest.mark.parametrize("begins", [0, 5, (1 << 32) - 1])
+    async def test_go_on_when_timestamps_begin_anew(self, begins: int) -> None:
+        """Those of pictures do after 13 hours."""
+        hours = [hour * 3600 * 90_000 for hour in range(30)]
+        sender = FakeSender(hours, begins)
+        SteadyReports(sender, "video/H264", lambda: 1 << 32)  # type: ignore[arg-type]
+        await sender.frame()
+        for hour in range(1, 30):
+            await sender.frame()
+            assert await sender.report() / (1 << 32) == pytest.approx(1 + hour * 3600 - SCREEN_DELAY / 90_000)
 
 
 class TestMeasuring:
