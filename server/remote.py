@@ -106,12 +106,15 @@ class Worker:
         return self._process.pid
 
     @property
-    def lost(self) -> bool:
+    def ended(self) -> bool:
+        """One that was killed while nobody asked anything of it is noticed here."""
+        if not self._epitaph and self._process.poll() is not None:
+            self._bury(EOFError())
         return bool(self._epitaph)
 
     def ask(self, name: str, *arguments: Any) -> Any:
         """The answer of `worker.Host`, whose exceptions are raised here; EngineLost if there will be none."""
-        if self.lost:
+        if self._epitaph:
             raise EngineLost(self._epitaph)
         gone = tuple(self.gone.popleft() for _ in range(len(self.gone)))
         try:
@@ -171,7 +174,7 @@ class RemoteEngine:
     def open(
         self, portrait: Portrait, *, seed: int = 0, size: int = FRAME_SIZE, look_ahead: int | None = None
     ) -> RemoteStream:
-        if self._worker.lost:
+        if self._worker.ended:
             self._worker = Worker(self._factory)
         options = {"seed": seed, "size": size, "look_ahead": look_ahead}
         stream = RemoteStream(self._worker, next(self._numbers), size)

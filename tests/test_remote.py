@@ -182,6 +182,14 @@ class TestFailures:
         os.kill(engine.pid, signal.SIGKILL)
         assert isinstance(shown(engine, stream)[0], EngineLost)
 
+    def test_one_killed_while_nobody_called_costs_the_next_caller_nothing(
+        self, engine: RemoteEngine, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        os.kill(engine.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, engine.pid, os.WEXITED | os.WNOWAIT)
+        assert shown(engine, engine.open(ANYONE, seed=3, size=SIZE))[0].frame == 0
+        assert "status -9" in caplog.text
+
     def test_a_process_that_hangs_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         engine = RemoteEngine(partial(FakeEngine, 1, sleepy))
         stream = engine.open(ANYONE, size=SIZE)
