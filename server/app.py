@@ -23,7 +23,7 @@ from server.bridges.smallwebrtc import router as smallwebrtc_router
 from server.bridges.twilio import router as twilio_router
 from server.bridges.whip_whep import router as whip_whep_router
 from server.control import router as control_router
-from server.engine_thread import Engine
+from server.engine_thread import Engine, EngineLost
 from server.engines import Engines
 from server.http import router as http_router
 from server.place import Place
@@ -31,7 +31,7 @@ from server.portraits import Load, Portraits, Prepare, prepare_in_process
 from server.sessions import Sessions
 from server.settings import Settings
 from server.speech_socket import router as speech_router
-from server.web import Guard, HttpError, on_framework_error, on_http_error, on_invalid
+from server.web import Guard, HttpError, on_engine_lost, on_fault, on_framework_error, on_http_error, on_invalid
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,8 @@ def create_app(
     app.add_exception_handler(HttpError, on_http_error)
     app.add_exception_handler(HTTPException, on_framework_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(EngineLost, on_engine_lost)
+    app.add_exception_handler(Exception, on_fault)
     app.add_middleware(Guard, allowed_origins=settings.allowed_origins, max_photo_bytes=settings.max_photo_bytes)
     return app
 

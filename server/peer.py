@@ -100,8 +100,9 @@ class Peer:
             self._direct()
             await self._connection.setLocalDescription(await self._connection.createAnswer())
         except SDP_ERRORS as error:
-            log.info("offer refused", exc_info=error)
-            raise BadOffer(f"the offer can't be answered: {error or type(error).__name__}") from None
+            log.debug("offer refused", exc_info=error)
+            why = error if isinstance(error, (ValueError, OperationError)) and str(error) else "it contradicts itself"
+            raise BadOffer(f"the offer can't be answered: {why}") from None
         return self._connection.localDescription.sdp
 
     async def add_candidate(self, candidate: str, mid: str | None, index: int | None) -> None:
@@ -212,6 +213,8 @@ def check_offer(sdp: str, *, voice: bool, picture: bool) -> None:
         media = SessionDescription.parse(sdp).media
     except SDP_ERRORS:
         raise BadOffer("the offer is not valid SDP") from None
+    if not all(section.dtls and section.dtls.fingerprints for section in media if section.port):
+        raise BadOffer("a section of the offer has no a=fingerprint or no a=setup; send the SDP as WebRTC made it")
     receives = {section.kind for section in media if section.direction in ("sendrecv", "recvonly")}
     sends = {section.kind for section in media if section.direction in ("sendrecv", "sendonly")}
     if not picture and "audio" not in sends:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -10,6 +9,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.engine_thread import EngineLost
 
 MAX_JSON_BYTES = 256 * 1024
 
@@ -41,7 +42,8 @@ class HttpError(Exception):
 
 
 def refusal(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"code": code, "message": message}, status, headers)
+    """The message is one line, whatever of the request it quotes."""
+    return JSONResponse({"code": code, "message": " ".join(message.split())}, status, headers)
 
 
 async def on_http_error(_: Request, error: Exception) -> JSONResponse:
@@ -52,6 +54,16 @@ async def on_http_error(_: Request, error: Exception) -> JSONResponse:
 async def on_framework_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     return refusal(error.status_code, CODES.get(error.status_code, "failed"), str(error.detail))
+
+
+async def on_engine_lost(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, EngineLost)
+    return refusal(500, "failed", "what draws this session is gone; start a new session")
+
+
+async def on_fault(_: Request, __: Exception) -> JSONResponse:
+    """A fault of ours, which is logged with its traceback all the same."""
+    return refusal(500, "failed", "the server failed at this; its log has the rest")
 
 
 async def on_invalid(_: Request, error: Exception) -> JSONResponse:
@@ -65,7 +77,7 @@ async def on_invalid(_: Request, error: Exception) -> JSONResponse:
 
 def origin_allowed(origin: str | None, host: str | None, allowed: Collection[str]) -> bool:
     """Pages of our own host may call, and configured ones; a client that is no browser sends no origin."""
-    return origin is None or origin in allowed or urlsplit(origin).netloc == host
+    return origin is None or origin in allowed or origin in (f"http://{host}", f"https://{host}")
 
 
 class Guard:

@@ -1,7 +1,9 @@
 """The HTTP and WebSocket promises of docs/protocol.md, bad input first of all."""
 
 import json
+import re
 from collections.abc import AsyncIterator
+from logging import DEBUG
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,14 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
+from engine.background import Background
 from engine.les import AXES
 from engine.portrait import PortraitError, default_names, default_photo
+from server.engine_thread import EngineLost
 from server.portraits import Portraits, prepare_in_process
-from tests.server_fakes import Caller, FakeEngine
+from tests.server_fakes import Caller, FakeEngine, FakeStream
 from tests.server_running import Running, load, prepare_at_once, running, until
 
 PNG = b"\x89PNG a photo, says the fake preparation"
@@ -156,6 +160,7 @@ class TestCreation:
         assert response.status_code in (400, 422)
         refused(await http.post("/v1/sessions", json={"portrait": "x" * 1_000_000}), 413, "too_large")
         refused(await http.post("/v1/sessions", json=session(portrait="nobody")), 404, "no_portrait")
+        refused(await http.post("/v1/sessions", json=session(**{"a\nb": 1})), 422, "invalid")
 
     async def test_full(self, http: httpx.AsyncClient) -> None:
         for _ in range(2):
@@ -170,6 +175,33 @@ class TestCreation:
             path, auth = f"/v1/sessions/{body['id']}", {"Authorization": f"Bearer {body['token']}"}
             assert (await http.delete(path, headers=auth)).status_code == 204
             refused(await http.delete(path, headers=auth), 404, "no_session")
+
+
+class TestFaultsOfOurs:
+    async def test_are_told_like_any_refusal(
+        self, server: Running, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def no_space(photo: bytes, name: str) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(server.place.portraits, "add", no_space)
+        refused(await http.post("/v1/portraits", files={"photo": PNG}), 500, "failed")
+
+    async def test_a_session_whose_engine_is_lost(
+        self, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def lost(stream: FakeStream, background: Background) -> None:
+            raise EngineLost("drawing process 7 is lost")
+
+        body = (await http.post("/v1/sessions", json=session())).json()
+        monkeypatch.setattr(FakeStream, "stand_before", lost)
+        response = await http.put(
+            f"/v1/sessions/{body['id']}/background",
+            json={"background": "blur"},
+            headers={"Authorization": f"Bearer {body['token']}"},
+        )
+        assert "start a new session" in refused(response, 500, "failed")
+        assert not [record for record in caplog.records if record.exc_info]  # whoever lost it has said so
 
 
 class TestTokensAndOrigins:
@@ -190,6 +222,8 @@ class TestTokensAndOrigins:
             "origin_refused",
         )
         assert (await http.post("/v1/sessions", json=session(), headers={"Origin": server.url})).status_code == 201
+        for origin in ("null", "http://[::1", server.url.replace("http", "ftp")):
+            refused(await http.get("/v1/les", headers={"Origin": origin}), 403, "origin_refused")
 
     async def test_control_closes_with_the_reason(self, server: Running) -> None:
         async with Caller(server.url) as caller:
@@ -201,10 +235,11 @@ class TestTokensAndOrigins:
                     with pytest.raises(ConnectionClosed) as closed:
                         await control.recv()
                     assert closed.value.rcvd and closed.value.rcvd.code == code
-            async with connect(url, origin="https://evil.example") as control:  # type: ignore[arg-type]
-                with pytest.raises(ConnectionClosed) as closed:
-                    await control.recv()
-                assert closed.value.rcvd and closed.value.rcvd.code == 4403
+            for origin in ("https://evil.example", "http://[::1"):
+                async with connect(url, origin=Origin(origin)) as control:
+                    with pytest.raises(ConnectionClosed) as closed:
+                        await control.recv()
+                    assert closed.value.rcvd and closed.value.rcvd.code == 4403
 
     async def test_the_token_may_travel_as_a_subprotocol(self, server: Running) -> None:
         async with Caller(server.url) as caller:
@@ -243,6 +278,21 @@ class TestOffers:
             refused(answer, 422, "bad_offer")
             count = len(caller.pictures)
             await until(lambda: len(caller.pictures) > count + 5)  # a bad offer does not end the call
+
+    @pytest.mark.parametrize(
+        "line, problem",
+        [("fingerprint", "a=fingerprint"), ("setup", "a=setup"), ("ice-pwd", "password"), ("mid", "do not match")],
+    )
+    async def test_an_offer_that_lacks_a_line(
+        self, server: Running, line: str, problem: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with Caller(server.url) as caller:
+            path = f"/v1/sessions/{(await caller.create())['id']}/offer"
+            offer = await caller.offer()
+            sdp = re.sub(rf"a={line}:.*\r\n", "", offer["sdp"])
+            response = await caller.http.post(path, json=offer | {"sdp": sdp}, headers=caller.auth)
+            assert problem in refused(response, 422, "bad_offer")
+            assert not [record for record in caplog.records if record.exc_info and record.levelno > DEBUG]
 
 
 class TestControl:
