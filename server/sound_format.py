@@ -42,6 +42,11 @@ REALTIME = {
 """By the names of OpenAI's Realtime protocol."""
 
 
+def rate_in(text: str) -> int:
+    """Samples a second as an address says them; 0, which nobody takes, if that can be no rate."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0
+
+
 @cache
 def levels(encoding: Encoding) -> Levels:
     """int16[256]: the sample that each code stands for (G.711 tables 1 and 2, scaled to 16 bits)."""

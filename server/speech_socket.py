@@ -26,6 +26,7 @@ from server.protocol import (
     SpeechResume,
     message_of,
 )
+from server.sound_format import rate_in
 from server.speech_protocol import (
     LIVEAVATAR_RATE,
     AgentInterrupt,
@@ -72,9 +73,8 @@ async def speech(socket: WebSocket, id: str) -> None:
 
 
 def rate_of(socket: WebSocket) -> int:
-    """Of sound that no `speech.begin` announces; 0, which is refused when it comes, if it is no number."""
-    rate = socket.query_params.get("rate", str(DEFAULT_RATE))
-    return int(rate) if rate.isascii() and rate.isdigit() else 0
+    """Of sound that no `speech.begin` announces; 0 is refused when it comes."""
+    return rate_in(socket.query_params.get("rate", str(DEFAULT_RATE)))
 
 
 async def receive_all(socket: WebSocket, pusher: "Pusher") -> None:

@@ -314,8 +314,9 @@ class TestBadInput:
             await until(lambda: caller.sound[-1][0] * 1000 > ended["media_ms"] + 100)
             assert loud_ms(caller) == pytest.approx(500, abs=20)
 
-    async def test_a_rate_that_no_sound_has(self, tmp_path: Path) -> None:
-        async with push_session(tmp_path, "&rate=7") as (_, _, client):
+    @pytest.mark.parametrize("rate", ["7", "-1", "%C2%B2", "9" * 5000])
+    async def test_a_rate_that_no_sound_has(self, tmp_path: Path, rate: str) -> None:
+        async with push_session(tmp_path, f"&rate={rate}") as (_, _, client):
             await client.sound(tone(0.1))
             await self.refused(client, "unsupported_rate")
 

@@ -371,6 +371,13 @@ class TestEndpoint:
             await caller.http.delete(f"/v1/sessions/{caller.session['id']}", headers=caller.auth)
             assert (await self.until(socket, "stop"))["stop"]["callSid"].startswith("CA")
 
+    @pytest.mark.parametrize("rate", ["7", "fast", "%C2%B2", "9" * 5000])
+    async def test_a_rate_that_no_sound_has(self, tmp_path: Path, rate: str) -> None:
+        async with self.dialled(tmp_path, f"&sampleRate={rate}") as (socket, caller), connect(caller.control_url):
+            with pytest.raises(ConnectionClosed):
+                await self.until(socket, "never")
+            assert socket.close_code == 1000
+
     @pytest.mark.parametrize("query, code", [("&token=wrong", 4401), ("&encoding=audio/opus", 1007)])
     async def test_refusals(self, tmp_path: Path, query: str, code: int) -> None:
         async with self.dialled(tmp_path, query) as (socket, _):

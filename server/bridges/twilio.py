@@ -10,6 +10,7 @@ from starlette.websockets import WebSocketState
 
 from server.bridges.twilio_stream import Garbage, Message, carry, media_format
 from server.control import authorise
+from server.sound_format import rate_in
 
 INVALID = 1007  # the code for a message that makes no sense (RFC 6455, 7.4.1)
 
@@ -38,7 +39,7 @@ async def twilio(socket: WebSocket, id: str) -> None:
 
 def asked(query: Mapping[str, str]) -> Message:
     """The `mediaFormat` that a query asks for."""
-    rate = {"sampleRate": int(query["sampleRate"])} if query.get("sampleRate", "").isdigit() else {}
+    rate = {"sampleRate": rate_in(query["sampleRate"])} if "sampleRate" in query else {}
     return rate | ({"encoding": query["encoding"]} if "encoding" in query else {})
 
 
