@@ -84,6 +84,7 @@ async def receive_all(socket: WebSocket, pusher: "Pusher") -> None:
             await pusher.hear(sound)
         elif text is not None:
             await pusher.read(text)
+        await asyncio.sleep(0)  # as in `control.receive_all`
 
 
 class Pusher:

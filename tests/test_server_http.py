@@ -17,6 +17,7 @@ from engine.background import Background
 from engine.les import AXES
 from engine.portrait import PortraitError, default_names, default_photo
 from server.engine_thread import EngineLost
+from server.live import MAX_OUTBOX
 from server.portraits import Portraits, prepare_in_process
 from tests.server_fakes import Caller, FakeEngine, FakeStream
 from tests.server_running import Running, load, prepare_at_once, running, until
@@ -310,6 +311,17 @@ class TestControl:
                     assert json.loads(await control.recv())["code"] == code
                 await control.send('{"type": "ping", "id": 1}')
                 assert json.loads(await control.recv()) == {"type": "pong", "id": 1}
+
+    async def test_many_messages_at_once_are_all_answered(self, server: Running) -> None:
+        """Only who does not read is disconnected."""
+        async with Caller(server.url) as caller:
+            await caller.create()
+            async with connect(caller.control_url, max_queue=None) as control:
+                await control.recv()
+                for id in range(3 * MAX_OUTBOX):
+                    await control.send(json.dumps({"type": "ping", "id": id}))
+                answers = [json.loads(await control.recv())["id"] for _ in range(3 * MAX_OUTBOX)]
+                assert answers == list(range(3 * MAX_OUTBOX))
 
     async def test_the_newer_socket_takes_over(self, server: Running) -> None:
         async with Caller(server.url) as caller:

@@ -96,6 +96,7 @@ async def serve(socket: WebSocket, id: str, conversation: Conversation) -> None:
 async def receive(socket: WebSocket, speaker: Speaker) -> None:
     while (message := await socket.receive())["type"] == "websocket.receive":
         speaker.hear(message.get("text"))
+        await asyncio.sleep(0)  # as in `control.receive_all`
 
 
 async def tell(socket: WebSocket, outbox: asyncio.Queue[Object]) -> None:
