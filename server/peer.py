@@ -46,6 +46,7 @@ DIRECTIONS = {
     (False, True): "recvonly",
     (False, False): "inactive",
 }
+MAX_PORT = (1 << 16) - 1  # one packet to a port beyond breaks asyncio's socket for all others
 ENCODER = "_RTCRtpSender__encoder"
 loudness.install()
 
@@ -111,6 +112,8 @@ class Peer:
             return  # the end of candidates is no news: more may yet be found from incoming checks
         try:
             parsed = candidate_from_sdp(candidate.removeprefix("candidate:"))
+            if parsed.port > MAX_PORT:
+                raise ValueError
             parsed.sdpMid, parsed.sdpMLineIndex = mid, index
             await self._connection.addIceCandidate(parsed)
         except SDP_ERRORS as error:
@@ -215,6 +218,8 @@ def check_offer(sdp: str, *, voice: bool, picture: bool) -> None:
         raise BadOffer("the offer is not valid SDP") from None
     if not all(section.dtls and section.dtls.fingerprints for section in media if section.port):
         raise BadOffer("a section of the offer has no a=fingerprint or no a=setup; send the SDP as WebRTC made it")
+    if any(candidate.port > MAX_PORT for section in media for candidate in section.ice_candidates):
+        raise BadOffer(f"a candidate's port is beyond {MAX_PORT}")
     receives = {section.kind for section in media if section.direction in ("sendrecv", "recvonly")}
     sends = {section.kind for section in media if section.direction in ("sendrecv", "sendonly")}
     if not picture and "audio" not in sends:

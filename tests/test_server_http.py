@@ -275,6 +275,8 @@ class TestOffers:
                 "invalid",
             )
             refused(await http.patch(path, json={"candidates": [candidate] * 65}, headers=caller.auth), 422, "invalid")
+            beyond = {"candidate": candidate["candidate"].replace(" 9 ", " 99999 "), "sdpMid": "0"}
+            refused(await http.patch(path, json={"candidates": [beyond]}, headers=caller.auth), 422, "invalid")
             answer = await http.post(path, json={"sdp": sdp, "type": "offer"}, headers=caller.auth)
             refused(answer, 422, "bad_offer")
             count = len(caller.pictures)
