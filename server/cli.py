@@ -3,7 +3,7 @@
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -54,11 +54,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Reads a whole number that is no less and no more than these."""
+
+    def read(text: str) -> int:
+        number = int(text)
+        if number < least or (most is not None and number > most):
+            raise argparse.ArgumentTypeError(
+                f"must be {least} or more" if most is None else f"must be {least} to {most}"
+            )
+        return number
+
+    read.__name__ = "whole number"  # what argparse calls it
+    return read
+
+
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1: this machine only)")
-    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--port", type=_whole(1, 65_535), default=8080)
     parser.add_argument("--portraits", type=Path, metavar="DIR", help="where prepared portraits are kept")
-    parser.add_argument("--max-sessions", type=int, help="calls at once; further ones get 503 (default: measured)")
+    parser.add_argument("--max-sessions", type=_whole(1), help="calls at once, others get 503 (default: measured)")
     _add_engines(parser)
     parser.add_argument("--stun", action="append", default=[], metavar="URL", help="stun:host:port, may be repeated")
     parser.add_argument("--turn", action="append", default=[], metavar="URL", help="turn:host:port, may be repeated")
@@ -77,7 +92,7 @@ def _add_engines(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--plans", type=Path, metavar="DIR", help="where `python -m trt_build build` wrote")
     parser.add_argument(
         "--engines",
-        type=int,
+        type=_whole(0),
         default=0,
         help="processes that draw, one core each (default: one for every core, 8 at most)",
     )
@@ -149,9 +164,9 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=10, help="how long, of each kind")
     parser.add_argument("--size", type=int, default=FRAME_SIZE)
     parser.add_argument("--json", type=Path, metavar="FILE", help="the same for programs")
-    parser.add_argument("--sessions", type=int, default=0, help="so many on one engine, as on a GPU, without a server")
+    parser.add_argument("--sessions", type=_whole(0), default=0, help="so many on one engine, without a server")
     calls = parser.add_argument_group("the whole server, called over WebRTC by callers without a screen")
-    calls.add_argument("--calls", type=int, default=0, help="how many at once")
+    calls.add_argument("--calls", type=_whole(0), default=0, help="how many at once")
     calls.add_argument(
         "--churn", type=float, default=0, metavar="SECONDS", help="every so often one leaves and another comes"
     )

@@ -16,6 +16,7 @@ from engine.portrait import Portrait, default_photo
 from engine.tracks import read_coefficients
 from engine.units import CHUNK
 from server.cli import main
+from server.settings import Settings
 
 SIZE = "256"
 
@@ -119,6 +120,35 @@ class TestRender:
         out = [] if "-o" in given else ["-o", str(prepared.with_name("refused.mp4"))]
         assert words in refusal(capsys, "render", str(prepared), *given, *out)
         assert not prepared.with_name("refused.mp4").exists()
+
+
+class TestServe:
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--turn", "turn:host:3478"], "needs $LES_TURN_SECRET"),
+            (["--turn", "stun:host:3478"], "such as turn:host:3478"),
+            (["--stun", "host"], "such as stun:host:3478"),
+            (["--stun", "stun:host:99999"], "such as stun:host:3478"),
+            (["--allow-origin", "example.org"], "such as https://example.org"),
+            (["--allow-origin", "https://example.org/page"], "such as https://example.org"),
+            (["--chat-url", "http://[::1", "--chat-model", "m"], "such as https://host/v1"),
+        ],
+    )
+    def test_refusals(self, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+        assert words in refusal(capsys, "serve", *arguments)
+
+    @pytest.mark.parametrize("arguments", [["--port", "99999"], ["--port", "0"], ["--max-sessions", "0"]])
+    def test_numbers_that_can_not_be(self, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+        with pytest.raises(SystemExit) as stopped:
+            main(["serve", *arguments])
+        assert stopped.value.code == 2 and "must be 1" in capsys.readouterr().err
+
+    def test_an_origin_is_what_browsers_tell(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen: list[Settings] = []
+        monkeypatch.setattr("server.commands.serve.serve", lambda settings, factory: seen.append(settings))
+        assert main(["serve", "--allow-origin", "https://Example.org:8443/"]) == 0
+        assert seen[0].allowed_origins == ("https://example.org:8443",)
 
 
 class TestDoctor:

@@ -5,7 +5,9 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
+
+from aiortc.rtcicetransport import parse_stun_turn_uri
 
 from engine.avatar import Avatar
 from engine.backend import choose, has_card
@@ -61,12 +63,14 @@ def on_cores(look_ahead: int = DEFAULT_LOOK_AHEAD) -> Callable[[], RemoteEngine]
 def settings(options: argparse.Namespace, engines: int) -> Settings:
     """Secrets come from the environment, so that they stay out of the list of processes."""
     ice = IceSettings(
-        stun_urls=tuple(options.stun),
-        turn_urls=tuple(options.turn),
+        stun_urls=tuple(ice_address("stun", url) for url in options.stun),
+        turn_urls=tuple(ice_address("turn", url) for url in options.turn),
         turn_username=options.turn_username,
         turn_password=os.environ.get("LES_TURN_PASSWORD"),
         turn_secret=os.environ.get("LES_TURN_SECRET"),
     )
+    if ice.turn_urls and not (ice.turn_secret or (ice.turn_username and ice.turn_password)):
+        raise Refusal("--turn needs $LES_TURN_SECRET, or --turn-username and $LES_TURN_PASSWORD: browsers insist on it")
     return Settings(
         host=options.host,
         port=options.port,
@@ -75,7 +79,7 @@ def settings(options: argparse.Namespace, engines: int) -> Settings:
         portraits_dir=options.portraits or data_home() / "portraits",
         ice=ice,
         assistant=assistant(options),
-        allowed_origins=tuple(options.allow_origin),
+        allowed_origins=tuple(map(origin, options.allow_origin)),
     )
 
 
@@ -97,9 +101,35 @@ def assistant(options: argparse.Namespace) -> AssistantSettings:
 
 def address(flag: str, url: str) -> str:
     """As it is, if it can be one."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
+    if split(url).scheme not in ("http", "https", "ws", "wss") or not split(url).netloc:
         raise Refusal(f"{flag} {url}: give an address such as https://host/v1")
+    return url
+
+
+def origin(url: str) -> str:
+    """Of a page, as browsers tell it."""
+    plain = f"{split(url).scheme}://{split(url).netloc}"
+    if split(url).scheme not in ("http", "https") or url.lower() not in (plain, f"{plain}/"):
+        raise Refusal(f"--allow-origin {url}: give a page's scheme and host only, such as https://example.org")
+    return plain
+
+
+def split(url: str) -> SplitResult:
+    """In small letters; of no address at all nothing."""
+    try:
+        return urlsplit(url.lower())
+    except ValueError:
+        return SplitResult("", "", "", "", "")
+
+
+def ice_address(scheme: str, url: str) -> str:
+    """As it is, if it is a STUN or a TURN server's."""
+    try:
+        parts = parse_stun_turn_uri(url)
+    except ValueError:
+        parts = {}
+    if parts.get("scheme") not in (scheme, f"{scheme}s") or not 0 < parts["port"] < 1 << 16:
+        raise Refusal(f"--{scheme} {url}: give an address such as {scheme}:host:3478")
     return url
 
 
