@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from statistics import fmean, median
 
 from engine.units import FPS
@@ -24,7 +25,8 @@ class Meter:
     _renders: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_FRAMES))
     _encodes: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_FRAMES))
     _offsets: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_FRAMES))
-    _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_FRAMES))
+    _latencies: deque[tuple[float, ...]] = field(default_factory=lambda: deque(maxlen=MOST_FRAMES))
+    """Of each of the last frames; those that no microphone's sound belongs to have none."""
 
     def rendered(self, seconds: float) -> None:
         self._renders.append(seconds)
@@ -50,7 +52,7 @@ class Meter:
         self._frames += 1
         self._late += lateness > LATE_S
         self._offsets.append(behind_sound)
-        self._latencies.extend(latencies)
+        self._latencies.append(tuple(latencies))
 
     @property
     def owed(self) -> tuple[int, int]:
@@ -60,7 +62,7 @@ class Meter:
     def summary(self, now: float) -> dict[str, float | None]:
         """The `stats` message's numbers since the last summary."""
         span = max(now - self.began, 1e-3)
-        ordered = sorted(self._latencies)
+        ordered = sorted(chain.from_iterable(self._latencies))
         numbers: dict[str, float | None] = {
             "fps": round(self._frames / span, 1),
             "still_fps": round(self._spared / span, 1),

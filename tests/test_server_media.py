@@ -187,6 +187,15 @@ class TestMeter:
         told = meter.summary(30.0)
         assert (told["fps"], told["render_ms"], told["av_offset_ms"]) == (25, 10, 2)
 
+    def test_the_latency_is_of_the_last_ten_seconds(self) -> None:
+        meter = Meter(0.0)
+        meter.left(0.0, 0.0, [0.1, 0.2])
+        for _ in range(MOST_FRAMES - 1):
+            meter.left(0.0, 0.0, ())
+        assert meter.summary(10.0)["latency_p95_ms"] == 100
+        meter.left(0.0, 0.0, ())
+        assert meter.summary(10.04)["latency_ms"] is None  # the microphone is gone
+
 
 class FakeSender:
     """What `SteadyReports` changes of aiortc's sender; it makes one frame after another with these timestamps."""
