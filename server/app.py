@@ -113,7 +113,6 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
 def serve(settings: Settings, engine_factory: Callable[[], Engine]) -> None:
     """Until interrupted."""
     app = create_app(settings, engine_factory)
-    log.info(
-        "http://%s:%d (Ctrl-C stops)", "localhost" if settings.host == "127.0.0.1" else settings.host, settings.port
-    )
+    host = {"127.0.0.1": "localhost", "0.0.0.0": "localhost", "::": "localhost"}.get(settings.host, settings.host)
+    log.info("http://%s:%d (Ctrl-C stops)", f"[{host}]" if ":" in host else host, settings.port)
     Server(app, settings).run()

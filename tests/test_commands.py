@@ -133,6 +133,7 @@ class TestServe:
             (["--allow-origin", "example.org"], "such as https://example.org"),
             (["--allow-origin", "https://example.org/page"], "such as https://example.org"),
             (["--chat-url", "http://[::1", "--chat-model", "m"], "such as https://host/v1"),
+            (["--portraits", "/proc/portraits"], "can't keep portraits in /proc/portraits: No such file"),
         ],
     )
     def test_refusals(self, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:

@@ -2,9 +2,11 @@
 
 import argparse
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from aiortc.rtcicetransport import parse_stun_turn_uri
@@ -76,11 +78,21 @@ def settings(options: argparse.Namespace, engines: int) -> Settings:
         port=options.port,
         max_sessions=options.max_sessions,
         engines=engines,
-        portraits_dir=options.portraits or data_home() / "portraits",
+        portraits_dir=folder(options.portraits or data_home() / "portraits"),
         ice=ice,
         assistant=assistant(options),
         allowed_origins=tuple(map(origin, options.allow_origin)),
     )
+
+
+def folder(path: Path) -> Path:
+    """As it is, if portraits can be kept there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise Refusal(f"can't keep portraits in {path}: {error.strerror}; choose a place by --portraits") from None
+    return path
 
 
 def assistant(options: argparse.Namespace) -> AssistantSettings:
