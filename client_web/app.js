@@ -124,6 +124,7 @@ class App {
 
   /** A session with the chosen portrait: outside of calls it only lives. */
   #open() {
+    if (!this.#chosen) return; // the portraits are still awaited: choosing one opens
     this.#activity = null;
     if (this.#talking) this.#conversation.clear();
     this.#session.open(this.#chosen.id, this.#talking ? this.#conversation.voice : OWN);

@@ -98,6 +98,8 @@ async def list_assistants(place: AnyPlace) -> dict[str, Any]:
 
 @router.get("/v1/portraits")
 async def list_portraits(place: AnyPlace) -> dict[str, Any]:
+    """Not before all defaults are there: a client that came earlier would not ask again."""
+    check_ready(place)
     return {"portraits": [entry.for_client() for entry in place.portraits.list()]}
 
 
