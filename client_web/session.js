@@ -115,6 +115,7 @@ export class Session extends EventTarget {
 
   async #connect(wish, signal) {
     if (!this.#grant) await this.#create(wish, signal);
+    signal.throwIfAborted(); // what is granted now may be another session's
     const call = new Call(this.#api, this.#grant);
     this.#call = call;
     this.#relay(call, { stream: "stream", stats: "received" });

@@ -260,9 +260,19 @@ class TestExpression:
         page = open_page(url).page
         says(page, "Live")
         place = PLACES[url]
-        for quality, words in ((Quality(15), re.compile("busy")), (Quality(), re.compile(r"^\d+$"))):
+        for quality, words in ((Quality(15), "(the server is busy)"), (Quality(), "")):
             place.engines.ready.get_loop().call_soon_threadsafe(place.sessions.adapt, quality)
-            expect(page.locator("#stat-fps")).to_contain_text(words)
+            expect(page.locator("#stat-strain")).to_have_text(words)
+
+
+class TestMeasurements:
+    def test_latency_is_told_of_a_voice_only(self, open_page: Open, url: str) -> None:
+        page = open_page(url).page
+        expect(page.locator("#stat-codec")).to_have_text("H.264")
+        expect(page.locator("#latency")).to_be_hidden()
+        page.get_by_role("button", name="Call").click()
+        expect(page.locator("#latency")).to_have_text(re.compile(r"Latency\s*\d+ ms"))
+        page.get_by_role("button", name="Hang up").click()
 
 
 class TestFailures:
@@ -294,6 +304,17 @@ class TestFailures:
             first.goto("about:blank")  # leaving gives the place back
             second.get_by_role("button", name="Try now").click()
             says(second, "Live")
+
+    def test_a_server_that_still_starts_is_waited_for(self, open_page: Open, tmp_path: Path) -> None:
+        with serving(Settings(port=free_port(), portraits_dir=tmp_path, max_sessions=4)) as url:
+            PLACES[url].ready = False
+            page = open_page(url).page
+            complains(page, "The engine is still loading.")
+            page.get_by_role("button", name="Call").click()
+            PLACES[url].ready = True
+            says(page, "In a call")
+            expect(page.locator("#alert")).to_be_hidden()
+            page.goto("about:blank")
 
     def test_a_server_that_went_away_is_found_again(self, open_page: Open, tmp_path: Path) -> None:
         settings = Settings(port=free_port(), portraits_dir=tmp_path, max_sessions=4)

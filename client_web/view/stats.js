@@ -9,14 +9,14 @@ const number = (value, digits = 0) => (Number.isFinite(value) ? value.toFixed(di
 
 export class Stats {
   #cells = Object.fromEntries(["fps", "latency", "offset", "bitrate", "rtt", "codec"].map((id) => [id, byId(`stat-${id}`)]));
-
-  #strained = false;
+  #latency = byId("latency");
+  #strain = byId("stat-strain");
   /** What the server shows a second while part of it stands still and is not sent; else null. */
   #still = /** @type {number | null} */ (null);
 
   /** @param {import("../call.js").CallStats} received as this browser measures it */
   received(received) {
-    this.#cells.fps.textContent = number(this.#still ?? received.fps) + (this.#strained ? " (the server is busy)" : "");
+    this.#cells.fps.textContent = number(this.#still ?? received.fps);
     this.#cells.bitrate.textContent = number(received.kbps && received.kbps / 1000, 2);
     this.#cells.rtt.textContent = number(received.rttMs);
   }
@@ -24,6 +24,7 @@ export class Stats {
   /** @param {Record<string, number | string | null>} stats as the server sends them */
   told(stats) {
     this.#still = stats.still_fps > 0 ? stats.fps : null;
+    this.#latency.hidden = stats.latency_ms === null; // there is one only of a voice that the portrait says after
     this.#cells.latency.textContent = number(stats.latency_ms);
     this.#cells.offset.textContent = number(stats.av_offset_ms);
     this.#cells.codec.textContent = { H264: "H.264" }[stats.codec] ?? stats.codec ?? DASH;
@@ -31,11 +32,12 @@ export class Stats {
 
   /** @param {{fps: number}} drawn what a server draws that can't keep up: fewer frames before smaller ones */
   degraded(drawn) {
-    this.#strained = drawn.fps < FULL_RATE;
+    this.#strain.textContent = drawn.fps < FULL_RATE ? "(the server is busy)" : "";
   }
 
   clear() {
-    this.#strained = false;
+    this.#strain.textContent = "";
+    this.#latency.hidden = true;
     this.#still = null;
     for (const cell of Object.values(this.#cells)) cell.textContent = DASH;
   }
