@@ -125,7 +125,7 @@ def _event(line: str, where: str) -> EmotionEvent:
         return EmotionEvent(time_s, parse_json(data), transition_ms / 1000)
     except KeyError as error:
         raise TrackError(f"{where}: {error} is missing") from None
-    except (LesError, TypeError, ValueError) as error:
+    except (LesError, TypeError, ValueError, RecursionError) as error:
         raise TrackError(f"{where}: {error}") from None
 
 

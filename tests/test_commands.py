@@ -108,6 +108,7 @@ class TestRender:
             (["--audio", "{folder}/voice.wav", "--emotion", "joy=1"], "no emotion or unit 'joy'"),
             (["--audio", "{folder}/voice.wav", "--size", "300"], "multiple of 32"),
             (["--audio", "{folder}/voice.wav", "-o", "{folder}/out.gif"], "must end in .mp4"),
+            (["--audio", "{folder}/voice.wav", "-o", "{folder}/none/out.mp4"], "none/out.mp4: No such file"),
             (["--coefficients", "{folder}/voice.wav"], "voice.wav"),
             (["--coefficients", "{folder}/none.csv"], "none.csv"),
             (["--coefficients", "{folder}/none.csv", "--emotion", "anger=1"], "goes with --audio"),

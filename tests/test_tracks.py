@@ -79,6 +79,7 @@ class TestEmotions:
         [
             ("{", "line 1"),
             ("[]", "no JSON object"),
+            ("[" * 100_000, "line 1: maximum recursion"),
             ('{"emotion": {}}', "'time' is missing"),
             ('{"time": 0, "units": {"AU3": 1}}', "AU3"),
             ('{"time": 0, "mood": {}}', "unknown key 'mood'"),

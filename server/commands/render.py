@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     except (AudioError, LesError, TrackError, ValueError) as error:
         raise Refusal(str(error)) from None
     except OSError as error:
-        raise Refusal(f"can't use {error.filename}: {error.strerror}") from None
+        raise Refusal(f"can't use {error.filename or options.output}: {error.strerror}") from None
     return 0
 
 
