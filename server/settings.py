@@ -41,6 +41,10 @@ class Endpoint:
     """Sent as a bearer token; empty: none is sent."""
     voice: str = ""
 
+    def __post_init__(self) -> None:
+        if not (self.key.isascii() and self.key.isprintable()):  # else whoever refuses the header quotes the key
+            raise ValueError("a key holds nothing but printable ASCII characters")
+
 
 @dataclass(frozen=True)
 class AssistantSettings:

@@ -69,7 +69,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> AssistantSetting
 
 class TestCommandLine:
     def test_endpoints_with_keys_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("LES_CHAT_KEY", "sk-chat")
+        monkeypatch.setenv("LES_CHAT_KEY", "sk-chat\n")
         monkeypatch.delenv("LES_TTS_KEY", raising=False)
         urls = ["--chat-url", "http://a/v1", "--chat-model", "m", "--tts-url", "http://b/v1", "--tts-model", "n"]
         found = parsed(monkeypatch, *urls, "--tts-voice", "v", "--chat-emotion", "tool")
@@ -90,6 +90,15 @@ class TestCommandLine:
     def test_what_can_not_be(self, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["serve", *arguments]) == 2
         assert words in capsys.readouterr().err
+
+    @pytest.mark.parametrize("key", ["sk-s\u00e9cret", "sk-secret\nX: y"])
+    def test_a_key_that_no_header_takes_is_not_shown(
+        self, key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("LES_CHAT_KEY", key)
+        assert main(["serve", "--chat-url", "http://a/v1", "--chat-model", "m"]) == 2
+        told = capsys.readouterr().err
+        assert "$LES_CHAT_KEY" in told and "sk-s" not in told
 
     def test_a_refusal_is_one(self) -> None:
         with pytest.raises(Refusal, match="give an address"):

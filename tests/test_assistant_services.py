@@ -256,6 +256,20 @@ class TestFailures:
                 await USES[slot](found.endpoint())
         assert failed.value.code == f"{slot}_garbage"
 
+    @pytest.mark.parametrize("slot", USES)
+    async def test_one_whose_compression_is_broken(self, slot: str) -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd")
+            await reader.read()  # what else it asks, until it hangs up
+            writer.close()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(SlotFailure, match="can't be decompressed") as failed:
+                await USES[slot](Endpoint(f"http://127.0.0.1:{port}/v1", "local"))
+        assert failed.value.code == f"{slot}_garbage"
+
     async def test_an_error_in_the_stream_is_passed_on(self) -> None:
         raw = f"data: {json.dumps({'error': {'message': 'too many requests'}})}\n\n".encode()
         async with services(raw_chat=raw) as found:

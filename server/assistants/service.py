@@ -57,6 +57,8 @@ class Service:
                 yield response
         except httpx.TimeoutException:
             raise self.failure("silent", f"says nothing for {self._patience_s:g} s") from None
+        except httpx.DecodingError:
+            raise self.garbage("its answer can't be decompressed") from None
         except httpx.RemoteProtocolError:
             raise self.failure("lost", "broke off in the middle of its answer") from None
         except (httpx.TransportError, httpx.InvalidURL) as error:

@@ -152,4 +152,8 @@ def endpoint(options: argparse.Namespace, slot: str, voice: str = "") -> Endpoin
         return None
     if not model:
         raise Refusal(f"--{slot}-url needs --{slot}-model too")
-    return Endpoint(address(f"--{slot}-url", url), model, os.environ.get(f"LES_{slot.upper()}_KEY", ""), voice)
+    name = f"LES_{slot.upper()}_KEY"
+    try:
+        return Endpoint(address(f"--{slot}-url", url), model, os.environ.get(name, "").strip(), voice)
+    except ValueError as error:
+        raise Refusal(f"${name}: {error}") from None
