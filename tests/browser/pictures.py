@@ -1,11 +1,15 @@
-"""`python -m tests.browser.pictures -o docs`: the page in a conversation, as the README shows it."""
+"""`python -m tests.browser.pictures -o docs`: the page in a conversation, as the README shows it.
+
+Taken when the call has settled: every frame comes, and the emotion was set while it ran. A machine too busy for that
+takes none.
+"""
 
 import argparse
 import tempfile
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Playwright, expect, sync_playwright
+from playwright.sync_api import Page, Playwright, expect, sync_playwright
 
 from tests.browser import speech
 from tests.browser.harness import Served, launch, server_process
@@ -15,6 +19,7 @@ THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 LEVELS = {"Happiness": 60, "Surprise": 25}
 QUESTION = "Tell me a joke."
 GREETED_MS = 16_000  # of the portrait: it greets first and is asked then
+PATIENCE_MS = 120_000  # for a settled call
 
 
 def take(playwright: Playwright, server: Served, microphone: Path, out: Path) -> None:
@@ -27,14 +32,23 @@ def take(playwright: Playwright, server: Served, microphone: Path, out: Path) ->
     expect(page.locator("#status")).to_have_text("Live", timeout=60_000)
     page.get_by_role("radio", name="Assistant").check()
     page.get_by_role("button", name="Call").click()
+    page.wait_for_timeout(GREETED_MS)
     for name, level in LEVELS.items():
         page.get_by_role("slider", name=name).first.fill(str(level))
-    page.wait_for_timeout(GREETED_MS)
-    expect(page.locator("#status")).to_contain_text("Speaking", timeout=60_000)
+    expect(page.locator("#acknowledgement")).to_contain_text("Shown after", timeout=PATIENCE_MS)
     page.evaluate("scrollTo(0, 0)")
-    page.wait_for_timeout(700)
+    settle(page)
     page.screenshot(path=out)
     browser.close()
+
+
+def settle(page: Page) -> None:
+    """Until nothing is late while the portrait speaks."""
+    expect(page.locator("#stat-strain")).to_be_empty(timeout=PATIENCE_MS)
+    for _ in range(2):
+        expect(page.locator("#status")).to_have_text("Speaking", timeout=PATIENCE_MS)
+        page.wait_for_timeout(700)
+        expect(page.locator("#stat-fps")).to_have_text("25", timeout=PATIENCE_MS)
 
 
 def main() -> None:
