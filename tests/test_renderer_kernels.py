@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from engine.portrait import Portrait, default_names, default_photo, prepare
-from engine.renderer import CpuRenderer, picture_kernels
+from engine.renderer import CpuRenderer, picture_kernels, warp_kernels
 from engine.renderer.bench import talking
 from engine.renderer.cpu_fields import Maps
 from engine.renderer.names import FIELDS, MAPS
@@ -83,17 +83,68 @@ class TestPictures:
         share = layer[..., 3:] / np.float32(255)
         wanted[4:13, 5:42, :3] += (layer[..., :3] - wanted[4:13, 5:42, :3]) * share
         drawn = picture.copy()
-        picture_kernels.over(words(drawn), words(layer), 4, 5)
+        warp_kernels.over(words(drawn), words(layer), 4, 5)
         assert np.abs(drawn[..., :3] - wanted[..., :3]).max() <= 1.01
         assert np.array_equal(drawn[4:7], picture[4:7])
         assert np.array_equal(drawn[7:10, 5:42, :3], layer[3:6, :, :3])
 
     def test_light_multiplies_colours_and_leaves_alpha(self) -> None:
-        layer, gain = self.layer(3), self.layer(4, 5, 20)
+        layer, gain = self.layer(3), self.layer(4)
         wanted = layer.astype(np.float32)
-        wanted[2:7, 10:30, :3] = (wanted[2:7, 10:30, :3] * gain[..., :3] / 128).clip(0, 255)
-        picture_kernels.light_up(words(layer), words(gain), 2, 10)
+        wanted[..., :3] = (wanted[..., :3] * gain[..., :3] / 128).clip(0, 255)
+        for line, by in zip(words(layer), words(gain), strict=True):
+            warp_kernels.light_up(line, by)
         assert np.abs(layer - wanted).max() <= 0.5
+
+    def test_texels_are_interpolated_and_the_edges_go_on(self) -> None:
+        texture, random = self.layer(6), np.random.default_rng(7)
+        x, y = random.uniform(-3, 40, 500).astype(np.float32), random.uniform(-3, 12, 500).astype(np.float32)
+        found = self.fetched(texture, x, y)
+        u, v = x.clip(0, 36), y.clip(0, 8)
+        left, top = np.minimum(u.astype(int), 35), np.minimum(v.astype(int), 7)
+        s, t = (u - left)[:, None], (v - top)[:, None]
+        above, below = ((1 - s) * texture[row, left] + s * texture[row, left + 1] for row in (top, top + 1))
+        assert np.abs(found - ((1 - t) * above + t * below)).max() < 2.5
+        assert np.array_equal(
+            self.fetched(texture, np.array([4], np.float32), np.array([5], np.float32)), texture[5:6, 4]
+        )
+
+    @staticmethod
+    def fetched(texture: npt.NDArray[np.uint8], x: Floats, y: Floats) -> npt.NDArray[np.uint8]:
+        out, scratch = np.empty((len(x), 4), np.uint8), np.empty((7, len(x)), np.uint32)
+        warp_kernels.fetch(words(texture), x, y, scratch, words(out))
+        return out
+
+    def test_a_lattice_is_draped_where_it_lies(self) -> None:
+        """Moved by a cell, over a part of the picture; half of it in half the light."""
+        texture, picture = self.layer(8, 32, 48), self.layer(9, 40, 60)
+        texture[..., 3], texture[:8, :, 3], texture[:, 40:, 3] = 255, 0, 0
+        shown = np.zeros((8, 2), np.float32)
+        shown[2:] = 0, 20  # units, of which a cell has two, and a texel a half
+        lattice = np.stack(np.meshgrid(np.arange(12) * 2 + 3, np.arange(8) * 2 + 1), -1).astype(np.float32)
+        gain = np.full((16, 24, 4), 128, np.uint8)
+        gain[1:-1, 12:-1, :3] = 64
+        drawn, light = picture.copy(), (0.5, -0.25, -0.25)
+        warp_kernels.drape(
+            words(drawn), words(texture), shown, lattice, 2.0, 0.0, 2.0, (6, 4), 2.0, words(gain), light, True
+        )
+        part, taken = drawn[12:34, 8:24], texture[8:30, 6:22]  # a pixel is a texel
+        assert np.array_equal(part[..., :3], taken[..., :3])
+        lit = drawn[16:32, 32:40].astype(int) - texture[12:28, 30:38] // 2
+        assert np.abs(lit[..., :3]).max() <= 1
+        assert np.array_equal(drawn[:12], picture[:12]) and np.array_equal(drawn[:, 44:], picture[:, 44:])
+
+    def test_a_plate_lies_where_its_matrix_says_and_nowhere_else(self) -> None:
+        texture, picture = self.layer(10), self.layer(11, 30, 60)
+        texture[..., 3] = 255
+        matrix = np.array([[0, 1, -5], [1, 0, -20]], np.float32)  # columns of the picture are rows of the texture
+        drawn = picture.copy()
+        warp_kernels.plate(words(drawn), words(texture), matrix, (20, 5, 27, 30), (0, 0), True)
+        assert np.array_equal(drawn[5:30, 20:27], texture[:7, :25].transpose(1, 0, 2))
+        drawn[5:30, 20:27] = picture[5:30, 20:27]
+        assert np.array_equal(drawn, picture)
+        warp_kernels.plate(words(drawn), words(texture), matrix, (40, 0, 60, 30), (0, 0), True)
+        assert np.array_equal(drawn, picture)
 
     def test_a_table_is_read_within_its_ends(self) -> None:
         table, values = np.arange(101, dtype=np.uint32), np.array([[-9, -1, 0, 0.5, 1, 9]], np.float32)
@@ -123,16 +174,16 @@ class TestPictures:
         assert out[6, 4:8].tolist() == [128, 255, 128, 0]
         assert picture_kernels.hole(offset, seen, corner, 4.0, (0, 0, 4, 16), np.zeros_like(out))[0] == 4
 
-    def test_a_person_is_found_in_each_band_wherever_it_is_moved(self) -> None:
+    def test_a_person_is_found_in_each_row_wherever_it_is_moved(self) -> None:
         outline = np.zeros((16, 2), np.float32)
         outline[4:12] = 20, 32  # units, of 4 a cell: its cells 5 to 7
         offset = np.zeros((16, 16, 2), np.float32)
-        assert picture_kernels.spans(offset, outline, 4.0, 4).tolist() == [[4, 9]] * 4
+        assert warp_kernels.spans(offset, outline, 4.0, 1.0).tolist() == [[0, 0]] * 3 + [[4, 9]] * 10 + [[0, 0]] * 3
         offset[..., 0], offset[..., 1] = 8, 20
-        assert picture_kernels.spans(offset, outline, 4.0, 4).tolist() == [[2, 7], [2, 7], [0, 0], [0, 0]]
+        assert warp_kernels.spans(offset, outline, 4.0, 1.0).tolist() == [[2, 7]] * 8 + [[0, 0]] * 8
 
     def test_a_person_at_the_photos_edge_goes_on_beyond_it(self) -> None:
         outline = np.tile(np.array([0, 64], np.float32), (16, 1))
         offset = np.full((16, 16, 2), -40, np.float32)
-        assert picture_kernels.spans(offset, outline, 4.0, 2).tolist() == [[0, 16]] * 2
-        assert picture_kernels.spans(-offset, outline, 4.0, 2).tolist() == [[0, 16]] * 2
+        assert warp_kernels.spans(offset, outline, 4.0, 1.0).tolist() == [[0, 16]] * 16
+        assert warp_kernels.spans(-offset, outline, 4.0, 1.0).tolist() == [[0, 16]] * 16

@@ -1,9 +1,8 @@
 """The renderer for any CPU: it draws what `engine.renderer.module` defines, and only where something is seen.
 
-cv2 samples the pictures; loops of our own put them together.
+Its loops are in `warp_kernels` and `picture_kernels`.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -14,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.portrait.layers_layout import EYE, FRAME, MOUTH, SHADE, SHADE_ORIGIN, SIDE, TEXELS, Window
-from engine.renderer import picture_kernels as kernels
+from engine.renderer import picture_kernels, warp_kernels
 from engine.renderer.constants import DEEPEST, FIRST_WHITE, OUT, TINT, TONGUE_OUT
-from engine.renderer.cpu_fields import CpuFields, Layer, Placed, ends, seen
+from engine.renderer.cpu_fields import CpuFields, Placed, ends
 from engine.renderer.names import PICTURES
 from engine.units import FRAME_SIZE, MAX_SIZE, MIN_SIZE, SIZE_STEP
 
@@ -24,10 +23,8 @@ Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Bounds = tuple[float, float, float, float]  # left, top, right, bottom, in units of a window
 EYE_INSIDE = (12, 16, 100, 80)  # where in its window an eye may open, turned: units
-_BANDS = 4  # of the person, drawn one after the other
-_BAND = FRAME.rows // _BANDS  # cells
 _SOLID, _BESIDE = 64, 15  # alpha from which a pixel's own colour is sure; pixels about those that have none
-_HERE = FRAME.centres()
+_NOWHERE = np.zeros(2, np.float32)
 _LIGHT = 128  # the byte that stands for light as it was: twice as much is the most that `fields` lets through
 _STEPS, _MOST = 2048, 4 * DEEPEST  # of the table of lights; the log of light at its ends
 
@@ -51,13 +48,9 @@ class _Prepared:
     shut: Image
     lashes: Image
     sprites: tuple[Image, ...]
-    extents: tuple[Bounds, Bounds, Bounds]
-    """Of `lower`, then of the lids."""
-    lash_extents: tuple[Bounds, Bounds]
-    outline: Floats
-    """[rows of FRAME, 2]: from where to where the person reaches, in units."""
-    lit: Bounds
-    """Where the light on the skin may change, in units of the frame."""
+    """All but the first, the cavity, have a margin of one clear texel."""
+    outlines: tuple[Floats, ...]
+    """Of the person, of `lower`, of the lids and of the lashes, as `_outline` has them."""
     corners: tuple[Floats, Floats, Floats]
     """Of the windows in the photo: mouth, then eyes."""
     hole: Floats
@@ -72,11 +65,10 @@ def _prepare(portrait: Layered) -> _Prepared:
     if found is None:
         layers = portrait.layers
         person, background, lower, lids, shut, lashes, mouth, whites, irises = (layers[name] for name in PICTURES)
-        sprites = (*mouth[:4], *whites, *irises, mouth[4])
+        sprites = (mouth[0], *map(_with_margin, (*mouth[1:4], *whites, *irises, mouth[4])))
         bare = np.concatenate([shut, lids[..., 3:]], -1)
-        extents = _extent(lower), _extent(lids[0]), _extent(lids[1])
-        lash_extents = _extent(lashes[0]), _extent(lashes[1])
-        lit, corners = _lit_part(layers["shade_maps"]), (layers["mouth_at"], layers["eye_at"][0], layers["eye_at"][1])
+        outlines = _outline(person, FRAME), _outline(lower, MOUTH), *(_outline(eye, EYE) for eye in (*lids, *lashes))
+        corners = layers["mouth_at"], layers["eye_at"][0], layers["eye_at"][1]
         found = _prepared[portrait] = _Prepared(
             CpuFields(layers),
             person,
@@ -86,10 +78,7 @@ def _prepare(portrait: Layered) -> _Prepared:
             bare,
             lashes,
             sprites,
-            extents,
-            lash_extents,
-            _outline(person),
-            lit,
+            outlines,
             corners,
             np.ascontiguousarray(layers["mouth_hole"], np.float32),
         )
@@ -104,9 +93,6 @@ class CpuRenderer:
             raise ValueError(f"size must be a multiple of {SIZE_STEP} from {MIN_SIZE} to {MAX_SIZE}, not {size}")
         self.size = size
         self._scale = size / SIDE  # pixels a unit
-        self._margin = FRAME.cols // math.gcd(size, FRAME.cols)  # cells of FRAME that are whole pixels
-        wide = Window(FRAME.rows + 2 * self._margin, FRAME.cols + 2 * self._margin, FRAME.cell)
-        self._around = _texels(wide.centres((-self._margin * FRAME.cell, -self._margin * FRAME.cell)))
         self._backgrounds: WeakKeyDictionary[Layered, Image] = WeakKeyDictionary()
 
     def render(self, portrait: Layered, coefficients: Floats, plate: Image | None = None) -> Image:
@@ -133,15 +119,16 @@ class CpuRenderer:
     def _compose(self, ready: _Prepared, placed: Placed, coefficients: Floats, picture: Image) -> Image:
         """The layers, back to front, drawn on `picture` [size, size, 4] -> RGB."""
         shade = _gains(placed.light)
-        person = self._person(placed.person, ready, shade)
+        person = np.empty((self.size, self.size, 4), np.uint8)
+        whole = _Patch(ready.person, ready.outlines[0], placed.person, _NOWHERE, _NOWHERE)
+        self._drape(person, whole, FRAME, shade, onto=False)
         self._inside(picture, person, placed, ready)
         _over(picture, person)
-        lower = _Patch(ready.lower, ready.extents[0], placed.mouth, placed.mouth_to, ready.corners[0])
-        self._patch(picture, lower, MOUTH, shade)
+        lower = _Patch(ready.lower, ready.outlines[1], placed.mouth, placed.mouth_to, ready.corners[0])
+        self._drape(picture, lower, MOUTH, shade)
         if coefficients[TONGUE_OUT] > 0:
             box = self._box(placed.mouth_to, MOUTH)
-            if not box.empty:
-                _over(picture, self._plate(ready.sprites[OUT], placed.sprites[OUT], box), box)
+            self._plate(picture, ready.sprites[OUT], placed.sprites[OUT], box)
         for i in (0, 1):
             self._lid(picture, placed, ready, i, shade)
         return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGBA2RGB), np.uint8)
@@ -160,8 +147,7 @@ class CpuRenderer:
         self._mouth(picture, person, placed, ready, plates[:FIRST_WHITE])
         eyes = [self._box(to, EYE, EYE_INSIDE).gap(person) for to in placed.eyes_to]
         for (sprite, matrix), box in zip(plates[FIRST_WHITE:], eyes * 3, strict=True):
-            if not box.empty:
-                _over(picture, self._plate(sprite, matrix, box), box)
+            self._plate(picture, sprite, matrix, box)
 
     def _mouth(
         self, picture: Image, person: Image, placed: Placed, ready: _Prepared, plates: Sequence[tuple[Image, Floats]]
@@ -170,25 +156,36 @@ class CpuRenderer:
         hole = np.zeros((FRAME.rows, FRAME.cols), np.uint8)
         left, top = (int(v / FRAME.cell) for v in placed.mouth_to)
         part = max(left, 0), max(top, 0), min(left + MOUTH.cols, FRAME.cols), min(top + MOUTH.rows, FRAME.rows)
-        cells = kernels.hole(placed.person, ready.hole, ready.corners[0], FRAME.cell, part, hole)
+        cells = picture_kernels.hole(placed.person, ready.hole, ready.corners[0], FRAME.cell, part, hole)
         box = self._box((0, 0), FRAME, _about(cells, FRAME)).gap(person)
         if box.empty:
             return
-        (cavity, matrix), *others = plates
-        mouth = self._plate(cavity, matrix, box, cv2.BORDER_REPLICATE)
-        for sprite, matrix in others:
-            _over(mouth, self._plate(sprite, matrix, box))
+        mouth = np.empty((box.bottom - box.top, box.right - box.left, 4), np.uint8)
+        for i, (sprite, matrix) in enumerate(plates):
+            self._plate(mouth, sprite, matrix, box, (box.left, box.top), onto=i > 0)
         mouth[..., 3] = self._finer(hole, box)
         _over(picture, mouth, box)
 
-    def _plate(self, sprite: Image, matrix: Floats, box: "_Box", border: int = cv2.BORDER_CONSTANT) -> Image:
-        """A plate at the pixels of a box; `matrix` [2, 3] leads from units to -1..1 on it."""
-        half = np.array([[sprite.shape[1] / 2], [sprite.shape[0] / 2]])
+    def _plate(
+        self,
+        picture: Image,
+        sprite: Image,
+        matrix: Floats,
+        box: "_Box",
+        corner: tuple[int, int] = (0, 0),
+        onto: bool = True,
+    ) -> None:
+        """A plate at the pixels of a box in a picture that begins at `corner`.
+
+        `matrix` [2, 3] leads from units to -1..1 on it.
+        """
+        margin = 1 if onto else 0
+        half = np.array([[sprite.shape[1] / 2 - margin], [sprite.shape[0] / 2 - margin]])
         place = matrix * half
         place[:, :2] /= self._scale
-        place[:, 2] += place[:, :2] @ (box.left + 0.5, box.top + 0.5) + half[:, 0] - 0.5
-        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return np.asarray(cv2.warpAffine(sprite, place, box.shape, flags=how, borderMode=border), np.uint8)
+        place[:, 2] += place[:, :2].sum(1) / 2 + half[:, 0] - 0.5 + margin
+        bounds = box.left, box.top, box.right, box.bottom
+        warp_kernels.plate(_words(picture), _words(sprite), place.astype(np.float32), bounds, corner, onto)
 
     def _finer(self, field: Image, box: "_Box") -> Image:
         """A field [rows, cols] over FRAME at the pixels of a box."""
@@ -198,50 +195,30 @@ class CpuRenderer:
         finer = cv2.warpAffine(field, place, box.shape, flags=how, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(finer, np.uint8)
 
-    def _person(self, offset: Floats, ready: _Prepared, shade: Image) -> Image:
-        """The person alone; band by band, so that what a band needs stays in the processor's cache."""
-        margin = self._margin
-        wide = cv2.copyMakeBorder(offset, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
-        places = np.asarray(wide * np.float32(TEXELS) + self._around, np.float32)
-        lit = self._box((0, 0), FRAME, _reach(_HERE + offset, ready.lit, FRAME))
-        layer = np.zeros((self.size, self.size, 4), np.uint8)
-        for i, (left, right) in enumerate(kernels.spans(offset, ready.outline, FRAME.cell, _BANDS)):
-            part = left // margin * margin, i * _BAND, -(-right // margin) * margin, (i + 1) * _BAND
-            if left < right:
-                self._band(layer, places, part, ready.person, lit, shade)
-        return layer
-
-    def _band(
-        self, layer: Image, places: Floats, part: Sequence[int], person: Image, lit: "_Box", shade: Image
-    ) -> None:
-        """`part` in cells of FRAME; `places` has a margin about them."""
-        left, top, right, bottom = (v * self.size // FRAME.cols for v in part)
-        edge, about = self._margin * self.size // FRAME.cols, 2 * self._margin
-        cells = places[part[1] : part[3] + about, part[0] : part[2] + about]
-        full = (right - left + 2 * edge, bottom - top + 2 * edge)
-        at = cv2.resize(cells, full, interpolation=cv2.INTER_LINEAR)[edge:-edge, edge:-edge]
-        drawn = layer[top:bottom, left:right]
-        cv2.remap(person, at, None, cv2.INTER_LINEAR, drawn, cv2.BORDER_REPLICATE)
-        x0, y0, x1, y1 = max(left, lit.left), max(top, lit.top), min(right, lit.right), min(bottom, lit.bottom)
-        if x0 < x1 and y0 < y1:
-            _light_up(layer, at[y0 - top : y1 - top, x0 - left : x1 - left], (0, 0), shade, y0, x0)
-
     def _lid(self, picture: Image, placed: Placed, ready: _Prepared, i: int, shade: Image) -> None:
         """An upper lid, and its lashes over it."""
         lid = _shutting(ready.lids[i], ready.shut[i], float(placed.shut[i]))
         to, at = placed.eyes_to[i], ready.corners[1 + i]
-        self._patch(picture, _Patch(lid, ready.extents[1 + i], placed.eyes[i], to, at), EYE, shade)
-        self._patch(picture, _Patch(ready.lashes[i], ready.lash_extents[i], placed.lashes[i], to, at), EYE, shade)
+        self._drape(picture, _Patch(lid, ready.outlines[2 + i], placed.eyes[i], to, at), EYE, shade)
+        self._drape(picture, _Patch(ready.lashes[i], ready.outlines[4 + i], placed.lashes[i], to, at), EYE, shade)
 
-    def _patch(self, picture: Image, patch: "_Patch", window: Window, shade: Image) -> None:
-        box = self._box(patch.to, window, _reach(patch.field, patch.extent, window))
-        if box.empty:
-            return
-        full = (round(window.width * self._scale), round(window.height * self._scale))
-        at = cv2.resize(_texels(patch.field), full, interpolation=cv2.INTER_LINEAR)[box.inner]
-        layer = cv2.remap(patch.colours, at, None, cv2.INTER_LINEAR)
-        _light_up(layer, at, patch.at, shade)
-        _over(picture, layer, box)
+    def _drape(self, picture: Image, patch: "_Patch", window: Window, shade: Image, onto: bool = True) -> None:
+        """A patch over the picture; or the person, whose field is a difference, in its place."""
+        x, y = ((float(patch.at[i]) - SHADE_ORIGIN[i] + 0.5 / TEXELS) / SHADE.cell - 0.5 for i in (0, 1))
+        warp_kernels.drape(
+            _words(picture),
+            _words(patch.colours),
+            patch.outline,
+            patch.field,
+            window.cell,
+            0.0 if onto else 1.0,
+            TEXELS,
+            (round(float(patch.to[0]) * self._scale), round(float(patch.to[1]) * self._scale)),
+            self._scale,
+            _words(shade),
+            (1 / (TEXELS * SHADE.cell), x, y),
+            onto,
+        )
 
     def _box(self, to: Floats | tuple[float, float], window: Window, part: Bounds | None = None) -> "_Box":
         """A window that lies at `to` in the picture, or a part of it."""
@@ -254,7 +231,7 @@ class _Patch(NamedTuple):
     """What lies in a window over the person."""
 
     colours: Image
-    extent: Bounds
+    outline: Floats
     field: Floats
     to: Floats
     """Where the window lies in the picture, and"""
@@ -264,26 +241,24 @@ class _Patch(NamedTuple):
 
 @dataclass(frozen=True)
 class _Box:
-    """A window's pixels inside the picture; `inner` are the same in the window's own pixels."""
+    """A window's pixels inside the picture."""
 
     left: int
     top: int
     right: int
     bottom: int
-    inner: tuple[slice, slice]
 
     @classmethod
     def clipped(cls, origin: Sequence[int], part: Sequence[int], size: int) -> "_Box":
         (x, y), (left, top, right, bottom) = origin, part
-        left, top, right, bottom = max(left, -x), max(top, -y), min(right, size - x), min(bottom, size - y)
-        return cls(x + left, y + top, x + right, y + bottom, (slice(top, bottom), slice(left, right)))
+        return cls(max(x + left, 0), max(y + top, 0), min(x + right, size), min(y + bottom, size))
 
     def gap(self, layer: Image) -> "_Box":
         """The part of it that holds all of `layer` [size, size, 4] that is not opaque there."""
         if self.empty:
             return self
-        top, bottom, left, right = kernels.gap(_words(layer), self.top, self.bottom, self.left, self.right)
-        return _Box(left, top, right, bottom, (slice(0, bottom - top), slice(0, right - left)))
+        top, bottom, left, right = picture_kernels.gap(_words(layer), self.top, self.bottom, self.left, self.right)
+        return _Box(left, top, right, bottom)
 
     @property
     def empty(self) -> bool:
@@ -295,32 +270,19 @@ class _Box:
         return self.right - self.left, self.bottom - self.top
 
 
-def _texels(units: Floats) -> Floats:
-    """Places in units as cv2 counts them: the first texel's middle is 0."""
-    return units * np.float32(TEXELS) - np.float32(0.5)
+def _with_margin(sprite: Image) -> Image:
+    return np.pad(sprite, ((1, 1), (1, 1), (0, 0)))
 
 
-def _extent(patch: Image) -> Bounds:
-    """Where a patch [rows, cols, RGBA] is not clear."""
-    rows, cols = (np.flatnonzero(patch[..., 3].any(axis)) for axis in (1, 0))
-    if not rows.size:
-        return 0.0, 0.0, 0.0, 0.0
-    left, top, right, bottom = cols[0] / TEXELS, rows[0] / TEXELS, (cols[-1] + 1) / TEXELS, (rows[-1] + 1) / TEXELS
-    return float(left), float(top), float(right), float(bottom)
+def _outline(patch: Image, window: Window) -> Floats:
+    """[rows, 2]: where a patch [..., RGBA] is not clear in each of a window's rows and those beside it, in units.
 
-
-def _outline(person: Image) -> Floats:
-    """[rows of FRAME, 2]: the person's left and right, in units, in each row and those beside it; 0, 0 is nobody."""
-    side = int(FRAME.cell * TEXELS)
-    rows = (person[..., 3] > 0).reshape(FRAME.rows, side, -1).any(1)
-    cells = rows.reshape(FRAME.rows, FRAME.cols, side).any(2)
+    From the left end to the right one; 0, 0 is nowhere.
+    """
+    side = int(window.cell * TEXELS)
+    cells = (patch[..., 3] > 0).reshape(window.rows, side, window.cols, side).any((1, 3))
     near = cv2.dilate(cells.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    return np.asarray(ends(near) * FRAME.cell, np.float32)
-
-
-def _reach(places: Floats, extent: Bounds, window: Window) -> Bounds:
-    """The part of a window in the picture that shows the patch: whose `places` [rows, cols, 2] lie in its extent."""
-    return _about(kernels.reach(places, extent, window.cell), window)
+    return np.asarray(ends(near) * window.cell, np.float32)
 
 
 def _about(cells: tuple[int, int, int, int], window: Window) -> Bounds:
@@ -330,16 +292,6 @@ def _about(cells: tuple[int, int, int, int], window: Window) -> Bounds:
         return 0.0, 0.0, 0.0, 0.0
     low, high = (max(left - 1, 0), max(top - 1, 0)), (min(right + 1, window.cols), min(bottom + 1, window.rows))
     return low[0] * cell, low[1] * cell, high[0] * cell, high[1] * cell
-
-
-def _lit_part(maps: Layer) -> Bounds:
-    """Where any of the maps of light [R, rows, cols] is not nought."""
-    lit = seen(maps[None], 0)[0]
-    rows, cols = (np.flatnonzero(lit.any(axis)) for axis in (1, 0))
-    if not rows.size:
-        return 0.0, 0.0, 0.0, 0.0
-    (x, y), cell = SHADE_ORIGIN, SHADE.cell
-    return x + cols[0] * cell, y + rows[0] * cell, x + (cols[-1] + 1) * cell, y + (rows[-1] + 1) * cell
 
 
 def _light_table() -> Image:
@@ -355,19 +307,8 @@ _LIGHTS = _light_table()
 def _gains(light: Floats) -> Image:
     """The log of light [rows, cols] as RGBA factors."""
     gain = np.empty((*light.shape, 4), np.uint8)
-    kernels.look_up(light, _words(_LIGHTS), _MOST, _words(gain))
+    picture_kernels.look_up(light, _words(_LIGHTS), _MOST, _words(gain))
     return gain
-
-
-def _light_up(
-    layer: Image, at: Floats, corner: Sequence[float] | Floats, shade: Image, top: int = 0, left: int = 0
-) -> None:
-    """A part of RGBA whose texels come from `at` in a window at `corner` of the photo, put in the light there."""
-    pace = 1 / (TEXELS * SHADE.cell)
-    x, y = ((float(corner[i]) - SHADE_ORIGIN[i] + 0.5 / TEXELS) / SHADE.cell - 0.5 for i in (0, 1))
-    place = cv2.transform(at, np.array([[pace, 0, x], [0, pace, y]]))
-    gain = cv2.remap(shade, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    kernels.light_up(_words(layer), _words(gain), top, left)
 
 
 def _shutting(lid: Image, shut: Image, share: float) -> Image:
@@ -389,7 +330,7 @@ def _straight(dark: Image, bright: Image) -> Image:
 def _over(picture: Image, layer: Image, box: _Box | None = None) -> None:
     """RGBA over the picture [size, size, 4] or a box of it, in place."""
     top, left = (box.top, box.left) if box else (0, 0)
-    kernels.over(_words(picture), _words(layer), top, left)
+    warp_kernels.over(_words(picture), _words(layer), top, left)
 
 
 def _four(rgb: Image) -> Image:
