@@ -1,5 +1,8 @@
 """The backends: one signature, checked at the border, the same numbers from each."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -51,3 +54,12 @@ class TestBackendsAgree:
         first = network({"x": np.ones((1, 3), np.float32), **initial_state(network.signature)})["y"]
         network({"x": np.full((1, 3), 9, np.float32), **initial_state(network.signature)})
         np.testing.assert_array_equal(first, np.ones((1, 3)))
+
+
+class TestPrivacy:
+    def test_nobody_is_told_that_openvino_is_used(self, tmp_path: Path) -> None:
+        """Its package, as it comes, makes a file with an identity at home, and reports every import."""
+        code = "import engine.runtime, sys; print(sys.modules.get('openvino_telemetry'))"
+        environment = {name: value for name, value in os.environ.items() if name != "CI"} | {"HOME": str(tmp_path)}
+        told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert told.stdout == "None\n" and not list(tmp_path.iterdir())
