@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from multiprocessing.connection import Pipe
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -106,15 +107,12 @@ class Worker:
         return self._process.pid
 
     @property
-    def ended(self) -> bool:
-        """One that was killed while nobody asked anything of it is noticed here."""
-        if not self._epitaph and self._process.poll() is not None:
-            self._bury(EOFError())
+    def lost(self) -> bool:
         return bool(self._epitaph)
 
     def ask(self, name: str, *arguments: Any) -> Any:
         """The answer of `worker.Host`, whose exceptions are raised here; EngineLost if there will be none."""
-        if self._epitaph:
+        if self.lost:
             raise EngineLost(self._epitaph)
         gone = tuple(self.gone.popleft() for _ in range(len(self.gone)))
         try:
@@ -174,11 +172,17 @@ class RemoteEngine:
     def open(
         self, portrait: Portrait, *, seed: int = 0, size: int = FRAME_SIZE, look_ahead: int | None = None
     ) -> RemoteStream:
-        if self._worker.ended:
-            self._worker = Worker(self._factory)
         options = {"seed": seed, "size": size, "look_ahead": look_ahead}
-        stream = RemoteStream(self._worker, next(self._numbers), size)
-        self._worker.ask("open", stream.number, portrait.file or portrait, options)
+        try:
+            return self._open(portrait.file or portrait, options)
+        except EngineLost:  # it died while nobody called, perhaps: this caller has not to know
+            return self._open(portrait.file or portrait, options)
+
+    def _open(self, portrait: Portrait | Path, options: dict[str, Any]) -> RemoteStream:
+        if self._worker.lost:
+            self._worker = Worker(self._factory)
+        stream = RemoteStream(self._worker, next(self._numbers), options["size"])
+        self._worker.ask("open", stream.number, portrait, options)
         return stream
 
     def resize(self, stream: RemoteStream, size: int) -> None:

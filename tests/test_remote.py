@@ -186,7 +186,6 @@ class TestFailures:
         self, engine: RemoteEngine, caplog: pytest.LogCaptureFixture
     ) -> None:
         os.kill(engine.pid, signal.SIGKILL)
-        os.waitid(os.P_PID, engine.pid, os.WEXITED | os.WNOWAIT)
         assert shown(engine, engine.open(ANYONE, seed=3, size=SIZE))[0].frame == 0
         assert "status -9" in caplog.text
 
