@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 MEMORY = 8 << 20  # bytes for the pictures of a step; as many as go in are one batch
 PATIENCE_S = 30.0  # for an answer; whoever takes longer has hung
-START_S = 120.0  # for the first
+START_S = 120.0  # until its first picture: kernels are compiled for it, on a machine that is busy or slow
 END_S = 5.0
 
 
@@ -123,7 +123,8 @@ class Worker:
         except (EOFError, OSError) as error:
             self._bury(error)
             raise EngineLost(self._epitaph) from error
-        self._patience = PATIENCE_S
+        if name == "step":
+            self._patience = PATIENCE_S
         if isinstance(answer, Exception):
             raise answer
         return answer

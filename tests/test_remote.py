@@ -42,7 +42,13 @@ def faulty(stream: FakeStream) -> None:
 
 
 def sleepy(stream: FakeStream) -> None:
-    time.sleep(60)
+    """From its second picture on."""
+    if stream.frame:
+        time.sleep(60)
+
+
+def dozy(stream: FakeStream) -> None:
+    time.sleep(0.5)
 
 
 def unlucky() -> FakeEngine:
@@ -190,11 +196,17 @@ class TestFailures:
         assert "status -9" in caplog.text
 
     def test_a_process_that_hangs_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("server.remote.PATIENCE_S", 0.2)
         engine = RemoteEngine(partial(FakeEngine, 1, sleepy))
         stream = engine.open(ANYONE, size=SIZE)
-        monkeypatch.setattr("server.remote.PATIENCE_S", 0.2)
-        engine.resize(stream, SIZE)
+        assert shown(engine, stream)[0].frame == 0
         assert "no answer" in str(shown(engine, stream)[0])
+        engine.close()
+
+    def test_the_first_picture_may_take_as_long_as_a_start(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("server.remote.PATIENCE_S", 0.0)
+        engine = RemoteEngine(partial(FakeEngine, 1, dozy))
+        assert shown(engine, engine.open(ANYONE, size=SIZE))[0].frame == 0
         engine.close()
 
     def test_an_engine_that_can_not_be_made_says_why(self) -> None:
