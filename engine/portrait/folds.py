@@ -197,20 +197,20 @@ def _valley(fold: Fold, line: Array, points: Array, outside: int) -> Array:
 
 def _nearest(line: Array, points: Array) -> tuple[Array, Array]:
     """Signed distance [h, w] to a line [n, 2], positive to the right of its way as seen, and how far along, 0..1."""
-    best = np.full(points.shape[:2], np.inf, np.float32)
+    x, y = (np.ascontiguousarray(points[..., axis], np.float32) for axis in (0, 1))
+    best = np.full(x.shape, np.inf, np.float32)
     away, along = best.copy(), np.zeros_like(best)
     steps = np.linalg.norm(np.diff(line, axis=0), axis=1)
     walked, total = 0.0, float(steps.sum())
-    for (a, b), step in zip(pairwise(line), steps, strict=True):
-        way, off = b - a, points - a
-        share = np.clip(off @ way / max(step**2, 1e-6), 0, 1)
-        far = np.linalg.norm(off - share[..., None] * way, axis=-1)
+    for (a, b), step in zip(pairwise(line.tolist()), steps.tolist(), strict=True):
+        way_x, way_y, off_x, off_y = b[0] - a[0], b[1] - a[1], x - a[0], y - a[1]
+        share = np.clip((off_x * way_x + off_y * way_y) / max(step**2, 1e-6), 0, 1)
+        far = cv2.magnitude(off_x - share * way_x, off_y - share * way_y)
         nearer = far < best
-        side = np.where(way[0] * off[..., 1] - way[1] * off[..., 0] >= 0, 1, -1)
-        best = np.where(nearer, far, best)
-        away = np.where(nearer, side * far, away)
-        along = np.where(nearer, (walked + share * step) / total, along)
-        walked += float(step)
+        np.copyto(best, far, where=nearer)
+        np.copyto(away, np.where(way_x * off_y >= way_y * off_x, far, -far), where=nearer)
+        np.copyto(along, (walked + share * step) / total, where=nearer)
+        walked += step
     return away, along
 
 
