@@ -62,6 +62,8 @@ class Person:
     beard: Beard | None = None
     brow: float = 1.0
     """Thickness of the brows."""
+    lash: float = 1.0
+    """Fullness of the lashes; more than 1 also shades the eyes."""
     resting: Mapping[str, float] = field(default_factory=dict)
     """Coefficients of the face at rest."""
 
@@ -89,8 +91,9 @@ CAST: dict[str, Person] = {
             "ears/ear-trans-backward": 0.7,
         },
         skin=Skin((0.54, 0.285, 0.185), (0.53, 0.16, 0.11), (0.32, 0.14, 0.095), (0.40, 0.105, 0.095), freckles=0.4),
-        hair=Hair("long", melanin=0.60, redness=0.42, part_dm=0.26),
-        iris=(0.085, 0.075, 0.035), cloth=(0.055, 0.085, 0.13), backdrop=(0.52, 0.42, 0.34), resting=FRIENDLY,
+        hair=Hair("long", melanin=0.70, redness=0.14, part_dm=0.26),
+        iris=(0.085, 0.075, 0.035), cloth=(0.055, 0.085, 0.13), backdrop=(0.52, 0.42, 0.34), lash=1.45,
+        resting=FRIENDLY,
     ),
     "marc": Person(
         seed=11, race={"caucasian": 0.62, "asian": 0.28, "african": 0.10}, female=0.0, old=0.14,

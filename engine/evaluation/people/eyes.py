@@ -15,6 +15,7 @@ IRIS = 0.40  # radius, as all below in eyeball radii
 PUPIL = 0.43  # of the iris
 LIMBUS = float(np.arcsin(IRIS))
 CORNEA = 0.66  # radius of its sphere
+LID_SHADE = (0.09, 0.06, 0.05)
 SEGMENTS = 64
 LAMP = tuple(unit(np.array([-3.0, 1.8, 9.8])).tolist())
 """Towards the lamp that the cornea mirrors."""
@@ -41,7 +42,7 @@ def _object(person: Person, ball: bool, points: Floats, faces: Integers, side: i
         return shell
     uv = points[:, :2] / 2 + 0.5
     picture = objects.picture("iris", eye_texture(person.iris, person.seed + side))
-    eyeball = objects.mesh("eye", points, faces, _eye_material(picture), uv=uv[faces])
+    eyeball = objects.mesh("eye", points, faces, _eye_material(picture, person.lash - 1), uv=uv[faces])
     objects.attribute(eyeball.data, "white", fade(np.hypot(*points.T[:2]) + (points[:, 2] < 0), IRIS, IRIS + 0.04))
     return eyeball
 
@@ -76,13 +77,18 @@ def _lathe(polar: Floats, radius: Floats) -> tuple[Floats, Integers]:
     return points, np.stack([here, here + SEGMENTS, beside + SEGMENTS, beside], -1).reshape(-1, 4)
 
 
-def _eye_material(picture: Any) -> Any:
+def _eye_material(picture: Any, shade: float) -> Any:
+    """`shade` is how dark the lashes make what lies close to the lids."""
     t = Nodes("eye")
+    colour = t.image(picture, t.uv())
+    if shade > 0:
+        clear = t.add("AmbientOcclusion", {"Distance": 0.12}, samples=8).outputs["AO"]
+        colour = t.mix(t.ramp(clear, 0.2, 0.9, shade, 0.0), colour, LID_SHADE)
     return t.surface(
         t.add(
             "BsdfPrincipled",
             {
-                "Base Color": t.image(picture, t.uv()),
+                "Base Color": colour,
                 "Roughness": 0.45,
                 "Specular IOR Level": 0.2,
                 "Subsurface Weight": t.product(t.attribute("white"), 0.6),

@@ -89,7 +89,12 @@ def _long(person: Person, points: Points, skull: Skull, skin: Skin, rng: np.rand
     spread = rng.normal(0, 0.014, (len(guide), 1, 3)) * np.minimum(1, 2 * t)
     hairs = wandering(falls[guide] + apart + spread, 0.0016, rng)
     stray = wandering(hairs[rng.choice(len(hairs), 500)], 0.007, rng)
-    return [tapered(hairs, 0.0010, 0.5), tapered(stray, 0.0005, 0.6), _down(part, points, skull, skin, rng)]
+    fine = 0.4 + 0.6 * fade(roots.value(skull.inside), -0.02, 0.18)
+    return [
+        tapered(hairs, 0.0010 * fine, 0.5),
+        tapered(stray, 0.0005, 0.6),
+        _down(part, points, skull, skin, rng),
+    ]
 
 
 def _parted(at: Floats, part: float) -> Floats:
@@ -116,11 +121,11 @@ def _falls(roots: Roots, part: float, points: Points, skull: Skull, skin: Skin, 
 
     ways = (-0.1, 0.79, 0.95), (0.35, 0.84, 0.86), (0.88, 0.84, 0.78), (1.26, 0.72, 0.66)
     temple, cheek, jaw, end = (ring(*way) for way in ways)
-    aside = fade(abs(roots.at[:, 0] - part), 0, 0.35)
-    rise = (0.04 + 0.09 * layer) * (0.45 + 0.55 * aside)
+    aside = fade(abs(roots.at[:, 0] - part), 0, 0.45)
+    rise = (0.04 + 0.09 * layer) * (0.25 + 0.75 * aside)
     way_back = (temple - roots.at) * np.stack([np.ones(count), 1 - front, np.ones(count)], 1)  # none down the brow
     lifted = roots.at + roots.normals * rise[:, None] + 0.15 * along(way_back, roots.normals)
-    lifted += (front * aside)[:, None] * [0, 0.10, -0.10]
+    lifted += (front * (0.5 + 0.5 * aside))[:, None] * [0, 0.10, -0.10]
     end[:, 1] = eye - 1.26 + 0.09 * coarse + 0.05 * middling + rng.normal(0, 0.06, count) + 0.10 * layer
     way = np.stack([roots.at, lifted, temple, cheek, jaw, end], 1)
     falls: Floats = PchipInterpolator([0, 0.06, 0.42, 0.62, 0.82, 1], way, axis=1)(np.linspace(0, 1, 30))
@@ -166,11 +171,11 @@ def _down(part: float, points: Points, skull: Skull, skin: Skin, rng: np.random.
     edge = np.exp(-(((skull.inside - 0.01) / 0.04) ** 2)) * (skull.ear < 0.2)
     roots = roots_on(skin, edge * (skin.points[:, 2] > points.skull[2] + 0.1), 2200, rng)
     count = len(roots.at)
-    way = np.stack([np.sign(roots.at[:, 0] - part) * 0.5, rng.normal(0.25, 0.5, count), np.full(count, -0.6)], 1)
-    way = along(way + rng.normal(0, 0.45, way.shape), roots.normals)
+    way = np.stack([np.sign(roots.at[:, 0] - part) * 0.8, np.full(count, 0.35), np.full(count, -0.6)], 1)
+    way = along(way + rng.normal(0, 0.22, way.shape), roots.normals)
     length = rng.uniform(0.05, 0.22, count)
     hairs = bent(roots, unit(way + 0.12 * roots.normals), unit(way + 0.06 * roots.normals), length, 6)
-    return tapered(wandering(hairs, 0.003, rng), 0.0005, 0.25)
+    return tapered(wandering(hairs, 0.003, rng), 0.0004, 0.25)
 
 
 def _tied(person: Person, points: Points, skull: Skull, skin: Skin, rng: np.random.Generator) -> list[Strands]:
@@ -271,7 +276,7 @@ def lash_hair(person: Person, points: Points, rings: dict[str, Floats]) -> list[
 def _lashes(person: Person, margin: Floats, side: int, upper: bool, rng: np.random.Generator) -> Strands:
     """Rows along a lid's margin [N, 3], longest towards the outer corner, in small clumps."""
     woman = person.female > 0.5
-    count = (180 if woman else 120) if upper else 70
+    count = int(((180 if woman else 120) if upper else 70) * person.lash)
     outwards = margin if side > 0 else margin[::-1]  # rings run from the person's right: inner to outer corner
     t = np.sort(rng.uniform(0.24, 0.97, count))
     share = np.linspace(0, 1, len(margin))

@@ -141,7 +141,7 @@ def fields(person: Person, points: Points, skull: Skull, rest: Floats, inner: Fl
     freckles = 0.9 * cheek + blob(rest, nose + [0, 0.15, 0], (0.3, 0.2, 0.4))
     furrow, phase = _furrows(points, rest)
     crop = person.hair.style in ("crop", "curls")
-    scalp = fade(skull.inside, 0.0, 0.22 if crop else 0.16) * (skull.ear < 0.3) * (1 - skull.bald)
+    scalp = fade(skull.inside, *((0.0, 0.22) if crop else (-0.04, 0.12))) * (skull.ear < 0.3) * (1 - skull.bald)
     return {
         "red": np.clip(red + 0.12 * noise(rest, 1.5, person.seed), 0, 1.2),
         "dark": np.clip(dark, 0, 1),

@@ -65,7 +65,7 @@ class Puppet:
         self._dress_skin(fine)
         self._add_eyes_and_teeth()
         cloth_objects(person, self._body, self._points, self._body.mesh.quads[shown], self._skin)
-        set_stage(self._points, person.backdrop)
+        set_stage(self._points, person.backdrop, self._hanging)
 
     def pose(self, coefficients: Mapping[str, float]) -> None:
         """Face and head; the names are `coefficients.NAMES`, what is absent rests."""
@@ -129,13 +129,11 @@ class Puppet:
         """All hair; the roots [N, 3] of the upper lashes."""
         person, points, skin = self._person, self._points, self._skin
         head, brow, lash = hair_material(person.hair), brow_material(person.hair), _lash_material()
-        for hairs, material in (
-            (head_hair(person, points, skull, skin), head),
-            (beard_hair(person, points, skin), head),
-            (brow_hair(person, points, skin), brow),
-        ):
-            for strands in hairs:
-                self._things.append(self._rooted(strands, material))
+        on_head = [self._rooted(strands, head) for strands in head_hair(person, points, skull, skin)]
+        self._things += on_head
+        self._hanging = [thing.object for thing in on_head] if person.hair.style == "long" else []
+        self._things += [self._rooted(strands, head) for strands in beard_hair(person, points, skin)]
+        self._things += [self._rooted(strands, brow) for strands in brow_hair(person, points, skin)]
         rings = {name: self._body.mesh.vertices[ring] for name, ring in self._body.rings.items()}
         rows = lash_hair(person, points, rings)
         for strands, eye in rows:
@@ -191,8 +189,8 @@ def hair_material(hair: Hair, name: str = "hair", rough: float = 0.25) -> Any:
 
 
 def brow_material(hair: Hair) -> Any:
-    """Darker than the head's, and later grey."""
-    melanin = min(1.0, 0.3 + 0.7 * hair.melanin)
+    """Darker than the head's, and later grey; so few hairs over skin would look red if they were lighter."""
+    melanin = max(0.86, 0.3 + 0.7 * hair.melanin)
     return hair_material(Hair("crop", melanin, 0.2 * hair.redness, grey=0.6 * hair.grey), "brow", 0.4)
 
 

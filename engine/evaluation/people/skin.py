@@ -17,10 +17,13 @@ def skin_material(person: Person, lips: Any) -> Any:
     creases = t.noise(t.add("Mapping", {"Vector": at, "Scale": (1.0, 0.16, 0.35)}).outputs[0], 60)
     wet, inner = t.attribute("wet"), t.attribute("inner")
     colour = _complexion(t, skin, at)
+    if skin.wrinkles:
+        furrowed = t.product(_furrow(t, at), t.attribute("furrow"), 0.55 * skin.wrinkles)
+        colour = t.mix(furrowed, colour, _scaled(skin.dark, 0.9, 0.75, 0.75))
     colour = _hair_shadow(t, person, at, colour)
     colour = _lips(t, skin, at, colour, lip, creases)
     colour = t.mix(inner, colour, FLESH)
-    colour = t.mix(t.product(t.attribute("lash_roots"), 0.6), colour, LASH_ROOTS)
+    colour = t.mix(t.product(t.attribute("lash_roots"), min(1.0, 0.6 * person.lash)), colour, LASH_ROOTS)
     colour = t.mix(wet, colour, tuple(0.5 * (a + b) for a, b in zip(FRESH, skin.base, strict=True)))
     # Before dark skin the same light glares, and its highlight turns pores into flakes.
     gloss, matt = (0.0, 0.50) if skin.dense else (1.0, 0.40)
@@ -96,7 +99,7 @@ def _relief(t: Nodes, skin: Skin, at: Socket, lip: Socket, creases: Socket) -> S
     height = t.product(height, t.less(1.0, t.product(lip, 0.8)))
     height = t.total(height, t.product(creases, lip, 2.4))
     if skin.wrinkles:
-        height = t.less(height, t.product(_furrow(t, at), t.attribute("furrow"), 5.0 * skin.wrinkles))
+        height = t.less(height, t.product(_furrow(t, at), t.attribute("furrow"), 3.2 * skin.wrinkles))
         height = t.total(height, t.product(t.noise(at, 18, 2, 0.7), 1.5 * skin.wrinkles))
     return height
 

@@ -32,8 +32,8 @@ def camera_of(points: Points) -> Floats:
     return np.array([0, points.eye[1] - 0.20, LENS_DM])
 
 
-def set_stage(points: Points, backdrop: Colour) -> None:
-    """Lights, backdrop and camera for a person who stands at the origin."""
+def set_stage(points: Points, backdrop: Colour, hanging: list[Any]) -> None:
+    """Lights, backdrop and camera for a person who stands at the origin; `hanging` are strands of long hair."""
     y = points.eye[1] - 0.30
     face = (0, y, 1.2)
     _light((-5.2, y + 3.8, 7.0), face, 3.8, 1700, WARM, mirrored=True)
@@ -43,6 +43,8 @@ def set_stage(points: Points, backdrop: Colour) -> None:
     _light((-5, y + 4.2, -5.5), (0, y + 0.4, 0), 2.4, 190, WARM, mirrored=True)
     _light((5.5, y + 3.8, -5), (0, y + 0.2, 0), 2.4, 140, COOL, mirrored=True)
     _light((-1.0, y + 6.0, 2.5), (0, y + 1.0, 0), 2.2, 150, WHITE, mirrored=True)
+    if hanging:
+        _only_for(hanging, _light((1.5, y - 0.6, 9.0), (0, y - 0.6, 0), 5.0, 520, WHITE, mirrored=True))
     world = bpy.data.worlds.new("world")
     world.use_nodes = True
     world.node_tree.nodes["Background"].inputs[0].default_value = (0.60, 0.61, 0.63, 1)
@@ -55,7 +57,7 @@ def set_stage(points: Points, backdrop: Colour) -> None:
 Spot = tuple[float, float, float]
 
 
-def _light(at: Spot, target: Spot, size: float, watts: float, colour: Colour, mirrored: bool = False) -> None:
+def _light(at: Spot, target: Spot, size: float, watts: float, colour: Colour, mirrored: bool = False) -> Any:
     """A square lamp; skin and hair shine with those that are mirrored."""
     data = bpy.data.lights.new("light", "AREA")
     data.energy, data.size, data.color = watts, size, colour
@@ -65,6 +67,15 @@ def _light(at: Spot, target: Spot, size: float, watts: float, colour: Colour, mi
     light.rotation_euler = (Vector(target) - Vector(at)).to_track_quat("-Z", "Y").to_euler()
     light.visible_camera, light.visible_glossy = False, mirrored
     light.visible_transmission = at[2] > 0  # or thin hair before it turns yellow
+    return light
+
+
+def _only_for(things: list[Any], light: Any) -> None:
+    """The light falls on nothing else: without it hair in the shadow beside the neck is black."""
+    lit = bpy.data.collections.new("lit")
+    for thing in things:
+        lit.objects.link(thing)
+    light.light_linking.receiver_collection = lit
 
 
 def _backdrop(colour: Colour, y: float) -> None:

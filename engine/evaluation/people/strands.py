@@ -117,10 +117,10 @@ def wandering(points: Floats, step: float, rng: np.random.Generator) -> Floats:
     return strayed
 
 
-def tapered(points: Floats, radius: float, tip: float) -> Strands:
-    """With a radius that falls to `tip` of it at the tips."""
+def tapered(points: Floats, radius: Floats | float, tip: float) -> Strands:
+    """With a radius, one or each hair's own [N], that falls to `tip` of it at the tips."""
     count, knots = points.shape[:2]
-    return Strands(points, np.tile(radius * np.linspace(1, tip, knots), (count, 1)))
+    return Strands(points, np.full(count, radius)[:, None] * np.linspace(1, tip, knots))
 
 
 def waves(points: Floats, seed: int) -> Floats:
