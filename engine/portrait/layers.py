@@ -118,8 +118,8 @@ def _pictures(
     """The head with its holes, the patches over them, and what lies behind it all."""
     eyes = list(zip(slits.eyes, places.eyes, strict=True))
     lids = [
-        layers_lids.lid(layers_eyes.cut(fit.picture, EYE, at), slit, inner, texture(EYE).centres(at), blur)
-        for (slit, at), inner in zip(eyes, _INNER, strict=True)
+        layers_lids.lid(layers_eyes.cut(fit.picture, EYE, at), slit, inner, iris, texture(EYE).centres(at), blur)
+        for (slit, at), inner, iris in zip(eyes, _INNER, fit.iris, strict=True)
     ]
     return {
         "person": _person(layers_lids.without_lashes(lips.upper, lids, places.eyes), fit.matte, slits, light, blur),

@@ -8,46 +8,46 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from engine.portrait.layers_lashes import Picture, Strip, as_bytes, bare, grain, over
 from engine.portrait.layers_layout import TEXELS, Array, Window
-from engine.portrait.layers_mesh import Mask, extend
+from engine.portrait.layers_mesh import extend
 from engine.portrait.layers_slit import Slit, smoothstep
 
-Picture = npt.NDArray[np.uint8]
-
-_LASH = 0.65, 18.0  # how far lashes reach above the edge: of the way to the brow, and units at most
-_ROOT = 0.3, 1.5  # units above the edge between which lashes begin; what is nearer stays with the lid's margin
-_FAINT = 0.06, 0.14  # of full darkness: below and within is skin's own grain, no lash
-_BEYOND = 1.1, 1.4  # of the way to the corners: where lashes end
-_INNER = 0.75  # by how much lashes are shorter at the inner corner
-_BLURRED = 2.0  # a texel of the photo's blur: so much sooner what is dark is no lash but the lid's fold
-_GROWN = np.array([[0, 0, 0], [0, 1, 0], [1, 1, 1]], np.uint8)  # a texel's lash goes on upwards
-_WIDE = (23, 13)  # texels: what is darker and narrower is a lash
-_HAIR = 0.8  # of the cheek's light: what is darker below a brow is hair
-_LIGHT_FROM = 60  # percentile: skin that no fold shades
-_MARGIN = 1.0  # units behind the edge that are the lid's alone
-_BULGE = 0.07  # how much lighter the middle of a shut lid is than its rim
+_RING = 0.85, 1.3  # of the way from the eye to its lens's rim and beyond: skin that shows how a shut lid is lit
+_ASIDE, _BELOW = 1.2, (4.0, 14.0)  # the same at the corners, of the way there; below the eye, in units
+_HAIR, _ABOVE = (
+    (0.75, 0.6),
+    0.6,
+)  # of the light below the eye: what is darker, above so much of the lens or else, is hair
+_LED = 9.0  # texels over which the skin that is led across an eye is a mean
+_BULGE, _UNDER = 0.06, 0.06  # how much lighter the middle of a shut lid is than its rim; how much darker its edge
+_CREASE, _FINE, _COARSE = 0.3, 1.2, 7.0  # what stays of the fold, which is finer and coarser than so many texels
+_RIM = 0.75, 1.2  # of the way to the lens's rim: where the shut lid's skin fades into the photo's
+_DRAWN_OUT = 0.35  # texels: the grain's height, which grows as the lid shuts
+_MARGIN = 0.8, 0.4, 1.8  # units above the edge: what is nearer may be eyeball; from and to which the margin ends
+_IRIS, _EVEN = 1.2, 6.0  # radii about the iris within which a margin may show it; texels over which it is a mean
 
 
 class Lid(NamedTuple):
     """Pictures over an eye's window, [rows, cols, 3 or 4]."""
 
     bare: Picture
-    """RGB: the photo without its lashes."""
+    """RGB: the photo without its lashes, but for their shine."""
     shut: Picture
     """RGB: the lid's skin where it is drawn down, smooth and lit as the face beside it."""
     lashes: Picture
     """RGBA: over `bare` they give the photo."""
 
 
-def lid(photo: Picture, slit: Slit, inner: int, points: Array, blur: float = 0) -> Lid:
+def lid(photo: Picture, slit: Slit, inner: int, iris: Array, points: Array, blur: float = 0) -> Lid:
     """`photo` [rows, cols, 3]: the texels at `points` [rows, cols, 2]; `inner`: u of the corner at the nose.
 
-    `blur`: the photo's, in texels.
+    `iris` [4]: centre and radius, in units; `blur`: the photo's, in texels.
     """
-    bare = _bare(photo, slit, inner, points, blur)
-    return Lid(bare, _shut(photo, bare, slit, points), _over(photo, bare))
+    skin = bare(photo, slit, inner, points, blur)
+    shining = np.maximum(skin, photo)  # where lashes are lighter than the skin
+    return Lid(shining, _shut(skin, slit, iris, points), over(photo, shining))
 
 
 def without_lashes(picture: Picture, lids: Sequence[Lid], places: Sequence[tuple[float, float]]) -> Picture:
@@ -73,86 +73,56 @@ def turning(slit: Slit, window: Window, origin: tuple[float, float]) -> Array:
     return np.asarray(away, np.float32)
 
 
-def _bare(photo: Picture, slit: Slit, inner: int, points: Array, blur: float) -> Picture:
-    """The photo with its lashes closed over by the skin beside them."""
-    above, u = height(slit, points), slit.local(points)[0]
-    closed = cv2.morphologyEx(photo, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, _WIDE))
-    skin = cv2.GaussianBlur(closed, (0, 0), 3).astype(np.float32)
-    dark = ((skin - photo) / np.maximum(skin, 24)).max(-1)
-    longest = min(_LASH[0] * slit.depth, _LASH[1] / (1 + _BLURRED * blur))
-    far = longest * (1 - _INNER * smoothstep(0.2, 0.9, inner * u))
-    share = smoothstep(*_ROOT, above) * (1 - smoothstep(0.7, 1, above / far)) * (1 - smoothstep(*_BEYOND, np.abs(u)))
-    root = 2 * _ROOT[1] + 5 * smoothstep(0.75, 1, np.abs(u))  # at the corners lashes lie flat
-    lash = _rooted(smoothstep(*_FAINT, dark) * share, above < root)
-    return _bytes(photo + (np.maximum(skin + _grain(photo), photo) - photo) * lash[..., None])
+def _shut(skin: Picture, slit: Slit, iris: Array, points: Array) -> Picture:
+    """What the skin around the eye leads to across it, lit as a ball, with what the photo shows of the lid's fold.
 
-
-def _rooted(lash: Array, root: Mask) -> Array:
-    """Without what is dark but does not grow from `root`, like a fold."""
-    grown = np.where(root, lash, 0).astype(np.float32)
-    for _ in range(round(_LASH[1] * TEXELS)):
-        grown = np.minimum(lash, cv2.dilate(grown, _GROWN))
-    return grown
-
-
-def _over(photo: Picture, bare: Picture) -> Picture:
-    """RGBA: what has to lie over `bare` to give the photo: as clear as it may be for its darkest colour."""
-    light, lack = bare.astype(np.float32), bare.astype(np.float32) - photo
-    alpha = (lack / np.maximum(light, 24)).max(-1)
-    colour = light - lack / np.maximum(alpha, 0.02)[..., None]
-    return _bytes(np.dstack([colour, 255 * alpha]))
-
-
-def _shut(photo: Picture, bare: Picture, slit: Slit, points: Array) -> Picture:
-    """The lid's own skin near its margin and its rim; between, what the skin around the eye leads to."""
-    above = height(slit, points)
+    A shut lid's skin is drawn out over the whole eye: it takes its light from where it comes to lie.
+    """
     u, v = slit.local(points)
-    below = slit.edges(u)[0] - v
-    beside = np.abs(u) < 1.15
-    brow = beside & (above > 0.7 * slit.depth) & (above < 0.95 * slit.depth)
-    cheek = beside & (below > 4) & (below < 14)
-    below_eye = _unshaded(photo, cheek)
-    around = below_eye | _bare_of_hair(photo, _unshaded(photo, brow), below_eye)
-    smooth = cv2.GaussianBlur(photo, (0, 0), 2).astype(np.float32)
-    skin = cv2.GaussianBlur(extend(smooth, around), (0, 0), 8)
-    skin *= (1 + _BULGE * np.cos(np.pi * (np.clip(2 * above / slit.depth, 0, 1.5) - 0.5)))[..., None]
-    own = beside & (above > 0.1 * slit.depth) & (above < 0.6 * slit.depth)
-    if own.any():  # a lid that is as light as the skin around it stays so
-        skin *= np.clip(np.percentile(bare[own].mean(-1), _LIGHT_FROM) / max(float(skin[own].mean()), 1), 1, 1.6)
-    rim = np.hypot(u / 1.2, np.maximum(above, 0) / slit.depth)
-    share = smoothstep(*_ROOT, above) * (1 - smoothstep(0.7, 1.15, rim))
-    lid = _closed_over(bare, slit, points)
-    return _bytes(lid + (skin + 0.6 * _grain(photo) - lid) * share[..., None])
+    base, patch = slit.edges(u)
+    deep, _ = slit.lenses(points)
+    inside = (np.abs(u) < 1) & (v > base)
+    lies = slit.point(u, np.where(inside, v - (1 - deep) * (patch - base), v))
+    led = cv2.remap(_led(skin, slit, points), (lies - points[0, 0]) * TEXELS, None, cv2.INTER_LINEAR)
+    bow = np.sqrt(np.clip(1 - u * u, 0, 1))
+    ball = 1 + (_BULGE * np.sin(np.pi * deep) - _UNDER * (1 - deep) ** 3) * bow
+    fine, coarse = (cv2.GaussianBlur(skin.astype(np.float32), (0, 0), sigma) for sigma in (_FINE, _COARSE))
+    fold = np.minimum(fine - coarse, 0) * smoothstep(*_MARGIN[1:], v - patch)[..., None]
+    share = smoothstep(*_RIM, np.hypot(u, (v - patch) / slit.depth))[..., None]
+    lid = led * ball[..., None] + _CREASE * fold
+    lid += (fine - lid) * share + grain(skin, _DRAWN_OUT)
+    margin, share = _margin(skin, slit, iris, points)
+    return as_bytes(lid + np.minimum(margin - lid, 0) * share[..., None])  # a shadow: eyeballs are lighter
 
 
-def _closed_over(bare: Picture, slit: Slit, points: Array) -> Array:
-    """Without what shines of the eyeball along the lid's edge: no shut lid takes catch-lights along."""
+def _led(skin: Picture, slit: Slit, points: Array) -> Array:
+    """[rows, cols, 3] the skin around the eye, led across it, each place where the photo has it."""
     u, v = slit.local(points)
-    behind = slit.point(u, np.maximum(v, slit.edges(u)[1] + _MARGIN))
-    own = cv2.remap(bare, (behind - points[0, 0]) * TEXELS, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(np.minimum(bare, own), np.float32)
+    base, patch = slit.edges(u)
+    above, below, aside = (v - patch) / slit.depth, base - v, np.abs(u) / _ASIDE
+    way = np.hypot(aside, np.maximum(above, 0))
+    ring = (way > _RING[0]) & (way < _RING[1]) & (below < _BELOW[1])
+    cheek = (below > _BELOW[0]) & (below < _BELOW[1]) & (aside < _RING[1])
+    light = skin.astype(np.float32).mean(-1)
+    least = np.where(above > _ABOVE, *_HAIR) * np.median(light[cheek])
+    known = (ring | cheek) & (light > least)
+    return np.asarray(cv2.GaussianBlur(extend(skin.astype(np.float32), known), (0, 0), _LED), np.float32)
 
 
-def _unshaded(photo: Picture, part: Mask) -> Mask:
-    """The lighter of a part's texels."""
-    light = photo.mean(-1)
-    return part & (light >= np.percentile(light[part], _LIGHT_FROM)) if part.any() else part
-
-
-def _bare_of_hair(photo: Picture, part: Mask, skin: Mask) -> Mask:
-    """The part's texels that are nearly as light as `skin`: a low brow is no skin."""
-    light = photo.mean(-1)
-    return part & (light >= _HAIR * np.median(light[skin])) if skin.any() else part
-
-
-def _grain(photo: Picture) -> Array:
-    """[h, w, 1]: noise as fine and as strong as the skin's, the same every time."""
-    luma = photo.astype(np.float32).mean(-1)
-    rough = np.abs(luma - cv2.GaussianBlur(luma, (0, 0), 1.5))
-    noise = np.random.default_rng(0).standard_normal(luma.shape).astype(np.float32)
-    noise = cv2.GaussianBlur(noise, (0, 0), 0.7)
-    return np.asarray(noise / noise.std() * 1.2 * np.median(rough), np.float32)[..., None]
-
-
-def _bytes(a: Array) -> Picture:
-    return np.clip(np.round(a), 0, 255).astype(np.uint8)
+def _margin(skin: Picture, slit: Slit, iris: Array, points: Array) -> tuple[Array, Array]:
+    """[rows, cols, 3] a lid's margin along its edge and beyond, without what the photo shows there of the eyeball, and
+    its share [rows, cols]."""
+    strip = Strip.along(slit, _MARGIN[-1] + 1)
+    seen = strip.cut(skin, points[0, 0])
+    free = np.hypot(*(strip.points[0] - iris[:2]).T) > _IRIS * iris[3]
+    if free.any():
+        column = np.arange(len(free))
+        rows = [[np.interp(column, column[free], row[free, i]) for i in range(3)] for row in seen]
+        seen = np.asarray(rows, np.float32).transpose(0, 2, 1)
+    even = cv2.GaussianBlur(seen, (0, 0), sigmaX=_EVEN, sigmaY=0.5)
+    at = strip.places(points)
+    along = np.abs(slit.local(points)[0]) < 1
+    share = np.where(along, 1 - smoothstep(*_MARGIN[1:], at[..., 1] / np.float32(TEXELS)), 0).astype(np.float32)
+    at[..., 1] = np.maximum(at[..., 1], _MARGIN[0] * TEXELS)
+    margin = cv2.remap(even, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(margin, np.float32), share
