@@ -20,6 +20,7 @@ Floats = npt.NDArray[np.float32]
 GREEN = (0, 255, 0)
 TO_LEFT = {"eyeLookOutLeft": 1.0, "eyeLookInRight": 1.0}
 TO_RIGHT = {"eyeLookInLeft": 1.0, "eyeLookOutRight": 1.0}
+UP, DOWN = ({f"eyeLook{way}{side}": 1.0 for side in ("Left", "Right")} for way in ("Up", "Down"))
 BLINK = {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}
 
 
@@ -97,6 +98,29 @@ class TestGlances:
 
 
 @pytest.mark.parametrize("who", default_names())
+class TestLooksUpAndDown:
+    """17 degrees."""
+
+    def test_lids_go_down_with_the_eye(self, who: str) -> None:
+        """Nearly as much of the iris is seen as straight ahead."""
+        ahead, down = (iris_seen(who, levels) for levels in (None, DOWN))
+        assert 0.7 < down / ahead < 1.1
+
+    def test_the_upper_lid_goes_up_with_the_eye(self, who: str) -> None:
+        layers = portrait(who).layers
+        ahead, up = (lid_edge(who, levels) for levels in (None, UP))
+        rises = -float(layers["sprite_moves"][6, INDEX["eyeLookUpLeft"], 1])
+        assert 0.6 * rises < ahead - up < rises
+
+
+def iris_seen(who: str, levels: dict[str, float] | None) -> int:
+    """Pixels of the irises between the lids."""
+    shown = in_green(who, "irises")
+    shown[2:, ..., 3] = 0  # the catch-lights
+    return int(is_green(draw(who, levels, irises=shown)).sum())
+
+
+@pytest.mark.parametrize("who", default_names())
 class TestLashes:
     def test_they_turn_down_on_a_shut_lid(self, who: str) -> None:
         """Above the lid's edge when it is open, below when it is shut: painted ones, as dense on everybody."""
@@ -135,6 +159,7 @@ class TestShutLids:
         for lid, shut in zip(layers["lids"], layers["shut"], strict=True):
             soft = (lid[..., 3] > 16) & (lid[..., 3] < 128)  # the edge that falls on the cheek
             soft[: soft.shape[0] // 3] = False
+            soft[:, np.abs(np.arange(soft.shape[1]) - soft.shape[1] / 2) > 40] = False  # the corners' skin stays
             assert shut[soft].min(-1).max() < shut[lid[..., 3] == 255].min(-1).max()
 
 
@@ -169,6 +194,7 @@ class TestOwnGaze:
 
 
 SKIN, FOLD, HAIR = (200, 150, 130), (120, 80, 70), (48, 32, 24)
+IRIS = np.array([56, 46, 0, 9], np.float32)
 
 
 def painted_eye(apart: float) -> tuple[Image, Slit, Floats]:
@@ -184,12 +210,36 @@ def painted_eye(apart: float) -> tuple[Image, Slit, Floats]:
     return eye, slit, points
 
 
-class TestSoftPhotos:
-    def test_a_fold_far_above_the_edge_is_no_lash(self) -> None:
+class TestLashesAndFolds:
+    """What is dark across the lid is a lash, what is dark along it is its fold."""
+
+    @pytest.mark.parametrize("blur", [0, 1.5])
+    def test_a_fold_is_no_lash(self, blur: float) -> None:
         eye, slit, points = painted_eye(10)
-        far = (layers_lids.height(slit, points) > 4.6) & (np.abs(slit.local(points)[0]) < 0.5)
-        sharp, soft = (layers_lids.lid(eye, slit, 1, points, blur).lashes[far, 3].max() for blur in (0, 1.5))
-        assert sharp > 60 and soft == 0
+        middle = np.abs(slit.local(points)[0]) < 0.5
+        assert layers_lids.lid(eye, slit, 1, IRIS, points, blur).lashes[middle, 3].max() < 24
+
+    @pytest.mark.parametrize("fold", [False, True])
+    def test_a_lash_is_one_on_a_fold_too(self, fold: bool) -> None:
+        eye, slit, points = painted_eye(10)
+        above = layers_lids.height(slit, points)
+        if not fold:
+            eye[:] = SKIN
+        bare = eye.copy()
+        hair = (np.abs(points[..., 0] % 8 - 4) < 0.6) & (above > 0) & (above < 7)
+        eye[hair] = HAIR
+        lid = layers_lids.lid(eye, slit, 1, IRIS, points)
+        seen = (np.abs(slit.local(points)[0]) < 0.5) & (above > 2) & (above < 5)
+        assert lid.lashes[hair & seen, 3].min() > 60
+        assert np.abs(lid.bare.astype(np.float32) - bare)[seen].mean() < 6
+
+    def test_no_lash_is_left_on_the_shut_lid(self) -> None:
+        eye, slit, points = painted_eye(10)
+        above = layers_lids.height(slit, points)
+        eye[(np.abs(points[..., 0] % 8 - 4) < 0.6) & (above > 0) & (above < 7)] = HAIR
+        shut = layers_lids.lid(eye, slit, 1, IRIS, points).shut.astype(np.float32)
+        lid = (above > 3) & (above < 10) & (np.abs(slit.local(points)[0]) < 0.5)
+        assert np.abs(np.diff(shut.mean(-1), axis=1))[lid[:, 1:]].max() < 6
 
 
 class TestLowBrows:
@@ -200,8 +250,21 @@ class TestLowBrows:
         low = eye.copy()
         low[above > 0.65 * slit.depth] = HAIR
         lid = (above > 0.2 * slit.depth) & (above < 0.5 * slit.depth) & (np.abs(u) < 0.4)
-        bare, hairy = (layers_lids.lid(photo, slit, 1, points).shut[lid].mean() for photo in (eye, low))
+        bare, hairy = (layers_lids.lid(photo, slit, 1, IRIS, points).shut[lid].mean() for photo in (eye, low))
         assert hairy > 0.9 * bare
+
+
+class TestShutLidsLight:
+    def test_it_is_the_light_about_the_eye(self) -> None:
+        """Lit from one side, the shut lid is lit as the skin above and below it is, column by column."""
+        eye, slit, points = painted_eye(10)
+        side = 0.5 + 0.5 * points[..., :1] / EYE.width
+        eye = np.where(layers_lids.height(slit, points)[..., None] > 6, SKIN, eye)
+        shut = layers_lids.lid((eye * side).astype(np.uint8), slit, 1, IRIS, points).shut.astype(np.float32)
+        above, u = layers_lids.height(slit, points), slit.local(points)[0]
+        lid = (above > 0.3 * slit.depth) & (above < 0.7 * slit.depth) & (np.abs(u) < 0.6)
+        told = (shut / (SKIN * side))[lid]
+        assert 0.85 < told.min() and told.max() < 1.15
 
 
 class TestShutEyes:
@@ -209,16 +272,14 @@ class TestShutEyes:
 
     def test_no_white_outshines_the_skin(self) -> None:
         eye, slit, points = painted_eye(1)
-        iris = np.array([56, 46, 0, 9], np.float32)
         hole = slit.hole(texture(EYE), (0, 0))
-        white = layers_eyes.white(eye, slit, iris, points, hole)
+        white = layers_eyes.white(eye, slit, IRIS, points, hole)
         shown = white[white[..., 3] > 0, :3]
         assert 0.4 * np.mean(SKIN) < shown.mean() < 0.8 * np.mean(SKIN)
 
     def test_the_iris_has_a_pupil(self) -> None:
         eye, slit, points = painted_eye(1)
-        iris = np.array([56, 46, 0, 9], np.float32)
-        white = layers_eyes.white(eye, slit, iris, points, slit.hole(texture(EYE), (0, 0)))
-        disk, _ = layers_eyes.iris_disk(eye, white, slit, iris, (0, 0))
+        white = layers_eyes.white(eye, slit, IRIS, points, slit.hole(texture(EYE), (0, 0)))
+        disk, _ = layers_eyes.iris_disk(eye, white, slit, IRIS, (0, 0))
         middle = layers_eyes.IRIS_TEXELS // 2
         assert disk[middle, middle, :3].mean() < 0.5 * disk[middle, middle + 16, :3].mean()

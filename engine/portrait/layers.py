@@ -28,7 +28,7 @@ from engine.portrait.layers_layout import (
     texture,
 )
 from engine.portrait.layers_mesh import look
-from engine.portrait.layers_plates import find_plates
+from engine.portrait.layers_plates import eyeball, find_plates
 from engine.portrait.layers_slit import Slit, smoothstep, straight, trace
 from engine.portrait.layers_snap import snap
 from engine.portrait.shading import shading
@@ -84,7 +84,8 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
         "iod": np.array([eyes], np.float32),
         "pivot": fit.pivot.astype(np.float32),
     }
-    layers |= fields(surface, still_lids(fit.shapes), landmarks, slits, fit.source, slack(fit))
+    gaze = np.stack([eyeball(fit, head, side) for side in (LEFT, RIGHT)])
+    layers |= fields(surface, still_lids(fit.shapes), landmarks, slits, fit.source, gaze, slack(fit))
     layers |= pose_maps(surface, fit.vertices[:, 2], landmarks, places, fit.pivot, cut_off)
     layers |= find_plates(fit, head, slits, places, layers)
     layers |= shading(surface, fit, head)

@@ -34,6 +34,8 @@ _NECK = 1.05  # inter-ocular distances below the chin: where the head's motion h
 _SIDEWAYS, _UPWARDS = 0.75, 0.5  # what a step aside counts, and one up takes off, of one down from the skull's base
 _BLINK = (NAMES.index("eyeBlinkLeft"), NAMES.index("eyeBlinkRight"))
 _FAINT, _PARTED = 0.02, 6.0  # an expression too weak to tell from none; units that lips may be parted at rest
+_DOWN, _UP = ((NAMES.index(f"eyeLook{way}Left"), NAMES.index(f"eyeLook{way}Right")) for way in ("Down", "Up"))
+_FOLLOWS = (_DOWN, 0.95, 0.65), (_UP, 0.8, 0.6)  # a look, and how much of the eyeball's way each lid goes: upper, lower
 _CLOSE = 1.06  # of the lid's way: the watched distance stops it at the lower lid
 
 Origin = tuple[float, float]
@@ -77,11 +79,12 @@ def skin_mask(landmarks: Array) -> Mask:
 
 
 def fields(
-    surface: Surface, shapes: Array, landmarks: Array, slits: Slits, source: Array, slack: Array
+    surface: Surface, shapes: Array, landmarks: Array, slits: Slits, source: Array, gaze: Array, slack: Array
 ) -> dict[str, npt.NDArray[np.float32]]:
     """The renderer's displacement maps by name, and the gaps it watches. `shapes` [63, V, 3] in units.
 
-    `slack` [SIDE, SIDE]: 0 for what no expression moves, 1 for what all do.
+    `gaze` [2, 63, 3]: how the irises move, in units; `slack` [SIDE, SIDE]: 0 for what no expression moves, 1 for what
+    all do.
     """
     values = np.ascontiguousarray(shapes.transpose(1, 0, 2).reshape(shapes.shape[1], -1))
     skin, points = skin_mask(landmarks), Window(SIDE, SIDE, 1).centres()
@@ -112,7 +115,7 @@ def fields(
         window = _Field(spread(EYE, origin, patch), EYE, origin)
         lid = _beside(slit, EYE.centres(origin), spread(EYE, origin, skin), window, Slit.onto_patch)
         lids.append(soften(lid, 0.8))
-    return _assemble(soften(face, 0.6), soften(mouth, 0.6), lids, slits, places, source)
+    return _assemble(soften(face, 0.6), soften(mouth, 0.6), lids, slits, places, source, gaze)
 
 
 def _beside(slit: Slit, points: Array, common: Array, own: "_Field", onto: Callable[[Slit, Array], Array]) -> Array:
@@ -147,7 +150,7 @@ def _crop(origin: Origin) -> tuple[slice, slice]:
 
 
 def _assemble(
-    face: Array, mouth: Array, lids: list[Array], slits: Slits, places: Places, source: Array
+    face: Array, mouth: Array, lids: list[Array], slits: Slits, places: Places, source: Array, gaze: Array
 ) -> dict[str, npt.NDArray[np.float32]]:
     head = _Field(face, FACE, FACE_ORIGIN)
     lip = _Field(mouth, MOUTH, places.mouth)
@@ -155,6 +158,10 @@ def _assemble(
     eye_gaps, eye_maps = [], []
     for side in (LEFT, RIGHT):
         slit, lid = slits.eyes[side], _Field(lids[side], EYE, places.eyes[side])
+        for looks, upper, lower in _FOLLOWS:
+            look, way = looks[side], gaze[side, looks[side], :2]
+            _follow(slit, lid, look, upper * way, slit.patch)
+            _follow(slit, head, look, lower * way, slit.base)
         _close(slit, head, lid, _BLINK[side], source)
         gap, push = _contact(slit, head, lid, EYE_COLUMNS)
         eye_gaps.append(gap)
@@ -241,7 +248,7 @@ def _close(slit: Slit, head: _Field, lid: _Field, blink: int, source: Array) -> 
 
     It meets the lower lid where the blink is 1 and the rest of the photo's own expression is gone.
     """
-    u = np.linspace(-0.96, 0.96, 32, dtype=np.float32)
+    u = _along()
     base, edge = slit.edges(u)
     shut = -source
     shut[blink] += 1
@@ -250,13 +257,31 @@ def _close(slit: Slit, head: _Field, lid: _Field, blink: int, source: Array) -> 
         for field, v in ((lid, edge), (head, base))
     )
     short = (rise - fall - _CLOSE * (edge - base) - slit.soft) / max(float(shut[blink]), 0.3)
-    short = cv2.GaussianBlur(short[None].astype(np.float32), (0, 0), 1.5)[0]
-    at = lid.window.centres(lid.origin)
+    _push(slit, lid, blink, cv2.GaussianBlur(short[None].astype(np.float32), (0, 0), 1.5)[0])
+
+
+def _follow(slit: Slit, field: _Field, look: int, way: Array, edge: Array) -> None:
+    """Adds to a look, in place, what the middle of a lid's `edge` [samples] falls short of a `way` [2]."""
+    u = _along()
+    middle = slit.point(np.zeros(1, np.float32), edge[len(edge) // 2, None])
+    short = float((way - field.at(middle)[0, look, :2]) @ slit.away())
+    _push(slit, field, look, short * (1 - u * u))
+
+
+def _along() -> Array:
+    """Places along an eye's slit at which its lids are told how to move."""
+    return np.linspace(-0.96, 0.96, 32, dtype=np.float32)
+
+
+def _push(slit: Slit, field: _Field, k: int, by: Array) -> None:
+    """Adds to what a coefficient does, in place, `by` units across the slit at each of its places, less and less
+    towards the rims of its lenses."""
+    at = field.window.centres(field.origin)
     along, _ = slit.local(at)
     deep, high = slit.lenses(at)
     share = 1 - smoothstep(0, 1, np.where(deep > 0, deep, high))
-    push = np.interp(along, u, short).astype(np.float32) * share
-    lid.values[..., 3 * blink : 3 * blink + 2] += push[..., None] * slit.away()
+    push = np.interp(along, _along(), by).astype(np.float32) * share
+    field.values[..., 3 * k : 3 * k + 2] += push[..., None] * slit.away()
 
 
 def _below(points: Array, pivot: Array) -> Array:

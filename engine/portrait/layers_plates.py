@@ -98,10 +98,15 @@ def _eye_plates(
     """The white, which stays, the iris, which looks about, and the catch-light, which lags behind it."""
     x, y, _, radius = (float(v) for v in fit.iris[side])
     depth, size = _depth(layers, slit), 2 * layers_eyes.IRIS_REACH * radius
-    gaze = _moves(fit, head, (Part.EYE_LEFT, Part.EYE_RIGHT)[side], 90)
+    gaze = eyeball(fit, head, side)
     white = (at[0] + EYE.width / 2, at[1] + EYE.height / 2, EYE.width, EYE.height)
     iris = x, y, size, size
     return _Plate(white, depth, np.zeros_like(gaze)), _Plate(iris, depth, gaze), _Plate(iris, depth, _GLINT * gaze)
+
+
+def eyeball(fit: Fit, head: Head, side: int) -> Array:
+    """[63, 3] units: how an iris moves."""
+    return _moves(fit, head, (Part.EYE_LEFT, Part.EYE_RIGHT)[side], 90)
 
 
 def _moves(fit: Fit, head: Head, part: Part, share: float = 70) -> Array:
