@@ -26,6 +26,7 @@ _CREASE, _FINE, _COARSE = 0.3, 1.2, 7.0  # what stays of the fold, which is fine
 _RIM = 0.75, 1.2  # of the way to the lens's rim: where the shut lid's skin fades into the photo's
 _DRAWN_OUT = 0.35  # texels: the grain's height, which grows as the lid shuts
 _MARGIN = 0.8, 0.4, 1.8  # units above the edge: what is nearer may be eyeball; from and to which the margin ends
+_RED = np.array([0.8, 1.05, 1.2], np.float32)  # powers of its shade: blood keeps the red in the skin's shadows
 _IRIS, _EVEN = 1.2, 6.0  # radii about the iris within which a margin may show it; texels over which it is a mean
 
 
@@ -92,7 +93,8 @@ def _shut(skin: Picture, slit: Slit, iris: Array, points: Array) -> Picture:
     lid = led * ball[..., None] + _CREASE * fold
     lid += (fine - lid) * share + grain(skin, _DRAWN_OUT)
     margin, share = _margin(skin, slit, iris, points)
-    return as_bytes(lid + np.minimum(margin - lid, 0) * share[..., None])  # a shadow: eyeballs are lighter
+    dark = np.clip(margin.mean(-1) / np.maximum(lid.mean(-1), 1), 0, 1)  # its colour may be the eyeball's
+    return as_bytes(lid * (1 - share + share * dark)[..., None] ** _RED)
 
 
 def _led(skin: Picture, slit: Slit, points: Array) -> Array:
