@@ -171,9 +171,10 @@ class TestFrame:
         face[1, :2] = [x + 0.5, y + 0.5]
         photo[y - 4 : y + 5, x - 4 : x + 5] = 255
         made = make_frame(photo, Face(face.astype(np.float32), 1.0, 1.0))
-        rows, columns = np.nonzero(made.picture[..., 0] > 127)
-        at = np.array([columns.mean() + 0.5, rows.mean() + 0.5]) / 2
-        np.testing.assert_allclose(at, made.landmarks[1, :2], atol=0.15)
+        white = made.picture[..., 0].astype(float)
+        rows, columns = np.indices(white.shape) + 0.5
+        at = np.array([(white * columns).sum(), (white * rows).sum()]) / white.sum() / 2
+        np.testing.assert_allclose(at, made.landmarks[1, :2], atol=0.05)
 
     def test_what_the_photo_does_not_show_is_marked(self) -> None:
         shown = frame("anna").landmarks * [2, 2, -2]
