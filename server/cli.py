@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -67,6 +68,13 @@ def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
 
     read.__name__ = "whole number"  # what argparse calls it
     return read
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return seconds
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
@@ -161,14 +169,14 @@ def _add_track(parser: argparse.ArgumentParser) -> None:
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--portrait", default="anna", help=PORTRAIT_HELP)
-    parser.add_argument("--seconds", type=float, default=10, help="how long, of each kind")
+    parser.add_argument("--seconds", type=_seconds, default=10, help="how long, of each kind")
     parser.add_argument("--size", type=int, default=FRAME_SIZE)
     parser.add_argument("--json", type=Path, metavar="FILE", help="the same for programs")
     parser.add_argument("--sessions", type=_whole(0), default=0, help="so many on one engine, without a server")
     calls = parser.add_argument_group("the whole server, called over WebRTC by callers without a screen")
     calls.add_argument("--calls", type=_whole(0), default=0, help="how many at once")
     calls.add_argument(
-        "--churn", type=float, default=0, metavar="SECONDS", help="every so often one leaves and another comes"
+        "--churn", type=_seconds, default=0, metavar="SECONDS", help="every so often one leaves and another comes"
     )
     _add_engines(calls)
     calls.add_argument("--speech", type=Path, metavar="FILE", help="what they say (default: a sentence over and over)")

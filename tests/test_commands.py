@@ -168,6 +168,20 @@ class TestBench:
         report = json.loads((tmp_path / "b.json").read_text())
         assert len(report["rows"]) == 6 and 0 < report["silent / talking, in the mean"] < 1
 
+    @pytest.mark.parametrize(
+        "arguments", [["--seconds", "nan"], ["--seconds", "0"], ["--churn", "-1"], ["--churn", "inf"]]
+    )
+    def test_times_that_can_not_be(self, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+        with pytest.raises(SystemExit) as stopped:
+            main(["bench", *arguments])
+        assert stopped.value.code == 2 and "must be more than 0" in capsys.readouterr().err
+
+    def test_refusals(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert "can't read" in refusal(capsys, "bench", "--calls", "1", "--speech", str(tmp_path / "none.wav"))
+        out = tmp_path / "none" / "bench.json"
+        assert main(["bench", "--seconds", "0.1", "--size", "256", "--json", str(out)]) == 2
+        assert f"can't write {out}" in capsys.readouterr().err
+
     def test_calls_the_whole_server(self, tmp_path: Path) -> None:
         command = [sys.executable, "-m", "server.cli", "bench", "--calls", "2", "--seconds", "16", "--churn", "8"]
         subprocess.run([*command, "--json", str(tmp_path / "b.json")], check=True)

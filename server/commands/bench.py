@@ -15,12 +15,13 @@ import numpy.typing as npt
 from engine.avatar import Avatar, Stream
 from engine.units import CHUNK, FPS, FRAME_MS
 from server.capacity import machine
+from server.commands import Refusal
 from server.commands.bench_calls import of_calls
 from server.commands.bench_sessions import of_sessions
 from server.commands.callers import fast_loop
 from server.commands.rows import Row
 from server.commands.serve import SLACK
-from server.commands.sources import checked_size, open_portrait
+from server.commands.sources import checked_size, open_portrait, read_file
 from server.encoder import FastH264Encoder
 from server.media import video_frame
 from server.stills import Stills
@@ -32,6 +33,8 @@ Floats = npt.NDArray[np.float32]
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.speech:
+        read_file(options.speech)  # the callers, in processes of their own, would say it late
     print(f"{machine()}\nPython {platform.python_version()}, av {version('av')}, aiortc {version('aiortc')}\n")
     measured = _of_calls if options.calls else of_sessions if options.sessions else of_frames
     rows, facts = measured(options)
@@ -39,7 +42,10 @@ def run(options: argparse.Namespace) -> int:
     print(*(f"{name}: {value}" for name, value in facts.items()), sep="\n")
     if options.json:
         report = {"machine": machine(), "rows": [vars(row) for row in rows], **facts}
-        options.json.write_text(json.dumps(report, indent=1))
+        try:
+            options.json.write_text(json.dumps(report, indent=1))
+        except OSError as error:
+            raise Refusal(f"can't write {options.json}: {error.strerror}") from None
     return 0
 
 
