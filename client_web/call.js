@@ -21,6 +21,7 @@ export class Call extends EventTarget {
   #pending = /** @type {RTCIceCandidateInit[] | null} */ ([]);
   #timers = { grace: 0, stats: 0 };
   #last = { bytes: 0, time: 0 };
+  #heard = { bytes: 0, at: 0 };
   #connected = false;
 
   /** @param {import("./api.js").Api} api @param {import("./api.js").SessionGrant} session */
@@ -57,6 +58,12 @@ export class Call extends EventTarget {
   /** @param {MediaStreamTrack | null} track null falls silent */
   async speak(track) {
     await this.#audio.sender.replaceTrack(track);
+  }
+
+  /** @returns {Promise<number>} milliseconds for which nothing has come; sound comes all the time */
+  async silence() {
+    await this.#measure();
+    return performance.now() - this.#heard.at;
   }
 
   close() {
@@ -104,6 +111,7 @@ export class Call extends EventTarget {
   #arrive() {
     if (this.#connected) return;
     this.#connected = true;
+    this.#heard.at = performance.now();
     this.#timers.stats = setInterval(() => this.#measure(), STATS_EVERY_MS);
     this.dispatchEvent(new Event("connected"));
   }
@@ -116,10 +124,13 @@ export class Call extends EventTarget {
   async #measure() {
     /** @type {CallStats} */
     const stats = { fps: null, kbps: null, rttMs: null, jitterMs: null };
+    let bytes = 0;
     for (const report of (await this.#peer.getStats()).values()) {
+      if (report.type === "inbound-rtp") bytes += report.bytesReceived;
       if (report.type === "inbound-rtp" && report.kind === "video") this.#ofVideo(report, stats);
       if (report.type === "candidate-pair" && report.nominated) stats.rttMs = (report.currentRoundTripTime ?? 0) * 1000;
     }
+    if (bytes > this.#heard.bytes) this.#heard = { bytes, at: performance.now() };
     this.dispatchEvent(new CustomEvent("stats", { detail: stats }));
   }
 

@@ -18,6 +18,7 @@ import { Control } from "./control.js";
 
 const BACKOFF_S = [1, 2, 4, 8, 10];
 const SECOND_MS = 1_000;
+const DEAD_AFTER_MS = 3_000; // of silence, where the control channel is gone too: sooner than ICE notices
 const TOLD = Object.freeze(["stats", "speech", "state", "activity", "caption", "degraded", "error"]);
 const FORGET_GRANT_ON = new Set(["no_session", "unauthorized"]);
 
@@ -157,6 +158,8 @@ export class Session extends EventTarget {
     const control = this.#control;
     return new Promise((_, reject) => {
       call.addEventListener("lost", () => reject({ code: "lost" }), { once: true, signal });
+      const shut = async () => (await call.silence()) > DEAD_AFTER_MS && reject({ code: "lost" });
+      control.addEventListener("shut", shut, { signal });
       control.addEventListener("ended", ({ detail }) => reject({ reason: detail }), { once: true, signal });
       signal.addEventListener("abort", () => reject(signal.reason), { once: true });
     });

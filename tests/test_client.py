@@ -1,7 +1,9 @@
 """The page in a real Chromium, with a fake microphone that speaks, against the real server with a fake engine."""
 
+import os
 import re
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +32,7 @@ from tests.browser.harness import (
     Shot,
     free_port,
     launch,
+    server_process,
     wait_until,
     wait_until_ready,
 )
@@ -332,6 +335,16 @@ class TestFailures:
             expect(probed.page.locator("#alert")).to_be_hidden()
             assert probed.control("out", "emotion.set")[-1][1]["emotion"] == {"fear": 0.5}  # told again
             probed.page.goto("about:blank")
+
+    def test_a_server_that_died_is_noticed_before_the_network_layer_does(self, browser: Browser) -> None:
+        blind = "Object.defineProperty(RTCPeerConnection.prototype, 'connectionState', { get: () => 'connected' })"
+        with server_process("--engines", "1") as server, opener(browser) as open:
+            page = open("about:blank").page
+            page.add_init_script(blind)
+            page.goto(server.url)
+            expect(page.locator("#stat-codec")).to_have_text("H.264", timeout=60_000)
+            os.kill(server.pid, signal.SIGKILL)
+            expect(page.locator("#alert-words")).to_contain_text("The ", timeout=60_000)
 
     def test_an_insecure_page(self, open_page: Open, url: str) -> None:
         page = open_page(url).page
