@@ -454,6 +454,12 @@ class TestForm:
         boxes = f"[...document.querySelectorAll('button, input, select, section, ul')].filter({own})"
         assert page.evaluate(f"Math.max(...{boxes}.map((e) => e.getBoundingClientRect().right))") <= width
 
+    @pytest.mark.parametrize(("width", "height"), [(390, 844), (768, 1024), (844, 390)])
+    def test_the_chin_is_in_sight(self, open_page: Open, url: str, width: int, height: int) -> None:
+        page = open_page(url, viewport={"width": width, "height": height}, reduced_motion="reduce").page
+        box = page.locator("#portrait").bounding_box()
+        assert box and box["width"] / box["height"] < 1.2 and box["y"] + box["height"] < height
+
     def test_every_control_has_a_name(self, open_page: Open, url: str) -> None:
         page = open_page(url, reduced_motion="reduce").page
         expect(page.locator("#name")).to_have_text("Anna")
