@@ -49,6 +49,8 @@ class _Prepared:
     lashes: Image
     sprites: tuple[Image, ...]
     """All but the first, the cavity, have a margin of one clear texel."""
+    halves: Floats
+    """[SPRITES, 2]: half of their widths and heights without it, in texels."""
     outlines: tuple[Floats, ...]
     """Of the person, of `lower`, of the lids and of the lashes, as `_outline` has them."""
     corners: tuple[Floats, Floats, Floats]
@@ -65,7 +67,9 @@ def _prepare(portrait: Layered) -> _Prepared:
     if found is None:
         layers = portrait.layers
         person, background, lower, lids, shut, lashes, mouth, whites, irises = (layers[name] for name in PICTURES)
-        sprites = (mouth[0], *map(_with_margin, (*mouth[1:4], *whites, *irises, mouth[4])))
+        plates = (*mouth[:4], *whites, *irises, mouth[4])
+        sprites = (plates[0], *map(_with_margin, plates[1:]))
+        halves = np.array([(plate.shape[1] / 2, plate.shape[0] / 2) for plate in plates], np.float32)
         bare = np.concatenate([shut, lids[..., 3:]], -1)
         outlines = _outline(person, FRAME), _outline(lower, MOUTH), *(_outline(eye, EYE) for eye in (*lids, *lashes))
         corners = layers["mouth_at"], layers["eye_at"][0], layers["eye_at"][1]
@@ -78,6 +82,7 @@ def _prepare(portrait: Layered) -> _Prepared:
             bare,
             lashes,
             sprites,
+            halves,
             outlines,
             corners,
             np.ascontiguousarray(layers["mouth_hole"], np.float32),
@@ -122,13 +127,13 @@ class CpuRenderer:
         person = np.empty((self.size, self.size, 4), np.uint8)
         whole = _Patch(ready.person, ready.outlines[0], placed.person, _NOWHERE, _NOWHERE)
         self._drape(person, whole, FRAME, shade, onto=False)
-        self._inside(picture, person, placed, ready)
+        plates = list(zip(ready.sprites, self._at_pixels(placed.sprites, ready.halves), strict=True))
+        self._inside(picture, person, placed, ready, plates)
         _over(picture, person)
         lower = _Patch(ready.lower, ready.outlines[1], placed.mouth, placed.mouth_to, ready.corners[0])
         self._drape(picture, lower, MOUTH, shade)
         if coefficients[TONGUE_OUT] > 0:
-            box = self._box(placed.mouth_to, MOUTH)
-            self._plate(picture, ready.sprites[OUT], placed.sprites[OUT], box)
+            _plate(picture, *plates[OUT], self._box(placed.mouth_to, MOUTH))
         for i in (0, 1):
             self._lid(picture, placed, ready, i, shade)
         return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGBA2RGB), np.uint8)
@@ -141,16 +146,17 @@ class CpuRenderer:
             self._backgrounds[portrait] = found
         return found
 
-    def _inside(self, picture: Image, person: Image, placed: Placed, ready: _Prepared) -> None:
+    def _inside(
+        self, picture: Image, person: Image, placed: Placed, ready: _Prepared, plates: "Sequence[_Plate]"
+    ) -> None:
         """The mouth's inside and the eyeballs, where the person that will cover them lets them be seen."""
-        plates = list(zip(ready.sprites[:OUT], placed.sprites, strict=False))
         self._mouth(picture, person, placed, ready, plates[:FIRST_WHITE])
         eyes = [self._box(to, EYE, EYE_INSIDE).gap(person) for to in placed.eyes_to]
-        for (sprite, matrix), box in zip(plates[FIRST_WHITE:], eyes * 3, strict=True):
-            self._plate(picture, sprite, matrix, box)
+        for plate, box in zip(plates[FIRST_WHITE:OUT], eyes * 3, strict=True):
+            _plate(picture, *plate, box)
 
     def _mouth(
-        self, picture: Image, person: Image, placed: Placed, ready: _Prepared, plates: Sequence[tuple[Image, Floats]]
+        self, picture: Image, person: Image, placed: Placed, ready: _Prepared, plates: "Sequence[_Plate]"
     ) -> None:
         """The cavity, which goes on beyond its picture, and what lies in it; seen where the mouth's hole may be."""
         hole = np.zeros((FRAME.rows, FRAME.cols), np.uint8)
@@ -161,31 +167,21 @@ class CpuRenderer:
         if box.empty:
             return
         mouth = np.empty((box.bottom - box.top, box.right - box.left, 4), np.uint8)
-        for i, (sprite, matrix) in enumerate(plates):
-            self._plate(mouth, sprite, matrix, box, (box.left, box.top), onto=i > 0)
+        for i, plate in enumerate(plates):
+            _plate(mouth, *plate, box, (box.left, box.top), onto=i > 0)
         mouth[..., 3] = self._finer(hole, box)
         _over(picture, mouth, box)
 
-    def _plate(
-        self,
-        picture: Image,
-        sprite: Image,
-        matrix: Floats,
-        box: "_Box",
-        corner: tuple[int, int] = (0, 0),
-        onto: bool = True,
-    ) -> None:
-        """A plate at the pixels of a box in a picture that begins at `corner`.
+    def _at_pixels(self, places: Floats, halves: Floats) -> Floats:
+        """[SPRITES, 2, 3]: from pixels to the texels of sprites, both 0 in the middle of the first.
 
-        `matrix` [2, 3] leads from units to -1..1 on it.
+        `places` lead from units to -1..1 on them.
         """
-        margin = 1 if onto else 0
-        half = np.array([[sprite.shape[1] / 2 - margin], [sprite.shape[0] / 2 - margin]])
-        place = matrix * half
-        place[:, :2] /= self._scale
-        place[:, 2] += place[:, :2].sum(1) / 2 + half[:, 0] - 0.5 + margin
-        bounds = box.left, box.top, box.right, box.bottom
-        warp_kernels.plate(_words(picture), _words(sprite), place.astype(np.float32), bounds, corner, onto)
+        at: Floats = places * halves[..., None]
+        at[..., :2] /= np.float32(self._scale)
+        at[..., 2] += at[..., :2].sum(-1) / 2 + halves - np.float32(0.5)
+        at[1:, :, 2] += 1  # their margin
+        return at
 
     def _finer(self, field: Image, box: "_Box") -> Image:
         """A field [rows, cols] over FRAME at the pixels of a box."""
@@ -268,6 +264,19 @@ class _Box:
     def shape(self) -> tuple[int, int]:
         """Its width and height, as cv2 has them."""
         return self.right - self.left, self.bottom - self.top
+
+
+_Plate = tuple[Image, Floats]
+"""A sprite [rows, cols, RGBA], and the matrix [2, 3] that leads to its texels from the picture's pixels."""
+
+
+def _plate(
+    picture: Image, sprite: Image, matrix: Floats, box: _Box, corner: tuple[int, int] = (0, 0), onto: bool = True
+) -> None:
+    """A plate at the pixels of a box in a picture that begins at `corner`."""
+    if not box.empty:
+        bounds = box.left, box.top, box.right, box.bottom
+        warp_kernels.plate(_words(picture), _words(sprite), matrix, bounds, corner, onto)
 
 
 def _with_margin(sprite: Image) -> Image:
