@@ -203,7 +203,7 @@ class CpuRenderer:
         x, y = ((float(patch.at[i]) - SHADE_ORIGIN[i] + 0.5 / TEXELS) / SHADE.cell - 0.5 for i in (0, 1))
         warp_kernels.drape(
             _words(picture),
-            _words(patch.colours),
+            _texture(patch.colours),
             patch.outline,
             patch.field,
             window.cell,
@@ -211,7 +211,7 @@ class CpuRenderer:
             TEXELS,
             (round(float(patch.to[0]) * self._scale), round(float(patch.to[1]) * self._scale)),
             self._scale,
-            _words(shade),
+            _texture(shade),
             (1 / (TEXELS * SHADE.cell), x, y),
             onto,
         )
@@ -276,7 +276,7 @@ def _plate(
     """A plate at the pixels of a box in a picture that begins at `corner`."""
     if not box.empty:
         bounds = box.left, box.top, box.right, box.bottom
-        warp_kernels.plate(_words(picture), _words(sprite), matrix, bounds, corner, onto)
+        warp_kernels.plate(_words(picture), _texture(sprite), matrix, bounds, corner, onto)
 
 
 def _with_margin(sprite: Image) -> Image:
@@ -349,3 +349,10 @@ def _four(rgb: Image) -> Image:
 def _words(picture: Image) -> npt.NDArray[np.uint32]:
     """[..., 4] bytes, the rows without gaps, as [...] words."""
     return picture.view(np.uint32)[..., 0]
+
+
+def _texture(picture: Image) -> npt.NDArray[np.uint32]:
+    """As `_words`, not to be written to whatever it was: each kind of array has loops compiled for it."""
+    words = _words(picture)
+    words.flags.writeable = False
+    return words

@@ -132,8 +132,8 @@ def invert(
             far = np.float32(stride / 2)
         kept = 0
         for q in range(count):
-            p = apart[q]
-            i, j = p // cols, p % cols
+            p = np.uintp(apart[q])  # without a sign, which would be asked for at every access
+            i, j = np.uint32(p) // np.uint32(cols), np.uint32(p) % np.uint32(cols)
             x, y = out[p, 0], out[p, 1]
             u, v = min(max(x * inverse - half, zero), last_x), min(max(y * inverse - half, zero), last_y)
             left, top = min(int(u), cols - 2), min(int(v), rows - 2)
@@ -141,8 +141,9 @@ def invert(
             w11 = s * t
             w01, w10 = s - w11, t - w11
             w00 = one - s - w10
-            at = top * cols + left
-            f00, f01, f10, f11 = flat[at], flat[at + 1], flat[at + cols], flat[at + cols + 1]
+            at = np.uintp(top * cols + left)
+            below = at + np.uintp(cols)
+            f00, f01, f10, f11 = flat[at], flat[at + np.uintp(1)], flat[below], flat[below + np.uintp(1)]
             rest_x = x - (np.float32(j) + half) * size - offset[0]
             rest_y = y - (np.float32(i) + half) * size - offset[1]
             rest_x += w00 * f00[0] + w01 * f01[0] + w10 * f10[0] + w11 * f11[0]
