@@ -133,7 +133,7 @@ def invert(
         kept = 0
         for q in range(count):
             p = np.uintp(apart[q])  # without a sign, which would be asked for at every access
-            i, j = np.uint32(p) // np.uint32(cols), np.uint32(p) % np.uint32(cols)
+            row, col = np.uint32(p) // np.uint32(cols), np.uint32(p) % np.uint32(cols)
             x, y = out[p, 0], out[p, 1]
             u, v = min(max(x * inverse - half, zero), last_x), min(max(y * inverse - half, zero), last_y)
             left, top = min(int(u), cols - 2), min(int(v), rows - 2)
@@ -144,8 +144,8 @@ def invert(
             at = np.uintp(top * cols + left)
             below = at + np.uintp(cols)
             f00, f01, f10, f11 = flat[at], flat[at + np.uintp(1)], flat[below], flat[below + np.uintp(1)]
-            rest_x = x - (np.float32(j) + half) * size - offset[0]
-            rest_y = y - (np.float32(i) + half) * size - offset[1]
+            rest_x = x - (np.float32(col) + half) * size - offset[0]
+            rest_y = y - (np.float32(row) + half) * size - offset[1]
             rest_x += w00 * f00[0] + w01 * f01[0] + w10 * f10[0] + w11 * f11[0]
             rest_y += w00 * f00[1] + w01 * f01[1] + w10 * f10[1] + w11 * f11[1]
             if max(abs(rest_x), abs(rest_y)) < CLOSE:
