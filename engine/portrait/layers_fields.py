@@ -279,7 +279,7 @@ def _push(slit: Slit, field: _Field, k: int, by: Array) -> None:
     at = field.window.centres(field.origin)
     along, _ = slit.local(at)
     deep, high = slit.lenses(at)
-    share = 1 - smoothstep(0, 1, np.where(deep > 0, deep, high))
+    share = 1 - np.where(deep > 0, deep, smoothstep(0, 1, high))
     push = np.interp(along, _along(), by).astype(np.float32) * share
     field.values[..., 3 * k : 3 * k + 2] += push[..., None] * slit.away()
 

@@ -120,7 +120,8 @@ class Slit:
     def blend_base(self, common: Array, base: Array, points: Array) -> Array:
         """The head's field [h, w, C]: the base's inside the patch's lens, fading to the common one at its rim."""
         deep, high = self.lenses(points)
-        share = np.where(high > 0, smoothstep(0.15, 0.6, high), smoothstep(0.1, 1, deep))
+        own = deep if self.sheet else smoothstep(0.1, 1, deep)
+        share = np.where(high > 0, smoothstep(0.15, 0.6, high), own)
         return base + (common - base) * share[..., None]
 
     def blend_patch(self, common: Array, patch: Array, points: Array) -> Array:
