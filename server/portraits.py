@@ -14,6 +14,7 @@ import secrets
 import shutil
 import sys
 import tempfile
+import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -29,9 +30,9 @@ log = logging.getLogger(__name__)
 SUFFIX = ".portrait"
 ID = re.compile(r"[a-z0-9]{1,32}")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # of the preparing process: one each
-
-
 MAX_WAITING = 4  # photos, for the one that is being prepared
+_PREPARING = "preparing-"  # begins the name of a folder that holds a photo while it is prepared
+_ABANDONED_S = 3600.0  # after which nobody is preparing it any more, be it another server
 
 
 class Protected(Exception):
@@ -74,6 +75,7 @@ class Portraits:
     async def prepare_defaults(self) -> None:
         """Whatever is missing, or was prepared from another photo or by other code."""
         self._directory.mkdir(parents=True, exist_ok=True)
+        self._sweep()
         for name in default_names():
             photo = default_photo(name)
             stamp = await asyncio.to_thread(stamp_of, photo)
@@ -144,6 +146,12 @@ class Portraits:
         for suffix in (".json", SUFFIX, ".jpg"):
             self._path(id, suffix).unlink(missing_ok=True)
 
+    def _sweep(self) -> None:
+        """Removes photos that a server left behind when it was killed while it prepared them."""
+        for folder in self._directory.glob(f"{_PREPARING}*"):
+            if time.time() - folder.stat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(folder, ignore_errors=True)
+
     def _stamp(self, id: str) -> str:
         try:
             stamp: str = json.loads(self._path(id, ".json").read_text())["stamp"]
@@ -152,7 +160,7 @@ class Portraits:
         return stamp
 
     async def _add(self, id: str, name: str, photo: bytes, stamp: str = "") -> Entry:
-        with tempfile.TemporaryDirectory(dir=self._directory) as folder:
+        with tempfile.TemporaryDirectory(dir=self._directory, prefix=_PREPARING) as folder:
             made = Path(folder) / f"{id}{SUFFIX}"
             async with self._preparing:
                 report = await self._prepare(photo, made)

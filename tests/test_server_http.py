@@ -1,6 +1,7 @@
 """The HTTP and WebSocket promises of docs/protocol.md, bad input first of all."""
 
 import json
+import os
 import re
 from collections.abc import AsyncIterator
 from logging import DEBUG
@@ -378,6 +379,15 @@ class TestDefaults:
         assert photos == [default_photo(name) for name in default_names()]
         await self.prepared(tmp_path, photos)
         assert len(photos) == len(default_names())
+
+    async def test_photos_left_behind_by_a_killed_server_are_removed(self, tmp_path: Path) -> None:
+        old, fresh = tmp_path / "preparing-old", tmp_path / "preparing-fresh"
+        for folder in (old, fresh):
+            folder.mkdir()
+            (folder / "photo").write_bytes(b"somebody")
+        os.utime(old, (0, 0))
+        await self.prepared(tmp_path, [])
+        assert not old.exists() and fresh.exists()  # the fresh one may be another server's
 
     async def test_are_prepared_anew_by_other_code(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         photos: list[bytes] = []
