@@ -107,6 +107,8 @@ class TestRender:
             (["--audio", "{folder}/none.wav"], "none.wav"),
             (["--audio", "{folder}/voice.wav", "--emotion", "joy=1"], "no emotion or unit 'joy'"),
             (["--audio", "{folder}/voice.wav", "--size", "300"], "multiple of 32"),
+            (["--audio", "{folder}/voice.wav", "--save-coefficients", "{folder}/none/c.csv"], "can't write"),
+            (["--audio", "{folder}/voice.wav", "--save-coefficients", "{folder}"], "can't write"),
             (["--audio", "{folder}/voice.wav", "-o", "{folder}/out.gif"], "must end in .mp4"),
             (["--audio", "{folder}/voice.wav", "-o", "{folder}/none/out.mp4"], "none/out.mp4: No such file"),
             (["--coefficients", "{folder}/voice.wav"], "voice.wav"),

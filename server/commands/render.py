@@ -1,6 +1,7 @@
 """`les-avatar render`: a voice or a coefficient track drives a portrait into a film file."""
 
 import argparse
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,6 +33,8 @@ from server.commands.sources import checked_size, chosen_background, open_portra
 def run(options: argparse.Namespace) -> int:
     size = checked_size(options.size)
     background = chosen_background(options.background)
+    if options.save_coefficients:
+        _check_writable(Path(options.save_coefficients))
     draw = _from_voice if options.audio else _from_coefficients
     try:
         _write(options, size, background.clear, draw(options, size, background))
@@ -40,6 +43,12 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         raise Refusal(f"can't use {error.filename or options.output}: {error.strerror}") from None
     return 0
+
+
+def _check_writable(path: Path) -> None:
+    """Refuses what would fail only after the film is drawn."""
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise Refusal(f"can't write {path}: name a file in a folder that exists and may be written")
 
 
 def _write(options: argparse.Namespace, size: int, alpha: bool, pictures: Iterator[tuple[Rgb, Coefficients]]) -> None:
