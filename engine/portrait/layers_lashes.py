@@ -66,7 +66,8 @@ class Strip:
         """[..., 2] column and row of points: of the nearest place on the edge, and away from it."""
         flat = points.reshape(-1, 2)
         edge, out = self.points[0], (self.points[1] - self.points[0]) * TEXELS
-        column = ((flat[:, None] - edge) ** 2).sum(-1).argmin(1)
+        middle = edge.mean(0)  # near it squares of single precision tell texels apart
+        column = (((edge - middle) ** 2).sum(-1) - 2 * (flat - middle) @ (edge - middle).T).argmin(1)
         offset = (flat - edge[column]) * TEXELS
         way = np.stack([-out[:, 1], out[:, 0]], -1)[column]
         way *= np.sign((way * (edge[-1] - edge[0])).sum(-1, keepdims=True))
