@@ -14,7 +14,17 @@ from engine.audio.mel import BANDS, BINS, FLOOR, WINDOW, mel_filters
 from engine.cdan import CDAN_GRAPH, CDAN_WEIGHTS, Cdan, Floats, StreamState, on_cpu
 from engine.cdan.network import ACTIVITY_HIGH, ACTIVITY_LOW, SEAL_HALF, Config, LipSeal, State, pressed, ramp
 from engine.cdan.network import Cdan as Net
-from engine.cdan.spectra import FINE_BINS, FINE_FIRST, FINE_WINDOW, PAST, RISE, Spectra, noise_floor
+from engine.cdan.spectra import (
+    BENEATH,
+    FINE_BINS,
+    FINE_FIRST,
+    FINE_WINDOW,
+    PAST,
+    RISE,
+    SILENCE,
+    Spectra,
+    noise_floor,
+)
 from engine.cdan.training.export import load, write_graph
 from engine.face import load as load_head
 from engine.face.coefficients import FACE
@@ -322,6 +332,13 @@ class TestNoiseFloor:
 
     def test_steady_noise_is_the_floor_from_its_first_frame(self) -> None:
         torch.testing.assert_close(self.floor(self.STEADY), self.STEADY[:, ::4])
+
+    def test_digital_silence_is_no_floor_and_a_quiet_room_is(self) -> None:
+        """What follows zeros is met within BENEATH at once; what follows a room's noise is not."""
+        for before, met in ((SILENCE, -1 - BENEATH), (-2.0, -2 + RISE)):
+            mel = self.STEADY.clone()
+            mel[:, :100] = before
+            assert float(self.floor(mel)[0, 25, 0]) == pytest.approx(met, abs=1e-5)
 
     def test_speech_hardly_lifts_it_and_a_pause_finds_it_again(self) -> None:
         mel = self.STEADY.clone()

@@ -13,12 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.audio.mel import BANDS
+from engine.cdan.glance import BEFORE, about
+from engine.cdan.glance import FRAMES as FRAMES_SEEN
 from engine.cdan.network import REGIONS, Cdan, Config, TimeLayer
 from engine.cdan.spectra import PAST, SILENCE, Sound, Spectra
-from engine.cdan.training import mixing
+from engine.cdan.training import augment, glance, mixing
 from engine.cdan.training.ablation import RIVALS
 from engine.cdan.training.dataset import Corpus
-from engine.cdan.training.phones import Phone
+from engine.cdan.training.glance import Kept
+from engine.cdan.training.phones import PHONES, Phone
 from engine.cdan.training.refit import SEAL, Examples, fit, listened
 from engine.cdan.training.shard import FRAMES, HOPS, SAMPLES, Segment, Truth, write
 from engine.cdan.training.train import BELIEVED, SHARES, Budget, Run, belief, contrast_db, train
@@ -161,12 +164,12 @@ class TestRefit:
         net = Cdan(TINY)
         kept = net.heads.weight.detach().clone()
         noisy = torch.arange(4000) % 2
-        context = torch.randn(4000, TINY.width, generator=random())
+        context = torch.randn(4000, TINY.width + TINY.glance, generator=random())
         context[:, 1] = noisy  # the ear hears the noise
         seal = ((context[:, 0] + torch.randn(4000, generator=random(1))) > 1).float()
         fit(net, Examples(context.half(), seal, torch.where(noisy > 0, BELIEVED, 1.0)))
         with torch.no_grad():
-            logit = net.heads(context)[:, SEAL]
+            logit = net.hints(context[None])[0][0, :, SEAL]
         assert torch.corrcoef(torch.stack([logit, context[:, 0]]))[0, 1] > 0.7
         odds = logit[noisy > 0].mean() - logit[noisy == 0].mean()
         assert float(odds) == pytest.approx(math.log(BELIEVED), abs=0.4)
@@ -180,12 +183,69 @@ class TestRefit:
         assert len(examples.context) == len(examples.seal) == len(examples.belief) == 16 * FRAMES
 
         def missed() -> float:
-            logit = net.heads(examples.context.float())[:, SEAL]
+            logit = net.hints(examples.context[None].float())[0][0, :, SEAL]
             return float(F.binary_cross_entropy_with_logits(logit.detach(), examples.seal, pos_weight=examples.belief))
 
         before = missed()
         fit(net, examples)
         assert missed() < 0.9 * before
+
+
+class TestGlance:
+    """The second opinion on closures is trained beside a network that stays as it is."""
+
+    def kept(self, net: Cdan, folder: Path) -> tuple[Kept, Kept]:
+        mixed = glance.listened(net, glance.mixture(folder, 2, random()))
+        return mixed, glance.listened(net, glance.steady(folder, 2, random()))
+
+    def test_middles_of_consonants_count_most(self) -> None:
+        spoken = [("aa", 6), ("m", 4), ("iy", 7), ("s", 3), ("pau", 20)]  # in halves of a frame
+        halves = torch.tensor([PHONES.index(name) for name, count in spoken for _ in range(count)])
+        told = glance.telling(halves.reshape(1, -1, 2))[0] - glance.ELSEWHERE
+        wanted = torch.zeros(20)
+        wanted[3:5] = 0.5  # m is in the middle between two frames
+        wanted[8:10] = torch.tensor([0.25, 0.75])  # s three quarters of the way into the later one
+        torch.testing.assert_close(told.float(), wanted, atol=2e-3, rtol=0)
+
+    def test_steady_noise_is_as_loud_as_told(self) -> None:
+        speech = 0.02 * torch.randn(200, SAMPLES // 16, generator=random(1))
+        noise = torch.randn(200, SAMPLES // 16, generator=random(2))
+        both = glance.noisy(speech, noise, random(3))
+        said, hissed = ((both * x).mean(1) / x.square().mean(1) for x in (speech, noise))  # what each counts
+        loud = torch.tensor([augment.level(one.numpy()) for one in speech])
+        snr = 20 * (said * loud / hissed).log10()
+        low, high = glance.SNR_DB
+        assert low - 1 < float(snr.min()) < low + 1 and high - 1 < float(snr.max()) < high + 1
+
+    def test_learns_what_to_add_and_resumes(self, folder: Path, tmp_path: Path) -> None:
+        torch.manual_seed(0)
+        net = Cdan(TINY)
+        before = {name: value.clone() for name, value in net.state_dict().items()}
+        mixed, hissing = self.kept(net, folder)
+        assert mixed.mel.shape == hissing.mel.shape == (16, HOPS, BANDS)
+        run = glance.Run(tmp_path, net, rate=1e-2)
+        glance.train(run, mixed, hissing, Budget(steps=40))
+        some = mixed.stretches(16, random(9))
+        terms = run.losses(some)
+        assert terms["together"] < 0.9 * terms["before"]
+        for name, value in net.state_dict().items():
+            assert torch.equal(value, before[name]) != name.startswith(("glance.", "opinion.")), name
+
+        again = glance.Run(tmp_path, Cdan(TINY), rate=3e-3)
+        assert again.steps == run.steps and again.seconds == run.seconds
+        for one, other in zip(run.parts.parameters(), again.parts.parameters(), strict=True):
+            assert torch.equal(one, other)
+
+    @torch.inference_mode()
+    @pytest.mark.parametrize("look_ahead", [0, 1, 2])
+    def test_window_lies_alike_about_the_output_and_ends_with_what_is_heard(self, look_ahead: int) -> None:
+        count, steps = 3, 5
+        numbers = torch.arange(1.0, FRAMES_SEEN + steps)[None, :, None].expand(count, -1, 1)
+        windows = about(numbers, torch.full((count,), look_ahead, dtype=torch.int32))
+        newest = FRAMES_SEEN + torch.arange(steps)
+        places = (newest - look_ahead)[:, None] + torch.arange(FRAMES_SEEN) - BEFORE
+        wanted = torch.where(places <= newest[:, None], places, 0).float()
+        torch.testing.assert_close(windows, wanted.expand(count, -1, -1))
 
 
 def loss(terms: dict[str, float]) -> float:
@@ -228,7 +288,7 @@ class TestRivals:
     def test_without_feature_attention_emotions_only_add(self) -> None:
         torch.manual_seed(1)
         net = RIVALS["no-feature"]().eval()
-        context, _ = net.listen(spectra(self.PCM), self.AHEAD, net.init_state(1))
+        context = net.listen(spectra(self.PCM), self.AHEAD, net.init_state(1))[0][..., : net.config.width]
         les = torch.rand(1, 60, len(AXES), generator=random())
         torch.testing.assert_close(net.speech(les, context), net.speech(0 * les, context))
         torch.testing.assert_close(net.linear(les, context, torch.ones(1, 60, 1)), les @ net.table)

@@ -18,7 +18,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.audio.mel import BANDS
-from engine.cdan.spectra import FINE_BINS, PAST, Sound, Spectra, lag_waves, noise_floor
+from engine.cdan import glance
+from engine.cdan.causal import CausalConv
+from engine.cdan.glance import Glance
+from engine.cdan.spectra import (
+    FEATURES,
+    FINE_BINS,
+    PAST,
+    SHAPE,
+    Sound,
+    Spectra,
+    lag_waves,
+    noise_floor,
+    spectrum_features,
+)
 from engine.face.coefficients import FACE
 from engine.face.les_map import LES_TO_FACE
 from engine.les import AXES
@@ -43,6 +56,8 @@ class Config:
     """Frames that one layer's attention looks back on, the present one included."""
     token: int = 48
     """Channels of the feature and structure tokens."""
+    glance: int = 96
+    """Channels of what the second opinion on closures comes to."""
     crossings: int = 2
     """Rounds of feature and structure attention."""
     phones: int = 41
@@ -74,6 +89,10 @@ class State(NamedTuple):
     """[B, layers, window - 1, width]"""
     filled: Tensor
     """[B, window - 1] 1 where a slot of the window holds a frame."""
+    glance_hops: Tensor
+    """[B, 4, glance.HOP] the last inputs of the glance's second convolution."""
+    glance_frames: Tensor
+    """[B, glance.FRAMES - 1, glance.FRAME] the frames before."""
 
 
 class Output(NamedTuple):
@@ -89,32 +108,7 @@ class Output(NamedTuple):
     """[B, T]"""
 
 
-FEATURES = 2 * BANDS + 1  # of a hop
 LAGS = 64  # pitches looked for
-
-
-def spectrum_features(mel: Tensor, floor: Tensor) -> Tensor:
-    """[B, T * 4, FEATURES]: the spectrum's shape, which a gain leaves as it is; its level; its height over the noise
-    floor [B, T, BANDS]."""
-    level = mel.mean(dim=2, keepdim=True)
-    return torch.cat([2 * (mel - level), level, mel - floor.repeat_interleave(HOPS_PER_FRAME, dim=1)], dim=2)
-
-
-class CausalConv(nn.Module):
-    """Convolution over `kernel` steps, `dilation` apart, up to the present one. x is [B, T, C]."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int = 1) -> None:
-        super().__init__()
-        self.conv = nn.Conv1d(inputs, outputs, kernel, dilation=dilation)
-
-    def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """`past` is [B, (kernel - 1) * dilation, C]."""
-        steps = int(x.shape[1])  # a constant of the traced graph
-        x = torch.cat([past, x], dim=1)
-        # The taps side by side, and one product of matrices: of so few steps nothing is faster, and what multiplies
-        # them may be kept in 8 bits.
-        taps = torch.cat([x[:, at : at + steps] for at in range(0, past.shape[1] + 1, *self.conv.dilation)], dim=2)
-        return F.linear(taps, self.conv.weight.transpose(1, 2).flatten(1), self.conv.bias), x[:, -past.shape[1] :]
 
 
 class StemLayer(nn.Module):
@@ -244,7 +238,7 @@ class Crossing(nn.Module):
         return self.regions_out((q @ k.transpose(2, 3) * r.shape[-1] ** -0.5).softmax(-1) @ v)
 
 
-SEAL_HALF = 0.32  # posterior of a closure that brings the lips half-way together
+SEAL_HALF = 0.40  # posterior of a closure that brings the lips half-way together
 SEAL_SLOPE = 1.5  # of the logit
 ACTIVITY_LOW, ACTIVITY_HIGH = 0.7, 0.9  # posterior of speech: below is exact rest
 
@@ -321,6 +315,8 @@ class Cdan(nn.Module):
         self.layers = nn.ModuleList(TimeLayer(c) for _ in range(c.layers))
         self.norm = nn.LayerNorm(c.width)
         self.heads = nn.Linear(c.width, 4)  # activity, seal, loudness, pitch
+        self.glance, self.opinion = Glance(c.width, c.glance), nn.Linear(c.glance, 1, bias=False)
+        nn.init.zeros_(self.opinion.weight)
         self.phones = nn.Linear(c.width, 2 * c.phones)
         self.unit_keys = nn.Parameter(torch.randn(len(AXES), c.token))
         self.yielding, self.yielding_bias = nn.Linear(c.width, c.token), nn.Parameter(torch.full((len(AXES),), -2.0))
@@ -346,6 +342,8 @@ class Cdan(nn.Module):
             keys=new(batch, c.layers, c.window - 1, c.width),
             values=new(batch, c.layers, c.window - 1, c.width),
             filled=new(batch, c.window - 1),
+            glance_hops=new(batch, 4, glance.HOP),
+            glance_frames=new(batch, glance.FRAMES - 1, glance.FRAME),
         )
 
     def step(self, pcm: Tensor, les: Tensor, look_ahead: Tensor, state: State) -> tuple[Output, State]:
@@ -359,10 +357,12 @@ class Cdan(nn.Module):
         return self.step(pcm, les, look_ahead, self.init_state(len(pcm)))[0]
 
     def listen(self, sound: Sound, look_ahead: Tensor, state: State) -> tuple[Tensor, State]:
-        """Spectra -> context [B, T, width]."""
+        """Spectra -> context [B, T, width + glance]: what was heard, and beside it what the glance makes of it."""
         floor = noise_floor(sound.mel, state.floor, state.filled[:, -1])
         features = spectrum_features(sound.mel, floor).to(state.bands.dtype)
         x, bands = self.ear.step(features, state.bands)
+        shapes = features[..., :SHAPE], look_ahead, state.bands[..., :SHAPE]
+        seen, glance_hops, glance_frames = self.glance.step(*shapes, state.glance_hops, state.glance_frames)
         pasts = []
         for i, layer in enumerate(cast(list[StemLayer], self.stem)):
             x, past = layer.step(x, state.stem[:, i])
@@ -378,7 +378,11 @@ class Cdan(nn.Module):
             memories.append((memory[0], memory[1], memory[2]))
         local, keys, values = (torch.stack(of_layers, dim=1) for of_layers in zip(*memories, strict=True))
         stem, filled = torch.stack(pasts, dim=1), filled[:, 1 - self.config.window :]
-        return self.norm(x), State(state.samples, floor[:, -1], bands, stem, hops, local, keys, values, filled)
+        x = self.norm(x)
+        after = State(
+            state.samples, floor[:, -1], bands, stem, hops, local, keys, values, filled, glance_hops, glance_frames
+        )
+        return torch.cat([x, self.glance(seen, x)], dim=2), after
 
     def _hops(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         pasts = list(past.split([2 * d for d in self.config.dilations], dim=1))
@@ -387,11 +391,12 @@ class Cdan(nn.Module):
         return x, torch.cat(pasts, dim=1)
 
     def decode(self, context: Tensor, les: Tensor, seal: Tensor | None = None) -> Output:
-        """[B, T, width] and [B, T, 41] -> what the face does. In training the true `seal` [B, T] is told: so the open
-        mouth is learned for itself, and whether it shuts is no compromise with how far it opens."""
+        """[B, T, width + glance] and [B, T, 41] -> what the face does. In training the true `seal` [B, T] is told: so
+        the open mouth is learned for itself, and whether it shuts is no compromise with how far it opens."""
         les = torch.where(torch.isnan(les), torch.zeros_like(les), les).clamp(0, 1)
         activity_logit, seal_logit, loudness, pitch = self.hints(context)[0].unbind(2)
         activity = ramp(activity_logit, ACTIVITY_LOW, ACTIVITY_HIGH)[..., None]
+        context = context[..., : self.config.width]
         face = self.linear(les, context, activity) + activity * self.speech(les, context)
         # In training nothing is clamped, so that every gradient lives; the targets lie within [0, 1] anyway.
         face = face if self.training else face.clamp(0, 1)
@@ -406,7 +411,9 @@ class Cdan(nn.Module):
 
     def hints(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """[B, T, 4] activity, seal, loudness, pitch, and phones [B, T, 2, phones], before any squashing."""
-        return self.heads(context), self.phones(context).unflatten(2, (2, -1))
+        heard, glance = context.split([self.config.width, self.config.glance], dim=2)
+        hints = self.heads(heard) + F.pad(self.opinion(glance), (1, 2))
+        return hints, self.phones(heard).unflatten(2, (2, -1))
 
     def linear(self, les: Tensor, context: Tensor, activity: Tensor) -> Tensor:
         """The visible path [B, T, 63]: each unit through the table, less what it yields to speech."""

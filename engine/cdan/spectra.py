@@ -11,13 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.audio.mel import BINS, FLOOR, WINDOW, mel_filters
+from engine.audio.mel import BANDS, BINS, FLOOR, WINDOW, mel_filters
 from engine.units import CHUNK, HOP, HOPS_PER_FRAME, SAMPLE_RATE
 
 SILENCE = 0.5 * float(np.log10(FLOOR)) + 2.5
 FINE_WINDOW = 2 * CHUNK  # samples, 80 ms: resolves the harmonics of any voice
 FINE_FIRST, FINE_BINS = 4, 96  # bins of SAMPLE_RATE / FINE_WINDOW = 12.5 Hz: 50 to 1237 Hz
 PAST = FINE_WINDOW - CHUNK  # samples that the next windows begin with
+SHAPE = BANDS + 1
+FEATURES = SHAPE + BANDS  # of a hop
 
 
 class Sound(NamedTuple):
@@ -82,10 +84,13 @@ def decibels(power: Tensor) -> Tensor:
 
 FALL = 0.25  # of the way down, each frame
 RISE = 0.024  # units a frame: 12 dB a second, little over the length of a vowel
+EMPTY = SILENCE + 0.1  # below is no room's noise but zeros: a stream before it begins, a muted microphone
+BENEATH = 0.3  # units: so far below what follows zeros is the floor then, since it may be a voice
 
 
 def noise_floor(mel: Tensor, past: Tensor, known: Tensor) -> Tensor:
-    """What stays when nobody speaks [B, T, BANDS]: follows the spectrum down fast and up slowly.
+    """What stays when nobody speaks [B, T, BANDS]: follows the spectrum down fast and up slowly, but up from digital
+    silence at once, which would take seconds and say that all is loud.
 
     `past` [B, BANDS] is the floor before, `known` [B] is 0 where there was none: then the first frame is it."""
     frames = mel.unflatten(1, (-1, HOPS_PER_FRAME)).mean(2)
@@ -93,9 +98,22 @@ def noise_floor(mel: Tensor, past: Tensor, known: Tensor) -> Tensor:
     floors = []
     for frame in frames.unbind(1):
         above = frame - floor
-        floor = floor + torch.where(above < 0, FALL * above, above.clamp(max=RISE))
+        risen = above.clamp(max=RISE)
+        risen = torch.where(floor < EMPTY, torch.maximum(above - BENEATH, risen), risen)
+        floor = floor + torch.where(above < 0, FALL * above, risen)
         floors.append(floor)
     return torch.stack(floors, dim=1)
+
+
+def shape(mel: Tensor) -> Tensor:
+    """[B, T * 4, SHAPE]: the spectrum's shape, which a gain leaves as it is, and its level."""
+    level = mel.mean(dim=2, keepdim=True)
+    return torch.cat([2 * (mel - level), level], dim=2)
+
+
+def spectrum_features(mel: Tensor, floor: Tensor) -> Tensor:
+    """[B, T * 4, FEATURES]: shape and level, then the height over the noise floor [B, T, BANDS]."""
+    return torch.cat([shape(mel), mel - floor.repeat_interleave(HOPS_PER_FRAME, dim=1)], dim=2)
 
 
 def lag_waves(rows: int) -> Tensor:

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.audio.mel import BANDS
-from engine.cdan.network import FEATURES, Cdan, Config, Output, State, spectrum_features
-from engine.cdan.spectra import Sound
+from engine.cdan.network import Cdan, Config, Output, State
+from engine.cdan.spectra import FEATURES, Sound, spectrum_features
 from engine.cdan.training.dataset import Corpus
 from engine.cdan.training.export import write_graph
 from engine.cdan.training.train import Budget, Run, begun, examples, prepare, train
@@ -41,10 +42,10 @@ class Linear(Cdan):
         features = spectrum_features(sound.mel, sound.mel.new_zeros(*sound.fine.shape[:2], BANDS))
         window = torch.cat([state.bands, features.to(state.bands.dtype)], dim=1)
         x = self.window(window.transpose(1, 2)).transpose(1, 2) + self.look_ahead(look_ahead)[:, None]
-        return x, state._replace(bands=window[:, HOPS_PER_FRAME * (1 - REACH) :])
+        return F.pad(x, (0, self.config.glance)), state._replace(bands=window[:, HOPS_PER_FRAME * (1 - REACH) :])
 
     def decode(self, context: Tensor, les: Tensor, seal: Tensor | None = None) -> Output:
-        face = les.clamp(0, 1) @ self.table + self.face(context)
+        face = les.clamp(0, 1) @ self.table + self.face(context[..., : self.config.width])
         activity, seal, loudness, pitch = self.hints(context)[0].unbind(2)
         prosody = torch.stack([activity.sigmoid(), loudness.sigmoid(), pitch.tanh()], dim=2)
         return Output(face if self.training else face.clamp(0, 1), prosody, activity, seal)

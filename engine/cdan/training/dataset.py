@@ -70,9 +70,9 @@ class Corpus:
         ahead = torch.multinomial(torch.tensor([0.25, 0.5, 0.25]), len(index), replacement=True, generator=random)
         ahead = ahead if look_ahead is None else torch.full_like(ahead, look_ahead)
         segment = index // self._copies
-        late = {name: _delayed(value[segment], ahead) for name, value in self._truth.items()}
+        late = {name: delayed(value[segment], ahead) for name, value in self._truth.items()}
         mouth = Mouth(late["speech"].float(), late["seal"].float(), late["activity"].float())
-        les = _delayed(moods.courses(len(index), FRAMES, random), ahead)
+        les = delayed(moods.courses(len(index), FRAMES, random), ahead)
         return Batch(
             sound=self._heard(index, random),
             les=les,
@@ -91,7 +91,7 @@ class Corpus:
         return mixing.degraded(speech.float(), around.float(), copy > 0, random)
 
 
-def _delayed(x: Tensor, frames: Tensor) -> Tensor:
+def delayed(x: Tensor, frames: Tensor) -> Tensor:
     """[B, T, ...] moved `frames` [B] later; zeros (rest) come first."""
     padded = torch.cat([torch.zeros_like(x[:, :MAX_LOOK_AHEAD]), x], dim=1)
     return torch.stack([p[MAX_LOOK_AHEAD - int(n) : len(p) - int(n)] for p, n in zip(padded, frames, strict=True)])
@@ -99,7 +99,7 @@ def _delayed(x: Tensor, frames: Tensor) -> Tensor:
 
 def _tensors(path: Path) -> tuple[Sound, dict[str, Tensor]]:
     """Spectra [S, copies, ...]; speech [S, T, 63], seal, activity [S, T], phone, prosody [S, T, 2]."""
-    return _spectra(path), _truth(read(path)[1])
+    return _spectra(path), truth_tensors(read(path)[1])
 
 
 def _spectra(path: Path) -> Sound:
@@ -121,7 +121,7 @@ def _heard(pcm: Tensor) -> Sound:
     return Sound(*(torch.stack(parts).half() for parts in zip(*each, strict=True)))
 
 
-def _truth(truths: list[Truth]) -> dict[str, Tensor]:
+def truth_tensors(truths: list[Truth]) -> dict[str, Tensor]:
     moves = [tracks(truth.phones, truth.loudness) for truth in truths]
     prosody = np.stack([np.stack([t.loudness, t.pitch], axis=-1) for t in truths])  # [S, HOPS, 2]
     halves = (np.arange(2 * FRAMES) + 0.5) / (2 * FPS)

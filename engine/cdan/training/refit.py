@@ -1,7 +1,8 @@
 """Fits the head that tells closures to what the trained ear hears: `python -m engine.cdan.training.refit --corpus DIR`.
 
-The head is one row of weights: its fit is convex and takes minutes where a training takes hours. So the balance of
-closures missed and false ones, in quiet and in noise (`belief`, and the network's SEAL_HALF), can be set afterwards.
+The head is one row of weights, those that the glance is heard by among them: its fit is convex and takes minutes where
+a training takes hours. So the balance of closures missed and false ones, in quiet and in noise (`belief`, and the
+network's SEAL_HALF), can be set afterwards.
 """
 
 import argparse
@@ -29,7 +30,7 @@ class Examples(NamedTuple):
     """N frames of speech as the ear hears them."""
 
     context: Tensor
-    """half [N, width]"""
+    """half [N, width + glance]"""
     seal: Tensor
     """[N] 1 where p, b, m shut the lips"""
     belief: Tensor
@@ -42,15 +43,15 @@ def listened(net: Cdan, corpus: Corpus, batches: int, random: torch.Generator) -
     parts = []
     for batch in islice(corpus.epoch(SEGMENTS, random), batches):
         with torch.autocast("cpu", torch.bfloat16):
-            context = heard(net, batch)
+            context = heard(net, batch.sound, batch.look_ahead)
         parts.append((context.half().flatten(0, 1), batch.seal.flatten(), belief(batch.sound.mel).flatten()))
     return Examples(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
 def fit(net: Cdan, examples: Examples) -> None:
-    """Logistic regression in place, from the head's own weights on."""
+    """Logistic regression in place, from the head's and the glance's own weights on."""
     context, seal, weight = examples.context.float(), examples.seal, examples.belief
-    before = net.heads.weight[SEAL].detach().clone()
+    before = torch.cat([net.heads.weight[SEAL], net.opinion.weight[0]]).detach()
     row, bias = before.clone().requires_grad_(), net.heads.bias[SEAL].detach().clone().requires_grad_()
     optimizer = torch.optim.LBFGS([row, bias], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
 
@@ -63,7 +64,8 @@ def fit(net: Cdan, examples: Examples) -> None:
 
     optimizer.step(loss)
     with torch.no_grad():
-        net.heads.weight[SEAL], net.heads.bias[SEAL] = row, bias
+        net.heads.weight[SEAL], net.opinion.weight[0] = row.split([net.config.width, net.config.glance])
+        net.heads.bias[SEAL] = bias
 
 
 def main() -> None:

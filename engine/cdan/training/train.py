@@ -42,7 +42,7 @@ def losses(net: Cdan, batch: Batch, seen: slice = slice(None)) -> dict[str, Tens
     step and teaches little, the ear is what is hard."""
     device = batch.les.device
     with torch.autocast(device.type, torch.bfloat16):  # as fast as without where the processor lacks it
-        context = heard(net, batch)
+        context = heard(net, batch.sound, batch.look_ahead)
         hints, phones = (x.float() for x in net.hints(context))
         face = net.decode(context[:, seen], batch.les[:, seen], batch.seal[:, seen]).coefficients.float()
     activity, seal, loudness, pitch = hints.unbind(2)
@@ -80,15 +80,15 @@ def distance(one: Tensor, other: Tensor) -> Tensor:
     return F.smooth_l1_loss(one, other, beta=DOUBT, reduction="none")
 
 
-def heard(net: Cdan, batch: Batch) -> Tensor:
-    """The context [B, T, width], in steps of STRIDE frames: the same numbers, without attention far beyond its window.
-    What flows is half precision; the floor is not, it moves by too little."""
-    state = net.init_state(len(batch.les))
+def heard(net: Cdan, sound: Sound, look_ahead: Tensor) -> Tensor:
+    """The context [B, T, width + glance], in steps of STRIDE frames: the same numbers, without attention far beyond
+    its window. What flows is half precision; the floor is not, it moves by too little."""
+    state = net.init_state(len(look_ahead))
     state = State(*(x if name in ("floor", "filled") else x.bfloat16() for name, x in state._asdict().items()))
-    mels = batch.sound.mel.split(STRIDE * HOPS_PER_FRAME, dim=1)
+    mels = sound.mel.split(STRIDE * HOPS_PER_FRAME, dim=1)
     pieces = []
-    for mel, fine in zip(mels, batch.sound.fine.split(STRIDE, dim=1), strict=True):
-        context, state = net.listen(Sound(mel, fine), batch.look_ahead, state)
+    for mel, fine in zip(mels, sound.fine.split(STRIDE, dim=1), strict=True):
+        context, state = net.listen(Sound(mel, fine), look_ahead, state)
         pieces.append(context)
     return torch.cat(pieces, dim=1)
 
@@ -100,7 +100,10 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.rate, self.device = folder, rate, torch.device(device)
         self.net, self.seconds, self.steps = net.to(self.device), 0.0, 0
-        self.optimizer = torch.optim.AdamW(net.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+        for part in (net.glance, net.opinion):  # a second opinion is worth what it does not share: glance.py
+            part.requires_grad_(False)
+        learned = [parameter for parameter in net.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.AdamW(learned, lr=rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
         self._mean: dict[str, float] = {}
         if (folder / "checkpoint.pt").exists():
             self._resume()
@@ -158,21 +161,21 @@ class Budget:
     seconds: float = math.inf
     steps: float = math.inf
 
-    def spent(self, run: Run) -> float:
+    def spent(self, seconds: float, steps: int) -> float:
         """Share of the budget, 1 at its end."""
-        return max(run.seconds / self.seconds, run.steps / self.steps)
+        return max(seconds / self.seconds, steps / self.steps)
 
 
 def train(corpus: Corpus, held: list[Batch], run: Run, budget: Budget, size: int) -> None:
     """Until the budget is spent, in this and earlier calls; a checkpoint every CHECKPOINT_STEPS."""
     random = torch.Generator().manual_seed(run.steps)
-    while budget.spent(run) < 1:
+    while budget.spent(run.seconds, run.steps) < 1:
         for batch in corpus.epoch(size, random):
             first = SEEN * int(torch.randint(FRAMES // SEEN, (1,), generator=random))
-            run.step(batch, budget.spent(run), slice(first, first + SEEN))
+            run.step(batch, budget.spent(run.seconds, run.steps), slice(first, first + SEEN))
             if run.steps % CHECKPOINT_STEPS == 0:
                 run.save(run.examine(held))
-            if budget.spent(run) >= 1:
+            if budget.spent(run.seconds, run.steps) >= 1:
                 break
     run.save(run.examine(held))
 
