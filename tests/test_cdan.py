@@ -398,3 +398,12 @@ class TestActivity:
     def test_ramp_is_exact_at_both_ends(self) -> None:
         posterior = torch.tensor([0.0, ACTIVITY_LOW - 0.01, ACTIVITY_HIGH + 0.01, 1.0]).logit(eps=1e-6)
         assert ramp(posterior, ACTIVITY_LOW, ACTIVITY_HIGH).tolist() == [0, 0, 1, 1]
+
+    def test_units_give_way_to_speech_and_come_back_without_a_leap(self, shipped: Net) -> None:
+        """In a single frame a mouth that fear stretches went three quarters of its way back."""
+        pause = np.zeros((FPS, CHUNK), np.float32)
+        pcm = torch.from_numpy(np.concatenate([pause, talk(4), pause, talk(3), pause]).reshape(1, -1))
+        les = torch.from_numpy(Les.of(emotion={"fear": 1.0}).array()).expand(1, pcm.shape[1] // CHUNK, -1)
+        with torch.no_grad():
+            stretch = shipped(pcm, les, ahead(1)).coefficients[0, :, FACE.index("mouthStretchLeft")]
+        assert np.ptp(stretch.numpy()) > 0.7 and stretch.diff().abs().max() < 0.6

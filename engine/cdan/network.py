@@ -93,6 +93,8 @@ class State(NamedTuple):
     """[B, 4, glance.HOP] the last inputs of the glance's second convolution."""
     glance_frames: Tensor
     """[B, glance.FRAMES - 1, glance.FRAME] the frames before."""
+    active: Tensor
+    """[B, EASE - 1] the speech activity of the frames before."""
 
 
 class Output(NamedTuple):
@@ -241,12 +243,19 @@ class Crossing(nn.Module):
 SEAL_HALF = 0.40  # posterior of a closure that brings the lips half-way together
 SEAL_SLOPE = 1.5  # of the logit
 ACTIVITY_LOW, ACTIVITY_HIGH = 0.7, 0.9  # posterior of speech: below is exact rest
+EASE = 4  # frames in which units give way to a beginning speech, and come back: in one, a stretched mouth leapt
 
 
 def ramp(logit: Tensor, low: float, high: float) -> Tensor:
     """From 0 where the posterior is `low` to 1 where it is `high`, even in its logit."""
     zero, one = (math.log(p / (1 - p)) for p in (low, high))
     return ((logit - zero) / (one - zero)).clamp(0, 1)
+
+
+def eased(activity: Tensor, before: Tensor) -> Tensor:
+    """Mean [B, T, 1] over this frame and those before: `activity` [B, T, 1] after `before` [B, EASE - 1]."""
+    frames = torch.cat([before.to(activity.dtype), activity[..., 0]], dim=1)
+    return F.avg_pool1d(frames[:, None], EASE, stride=1)[:, 0, :, None]
 
 
 def pressed(logit: Tensor) -> Tensor:
@@ -344,6 +353,7 @@ class Cdan(nn.Module):
             filled=new(batch, c.window - 1),
             glance_hops=new(batch, 4, glance.HOP),
             glance_frames=new(batch, glance.FRAMES - 1, glance.FRAME),
+            active=new(batch, EASE - 1),
         )
 
     def step(self, pcm: Tensor, les: Tensor, look_ahead: Tensor, state: State) -> tuple[Output, State]:
@@ -351,7 +361,9 @@ class Cdan(nn.Module):
         after chunk n belongs to chunk n - look_ahead."""
         sound, samples = self.spectra.step(pcm, state.samples)
         context, state = self.listen(sound, look_ahead, state._replace(samples=samples))
-        return self.decode(context, les), state
+        output = self.decode(context, les, before=state.active)
+        active = torch.cat([state.active, output.prosody[..., 0]], dim=1)[:, 1 - EASE :]
+        return output, state._replace(active=active)
 
     def forward(self, pcm: Tensor, les: Tensor, look_ahead: Tensor) -> Output:
         return self.step(pcm, les, look_ahead, self.init_state(len(pcm)))[0]
@@ -380,8 +392,9 @@ class Cdan(nn.Module):
         stem, filled = torch.stack(pasts, dim=1), filled[:, 1 - self.config.window :]
         x = self.norm(x)
         after = State(
-            state.samples, floor[:, -1], bands, stem, hops, local, keys, values, filled, glance_hops, glance_frames
-        )
+            state.samples, floor[:, -1], bands, stem, hops, local, keys, values, filled, glance_hops, glance_frames,
+            state.active,
+        )  # fmt: skip
         return torch.cat([x, self.glance(seen, x)], dim=2), after
 
     def _hops(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
@@ -390,14 +403,16 @@ class Cdan(nn.Module):
             x, pasts[i] = layer.step(x, pasts[i])
         return x, torch.cat(pasts, dim=1)
 
-    def decode(self, context: Tensor, les: Tensor, seal: Tensor | None = None) -> Output:
+    def decode(self, context: Tensor, les: Tensor, seal: Tensor | None = None, before: Tensor | None = None) -> Output:
         """[B, T, width + glance] and [B, T, 41] -> what the face does. In training the true `seal` [B, T] is told: so
-        the open mouth is learned for itself, and whether it shuts is no compromise with how far it opens."""
+        the open mouth is learned for itself, and whether it shuts is no compromise with how far it opens. `before`
+        [B, EASE - 1] is the activity until now; without it units give way at once."""
         les = torch.where(torch.isnan(les), torch.zeros_like(les), les).clamp(0, 1)
         activity_logit, seal_logit, loudness, pitch = self.hints(context)[0].unbind(2)
         activity = ramp(activity_logit, ACTIVITY_LOW, ACTIVITY_HIGH)[..., None]
         context = context[..., : self.config.width]
-        face = self.linear(les, context, activity) + activity * self.speech(les, context)
+        yielding = activity if before is None else eased(activity, before)
+        face = self.linear(les, context, yielding) + activity * self.speech(les, context)
         # In training nothing is clamped, so that every gradient lives; the targets lie within [0, 1] anyway.
         face = face if self.training else face.clamp(0, 1)
         face = self.seal(face, activity[..., 0] * pressed(seal_logit) if seal is None else seal)

@@ -44,7 +44,7 @@ class Linear(Cdan):
         x = self.window(window.transpose(1, 2)).transpose(1, 2) + self.look_ahead(look_ahead)[:, None]
         return F.pad(x, (0, self.config.glance)), state._replace(bands=window[:, HOPS_PER_FRAME * (1 - REACH) :])
 
-    def decode(self, context: Tensor, les: Tensor, seal: Tensor | None = None) -> Output:
+    def decode(self, context: Tensor, les: Tensor, seal: Tensor | None = None, before: Tensor | None = None) -> Output:
         face = les.clamp(0, 1) @ self.table + self.face(context[..., : self.config.width])
         activity, seal, loudness, pitch = self.hints(context)[0].unbind(2)
         prosody = torch.stack([activity.sigmoid(), loudness.sigmoid(), pitch.tanh()], dim=2)
