@@ -299,7 +299,7 @@ class TestSealing:
     def test_is_told_what_the_stream_does_and_a_higher_half_shuts_no_more(self) -> None:
         spoken, net = sealing.said({"slt": 2}), load()
         context = sealing.contexts(net, spoken)
-        low, ours, high = (sealing.figures(net, context, spoken, half) for half in (0.01, SEAL_HALF, 0.9))
+        low, ours, high = (sealing.figures(net, context, spoken, half) for half in (0.01, SEAL_HALF, 0.99))
         served = Subject("", NetworkDriver(), ModelJudge(), {CLEAN: Condition(spoken, Les())})
         assert float(ours[0]) == pytest.approx(consonants(served, CLEAN).value, abs=0.01)
         assert float(ours[2]) == pytest.approx(closed(served, CLEAN).value, abs=0.01)
