@@ -84,13 +84,11 @@ def decibels(power: Tensor) -> Tensor:
 
 FALL = 0.25  # of the way down, each frame
 RISE = 0.024  # units a frame: 12 dB a second, little over the length of a vowel
-EMPTY = SILENCE + 0.1  # below is no room's noise but zeros: a stream before it begins, a muted microphone
-BENEATH = 0.3  # units: so far below what follows zeros is the floor then, since it may be a voice
 
 
 def noise_floor(mel: Tensor, past: Tensor, known: Tensor) -> Tensor:
-    """What stays when nobody speaks [B, T, BANDS]: follows the spectrum down fast and up slowly, but up from digital
-    silence at once, which would take seconds and say that all is loud.
+    """What stays when nobody speaks [B, T, BANDS]: follows the spectrum down fast and up slowly, from digital
+    silence too: what follows that is a voice as often as a room, and a voice that is its own floor is not heard.
 
     `past` [B, BANDS] is the floor before, `known` [B] is 0 where there was none: then the first frame is it."""
     frames = mel.unflatten(1, (-1, HOPS_PER_FRAME)).mean(2)
@@ -98,9 +96,7 @@ def noise_floor(mel: Tensor, past: Tensor, known: Tensor) -> Tensor:
     floors = []
     for frame in frames.unbind(1):
         above = frame - floor
-        risen = above.clamp(max=RISE)
-        risen = torch.where(floor < EMPTY, torch.maximum(above - BENEATH, risen), risen)
-        floor = floor + torch.where(above < 0, FALL * above, risen)
+        floor = floor + torch.where(above < 0, FALL * above, above.clamp(max=RISE))
         floors.append(floor)
     return torch.stack(floors, dim=1)
 
