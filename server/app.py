@@ -80,7 +80,12 @@ def create_app(
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(EngineLost, on_engine_lost)
     app.add_exception_handler(Exception, on_fault)
-    app.add_middleware(Guard, allowed_origins=settings.allowed_origins, max_photo_bytes=settings.max_photo_bytes)
+    app.add_middleware(
+        Guard,
+        host=settings.host,
+        allowed_origins=settings.allowed_origins,
+        max_photo_bytes=settings.max_photo_bytes,
+    )
     return app
 
 

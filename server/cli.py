@@ -87,7 +87,11 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--turn", action="append", default=[], metavar="URL", help="turn:host:port, may be repeated")
     parser.add_argument("--turn-username", metavar="NAME", help="fixed TURN user; the password is $LES_TURN_PASSWORD")
     parser.add_argument(
-        "--allow-origin", action="append", default=[], metavar="ORIGIN", help="another page that may call"
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="another page that may call, such as https://avatar.example.org, or what a proxy calls this server",
     )
     _add_assistants(parser.add_argument_group("assistants", ASSISTANTS_HELP))
     parser.set_defaults(command=serve.run)

@@ -88,4 +88,5 @@ class Settings:
     ice: IceSettings = IceSettings()
     assistant: AssistantSettings = AssistantSettings()
     allowed_origins: tuple[str, ...] = ()
-    """Origins besides the server's own whose pages may call, for instance `https://example.org`."""
+    """Origins besides the server's own whose pages may call, for instance `https://example.org`, and by whose names
+    a server for its own machine may be called."""

@@ -1,7 +1,9 @@
-"""What every HTTP answer has in common: refusals in one shape, bounded bodies, known origins, sober headers."""
+"""What every HTTP answer has in common: refusals in one shape, bounded bodies, known names, sober headers."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -80,17 +82,57 @@ def origin_allowed(origin: str | None, host: str | None, allowed: Collection[str
     return origin is None or origin in allowed or origin in (f"http://{host}", f"https://{host}")
 
 
-class Guard:
-    """ASGI: refuses foreign origins and oversized bodies, lets known pages read the answers, and adds the headers."""
+def host_allowed(host: str | None, bound_to: str, allowed: Collection[str]) -> bool:
+    """Whether the request's `Host` is one of ours. A server for this machine only goes by no foreign name.
 
-    def __init__(self, app: ASGIApp, allowed_origins: Collection[str], max_photo_bytes: int) -> None:
-        self._app, self._allowed, self._max_photo = app, allowed_origins, max_photo_bytes
+    Else any page could have its own name lead here (DNS rebinding), and its origin would be ours.
+    """
+    if host is None or not (bound_to == "localhost" or is_address(bound_to, loopback=True)):
+        return True
+    name = name_in(f"//{host}")
+    local = name == "localhost" or name.endswith(".localhost") or is_address(name)
+    return local or name in map(name_in, allowed)
+
+
+def is_address(name: str, loopback: bool = False) -> bool:
+    """Whether it is an IP address (of this machine alone), which nobody can have lead elsewhere."""
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return False
+    return address.is_loopback or not loopback
+
+
+def name_in(url: str) -> str:
+    """The host's name or address; of no address at all nothing."""
+    try:
+        return (urlsplit(url).hostname or "").removesuffix(".")
+    except ValueError:
+        return ""
+
+
+class Guard:
+    """ASGI: refuses foreign names and origins and oversized bodies, lets known pages read the answers, adds headers."""
+
+    def __init__(self, app: ASGIApp, host: str, allowed_origins: Collection[str], max_photo_bytes: int) -> None:
+        self._app, self._host, self._allowed, self._max_photo = app, host, allowed_origins, max_photo_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        host = headers.get("host")
+        if not host_allowed(host, self._host, self._allowed):
+            name = name_in(f"//{host}")
+            told = f"this server is for its own machine and does not go by {name[:80]!r}; see --allow-origin"
+            await refuse(send, 403, "host_refused", told, scope["type"])
+        elif scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+        else:
+            await self._guard_http(scope, receive, send, headers)
+
+    async def _guard_http(self, scope: Scope, receive: Receive, send: Send, headers: Mapping[str, str]) -> None:
         origin = headers.get("origin")
         limit = self._max_photo + 64 * 1024 if scope["path"] == "/v1/portraits" else MAX_JSON_BYTES
         if not origin_allowed(origin, headers.get("host"), self._allowed):
@@ -135,11 +177,13 @@ def with_headers(send: Send, path: str, origin: str | None) -> Send:
     return send_more
 
 
-async def refuse(send: Send, status: int, code: str, message: str) -> None:
+async def refuse(send: Send, status: int, code: str, message: str, kind: str = "http") -> None:
+    """`kind` is the scope's: of a WebSocket it is the handshake that is answered so."""
+    before = "websocket.http" if kind == "websocket" else "http"
     body = json.dumps({"code": code, "message": message}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": f"{before}.response.start", "status": status, "headers": headers})
+    await send({"type": f"{before}.response.body", "body": body})
 
 
 def bearer(request: HTTPConnection) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from engine.background import Background
@@ -20,6 +20,7 @@ from engine.portrait import PortraitError, default_names, default_photo
 from server.engine_thread import EngineLost
 from server.live import MAX_OUTBOX
 from server.portraits import Portraits, prepare_in_process
+from server.web import host_allowed
 from tests.server_fakes import Caller, FakeEngine, FakeStream
 from tests.server_running import Running, load, prepare_at_once, running, until
 
@@ -205,6 +206,49 @@ class TestFaultsOfOurs:
         )
         assert "start a new session" in refused(response, 500, "failed")
         assert not [record for record in caplog.records if record.exc_info]  # whoever lost it has said so
+
+
+class TestNames:
+    """A page elsewhere that has its own name lead to this machine would be of our origin (DNS rebinding)."""
+
+    @pytest.mark.parametrize(
+        "name", ["localhost:8080", "LOCALHOST.", "app.localhost", "127.0.0.1:1", "[::1]:8080", "192.168.1.5"]
+    )
+    async def test_a_server_for_its_own_machine_goes_by_local_names_and_addresses(
+        self, http: httpx.AsyncClient, name: str
+    ) -> None:
+        assert (await http.get("/v1/les", headers={"Host": name})).status_code == 200
+
+    @pytest.mark.parametrize("name", ["evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example", "[", ""])
+    async def test_others_are_refused_and_told_the_flag(self, http: httpx.AsyncClient, name: str) -> None:
+        own = {"Host": name, "Origin": f"http://{name}"}
+        for method, path in (("GET", "/"), ("GET", "/v1/portraits"), ("POST", "/v1/sessions"), ("OPTIONS", "/v1/les")):
+            assert "--allow-origin" in refused(await http.request(method, path, headers=own), 403, "host_refused")
+
+    async def test_so_are_their_sockets(self, server: Running) -> None:
+        port = httpx.URL(server.url).port
+        with pytest.raises(InvalidStatus) as told:
+            async with connect("ws://evil.example/v1/sessions/x/control", host="127.0.0.1", port=port):
+                pass
+        assert told.value.response.status_code == 403 and b"host_refused" in (told.value.response.body or b"")
+
+    async def test_a_proxy_may_pass_on_the_name_of_an_allowed_page(self, tmp_path: Path) -> None:
+        async with (
+            running(tmp_path, allowed_origins=("https://avatar.example.org",)) as server,
+            httpx.AsyncClient(base_url=server.url) as http,
+        ):
+            page = {"Origin": "https://avatar.example.org"}
+            for name in ({"Host": "avatar.example.org"}, {}):  # Caddy passes it on, nginx does not unless told to
+                assert (await http.post("/v1/sessions", json=session(), headers=page | name)).status_code == 201
+            refused(await http.get("/", headers={"Host": "example.org"}), 403, "host_refused")
+
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "studio.lan"])
+    def test_a_server_for_others_goes_by_any_name(self, host: str) -> None:
+        assert host_allowed("studio.lan:8080", host, ())
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.1.1", "::1", "localhost"])
+    def test_these_are_for_the_own_machine(self, host: str) -> None:
+        assert not host_allowed("studio.lan:8080", host, ())
 
 
 class TestTokensAndOrigins:
