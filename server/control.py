@@ -1,16 +1,21 @@
 """The control WebSocket of docs/protocol.md: authorises, then carries text between the socket and the session."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from starlette.types import Message
 
 from server.live import Control, LiveSession
+from server.pace import MESSAGES, PIECE, Pace
 from server.place import place_of
+from server.protocol import Error
 from server.session import Received
 from server.web import origin_allowed
 
 router = APIRouter()
 PROTOCOL, TOKEN = "les-avatar", "token."
+TOO_FAST = f"of a session {MESSAGES} messages of {PIECE} bytes are read a second; the others wait, none is lost"
 UNAUTHORIZED, FORBIDDEN, UNKNOWN = 4401, 4403, 4404
 
 
@@ -25,7 +30,8 @@ async def control(socket: WebSocket, id: str) -> None:
     outgoing = found.open_control()
     sending = asyncio.create_task(send_all(socket, outgoing))
     try:
-        await receive_all(socket, found)
+        async for message in messages(socket, found.pace, outgoing):
+            found.feed(Received(message.get("text")))
     finally:
         found.control_closed(outgoing)
         sending.cancel()
@@ -44,10 +50,16 @@ def authorise(socket: WebSocket, id: str, offered: list[str]) -> LiveSession | i
         return UNAUTHORIZED
 
 
-async def receive_all(socket: WebSocket, live: LiveSession) -> None:
+async def messages(socket: WebSocket, pace: Pace, outgoing: Control | None = None) -> AsyncIterator[Message]:
+    """What comes, no faster than the session's pace; whoever sends more is told by `outgoing`."""
+    clock = asyncio.get_running_loop().time
     while (message := await socket.receive())["type"] == "websocket.receive":
-        live.feed(Received(message.get("text")))
-        await asyncio.sleep(0)  # the answer leaves first: messages that came in one piece are read without a pause
+        yield message
+        now = clock()
+        wait_s = pace.wait_s(len(message.get("bytes") or message.get("text") or ""), now)
+        if wait_s and outgoing and pace.tell(now):
+            outgoing.put(Error(code="too_fast", message=TOO_FAST))
+        await asyncio.sleep(wait_s)  # also for 0 s: the answer leaves before the next of many messages is read
 
 
 async def send_all(socket: WebSocket, outgoing: Control) -> None:

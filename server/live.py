@@ -26,6 +26,7 @@ from server.dialogue import Dialogue
 from server.engine_thread import Engine, EngineThread, Run, Stream
 from server.media import Clock, Frames, Shown
 from server.microphone import Samples
+from server.pace import Pace
 from server.peer import BadOffer, Peer
 from server.protocol import Candidate, Message, Stats, message_of, to_json
 from server.speech import SpeechGate
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 CONNECT_S = 30.0  # for a connection beside others; the first one is the core's to wait for
 SILENT_CLIENT_S = 8.0  # without a single byte from a connected client, who is then gone
 STATS_S = 1.0
-MAX_OUTBOX = 256  # control messages not yet sent; a client that reads no more is disconnected
+MAX_OUTBOX = 1000  # control messages not yet sent; a client that reads no more is disconnected
 SLOW, REPLACED, ENDED = 4408, 4409, 1000  # WebSocket close codes
 
 
@@ -86,6 +87,8 @@ class LiveSession:
         self.id, self.token = id, token
         self._session, self._stream, self._means = session, stream, means
         self._engine, self._clock = means.engine, means.clock
+        self.pace = Pace()
+        """Of all messages that come to it."""
         self._call: Call | None = None
         self._fps = FPS
         self._peers: dict[Peer, asyncio.Task[None]] = {}

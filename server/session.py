@@ -51,7 +51,7 @@ FIRST_OFFER_S = 30.0
 CONNECT_S = 30.0
 GRACE_S = 15.0  # without media and without control
 LOST_S = 120.0  # without media, while control is there
-MAX_PENDING = 64
+MAX_PENDING = 500  # acknowledgements that are owed, and all come with one frame: less than a control socket's outbox
 LISTENING_S = 20.0  # after the last word of either side; then the portrait is idle
 THINKING_S = 30.0  # an assistant that thinks for longer has hung
 
@@ -97,7 +97,7 @@ class Received:
 
 @dataclass(frozen=True)
 class Scheduled:
-    """The engine will show the change with this key from this frame of its stream on."""
+    """The engine will show the change with this key, the newest, from this frame of its stream on."""
 
     key: int
     frame: int
@@ -360,6 +360,10 @@ class Session:
     _assisted: bool = False
     _pending: dict[int, Pending] = field(default_factory=dict)
     _next_key: int = 0
+    _asked: bool = False
+    """Whether the engine has yet to tell from which frame on it will show a change."""
+    _newest: Ease | None = None
+    """What it is asked next: of several that came meanwhile the last."""
     _after_hold: Return | None = None
     _give_up: tuple[float, Reason] | None = None
     _floor: Floor = field(default_factory=Floor)
@@ -398,8 +402,7 @@ class Session:
             case Received(text):
                 return self._received(text, now)
             case Scheduled(key, frame):
-                self._pending[key].frame = frame
-                return []
+                return self._scheduled(key, frame)
             case PictureLeft(frame, slot):
                 return self._acknowledge(frame, slot)
             case Heard(hearing):
@@ -414,8 +417,8 @@ class Session:
                 self._floor.waits = waits
                 return self._behave(now)
             case CueReached(target, transition_s):
-                self._after_hold, self.target = None, target
-                return [Ease(None, target, transition_s), self._state()]
+                self._after_hold = None
+                return [*self._ease(None, target, transition_s), self._state()]
             case AttendTo(activity):
                 self._floor.attend(activity, now)
                 return self._behave(now)
@@ -465,9 +468,9 @@ class Session:
                 base = self.target if command.mode == "add" else Les()
                 hold_s = None if command.hold_ms is None else command.hold_ms / 1000
                 target = sum_of(base, command.emotion or {}, command.units or {})
-                return self._ease(command.id, target, command.transition_ms / 1000, hold_s, now)
+                return self._change(command.id, target, command.transition_ms / 1000, hold_s, now)
             case EmotionReset():
-                return self._ease(command.id, Les(), command.transition_ms / 1000, None, now)
+                return self._change(command.id, Les(), command.transition_ms / 1000, None, now)
             case SpeechInterrupt() | SpeechPause() | SpeechResume() | ActivitySet():
                 return self._steer(command, now)
             case MotionSet():
@@ -479,17 +482,37 @@ class Session:
             case Ping():
                 return [Send(Pong(id=command.id))]
 
-    def _ease(
+    def _change(
         self, id: str | int | None, target: Les, transition_s: float, hold_s: float | None, now: float
     ) -> list[Action]:
-        if len(self._pending) >= MAX_PENDING:
-            raise Refused("busy", "wait until earlier changes are applied", id)
+        """As the newest it is always made; if that leaves too many to be told of, the oldest is not told."""
         resting = self._after_hold.target if self._after_hold else self.target
         self._after_hold = None if hold_s is None else Return(now + transition_s + hold_s, resting, transition_s)
-        self.target = target
         key, self._next_key = self._next_key, self._next_key + 1
         self._pending[key] = Pending(id)
+        ease = self._ease(key, target, transition_s)
+        if len(self._pending) <= MAX_PENDING:
+            return ease
+        oldest = self._pending.pop(next(iter(self._pending)))
+        told = f"more than {MAX_PENDING} changes await their first frame; this, the oldest, will not be acknowledged"
+        return [*ease, Send(Error(code="busy", message=told, id=oldest.id))]
+
+    def _ease(self, key: int | None, target: Les, transition_s: float) -> list[Action]:
+        self.target = target
+        if self._asked:
+            self._newest = Ease(self._next_key - 1, target, transition_s)
+            return []
+        self._asked = key is not None
         return [Ease(key, target, transition_s)]
+
+    def _scheduled(self, key: int, frame: int) -> list[Action]:
+        """Earlier changes that were never asked for are part of this one."""
+        for earlier, pending in self._pending.items():
+            if earlier <= key and pending.frame is None:
+                pending.frame = frame
+        newest, self._newest = self._newest, None
+        self._asked = newest is not None
+        return [newest] if newest else []
 
     def _steer(self, command: SpeechInterrupt | SpeechPause | SpeechResume | ActivitySet, now: float) -> list[Action]:
         if self.source == "microphone":
@@ -545,8 +568,7 @@ class Session:
             return self._close(self._give_up[1])
         if self._after_hold and now >= self._after_hold.at:
             back, self._after_hold = self._after_hold, None
-            self.target = back.target
-            return [Ease(None, back.target, back.transition_s), self._state()]
+            return [*self._ease(None, back.target, back.transition_s), self._state()]
         return self._behave(now)
 
     def _close(self, reason: Reason) -> list[Action]:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, WebSocket
 
 from engine.les import Les
-from server.control import PROTOCOL, authorise, send_all
+from server.control import PROTOCOL, authorise, messages, send_all
 from server.conversation import ConversationEvent, SpeechRefused
 from server.dialogue import Dialogue
 from server.live import ENDED, Control
@@ -64,7 +64,12 @@ async def speech(socket: WebSocket, id: str) -> None:
     with found.conversation.subscribe() as events:
         tasks = [asyncio.create_task(send_all(socket, outgoing)), asyncio.create_task(pusher.tell(events))]
         try:
-            await receive_all(socket, pusher)
+            async for message in messages(socket, found.pace, outgoing):
+                sound, text = message.get("bytes"), message.get("text")
+                if sound is not None:
+                    await pusher.hear(sound)
+                elif text is not None:
+                    await pusher.read(text)
         finally:
             pusher.leave()
             for task in tasks:
@@ -75,16 +80,6 @@ async def speech(socket: WebSocket, id: str) -> None:
 def rate_of(socket: WebSocket) -> int:
     """Of sound that no `speech.begin` announces; 0 is refused when it comes."""
     return rate_in(socket.query_params.get("rate", str(DEFAULT_RATE)))
-
-
-async def receive_all(socket: WebSocket, pusher: "Pusher") -> None:
-    while (message := await socket.receive())["type"] == "websocket.receive":
-        sound, text = message.get("bytes"), message.get("text")
-        if sound is not None:
-            await pusher.hear(sound)
-        elif text is not None:
-            await pusher.read(text)
-        await asyncio.sleep(0)  # as in `control.receive_all`
 
 
 class Pusher:

@@ -14,6 +14,7 @@ from fastapi import FastAPI, WebSocket
 from engine.les import Les
 from server.bridges.openai_realtime import serve
 from server.conversation import SpeechEnded, SpeechInterrupted, SpeechRefused
+from server.pace import Pace
 from server.sound_format import SoundFormat
 from tests.conversation_fakes import FakeConversation, FakeUtterance
 from tests.realtime_backend import soon
@@ -69,7 +70,7 @@ async def endpoint() -> AsyncIterator[tuple[Place, str]]:
         assert task
         place.serving.add(task)
         try:
-            await serve(socket, "session1", place.conversation)
+            await serve(socket, "session1", place.conversation, Pace())
         finally:
             place.serving.discard(task)
 

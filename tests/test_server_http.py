@@ -1,5 +1,6 @@
 """The HTTP and WebSocket promises of docs/protocol.md, bad input first of all."""
 
+import asyncio
 import json
 import os
 import re
@@ -370,6 +371,40 @@ class TestControl:
                     await control.send(json.dumps({"type": "ping", "id": id}))
                 answers = [json.loads(await control.recv())["id"] for _ in range(3 * MAX_OUTBOX)]
                 assert answers == list(range(3 * MAX_OUTBOX))
+
+    async def test_a_slider_that_sends_every_millisecond_is_served(self, server: Running) -> None:
+        async with Caller(server.url) as caller:
+            await caller.call()
+            async with connect(caller.control_url, max_queue=None) as control:
+                for id in range(2000):
+                    units = {"AU4": (id + 1) / 2000}
+                    await control.send(json.dumps({"type": "emotion.set", "id": id, "units": units}))
+                    await asyncio.sleep(0.001)
+                answers: list[dict[str, Any]] = []
+                while not answers or answers[-1].get("id") != 1999:
+                    answers.append(json.loads(await control.recv()))
+                assert not [answer for answer in answers if answer["type"] == "error"]
+                applied = [answer["id"] for answer in answers if answer["type"] == "emotion.applied"]
+                assert applied == list(range(2000))
+                assert server.engine.streams[-1].les == 1.0
+
+    async def test_a_flood_is_read_at_a_bounded_rate_and_nothing_is_lost(
+        self, server: Running, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("server.pace.MESSAGES", 200)  # a second: less than the slowest machine reads
+        count, loop = 400, asyncio.get_running_loop()
+        async with Caller(server.url) as caller:
+            await caller.create()
+            async with connect(caller.control_url, max_queue=None) as control:
+                begun = loop.time()
+                sending = asyncio.gather(*(control.send(f'{{"type": "ping", "id": {id}}}') for id in range(count)))
+                answers: list[dict[str, Any]] = []
+                while not answers or answers[-1].get("id") != count - 1:
+                    answers.append(json.loads(await control.recv()))
+                await sending
+                assert loop.time() - begun >= 0.95
+                assert [answer["id"] for answer in answers if answer["type"] == "pong"] == list(range(count))
+                assert {answer["code"] for answer in answers if answer["type"] == "error"} == {"too_fast"}
 
     async def test_the_newer_socket_takes_over(self, server: Running) -> None:
         async with Caller(server.url) as caller:

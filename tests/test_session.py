@@ -16,6 +16,7 @@ from server.conversation import (
     Troubled,
     UserSpoke,
 )
+from server.live import MAX_OUTBOX
 from server.protocol import Applied, Error, Message, Pong, State, to_json
 from server.session import (
     CONNECT_S,
@@ -72,6 +73,15 @@ def say(session: Session, now: float = 102.0, **message: Any) -> list[Action]:
     return session.handle(Received(json.dumps(message)), now)
 
 
+def change(session: Session, now: float = 102.0, **message: Any) -> list[Action]:
+    """As `say`, and the engine tells at once from which frame on it shows that."""
+    actions = say(session, now, **message)
+    for action in actions:
+        if isinstance(action, Ease) and action.key is not None:
+            session.handle(Scheduled(action.key, frame=40), now)
+    return actions
+
+
 def sent(actions: list[Action]) -> list[Message]:
     return [action.message for action in actions if isinstance(action, Send)]
 
@@ -91,20 +101,20 @@ class TestEmotion:
 
     def test_add_moves_on_from_the_target(self) -> None:
         session = live()
-        say(session, type="emotion.set", units={"AU4": 0.5})
-        [ease] = say(session, type="emotion.set", mode="add", units={"AU4": -0.2, "AU1": 0.1}, transition_ms=0)
+        change(session, type="emotion.set", units={"AU4": 0.5})
+        [ease] = change(session, type="emotion.set", mode="add", units={"AU4": -0.2, "AU1": 0.1}, transition_ms=0)
         assert isinstance(ease, Ease) and ease.target == Les.of({"AU4": 0.3, "AU1": 0.1}) and ease.transition_s == 0
 
     def test_reset_leads_to_neutral(self) -> None:
         session = live()
-        say(session, type="emotion.set", emotion={"fear": 1})
-        [ease] = say(session, type="emotion.reset", transition_ms=1000)
+        change(session, type="emotion.set", emotion={"fear": 1})
+        [ease] = change(session, type="emotion.reset", transition_ms=1000)
         assert isinstance(ease, Ease) and ease.target == Les() and ease.transition_s == 1.0
 
     def test_hold_returns_to_what_was_before(self) -> None:
         session = live()
-        say(session, now=110.0, type="emotion.set", units={"AU4": 0.5})
-        say(session, now=111.0, type="emotion.set", units={"AU1": 1}, transition_ms=200, hold_ms=2000)
+        change(session, now=110.0, type="emotion.set", units={"AU4": 0.5})
+        change(session, now=111.0, type="emotion.set", units={"AU1": 1}, transition_ms=200, hold_ms=2000)
         assert session.deadline == pytest.approx(113.2)
         assert session.handle(TimePassed(), 113.1) == []
         ease, state = session.handle(TimePassed(), 113.2)
@@ -113,8 +123,8 @@ class TestEmotion:
 
     def test_hold_within_a_hold_returns_to_the_first_rest(self) -> None:
         session = live()
-        say(session, now=111.0, type="emotion.set", units={"AU1": 1}, hold_ms=2000)
-        say(session, now=112.0, type="emotion.set", units={"AU2": 1}, hold_ms=2000)
+        change(session, now=111.0, type="emotion.set", units={"AU1": 1}, hold_ms=2000)
+        change(session, now=112.0, type="emotion.set", units={"AU2": 1}, hold_ms=2000)
         ease, _ = session.handle(TimePassed(), 114.3)
         assert isinstance(ease, Ease) and ease.target == Les()
 
@@ -145,11 +155,40 @@ class TestAcknowledgement:
         messages = sent(session.handle(PictureLeft(frame=40, slot=0), 102.1))
         assert messages == [Applied(id=1, media_ms=0, frame=0), Applied(id=2, media_ms=0, frame=0)]
 
-    def test_flood_is_refused_before_it_grows(self) -> None:
+    def test_of_changes_that_come_before_the_engine_has_answered_it_gets_the_newest(self) -> None:
         session = live()
-        for _ in range(MAX_PENDING):
-            assert isinstance(say(session, type="emotion.set", units={"AU4": 1})[0], Ease)
-        assert only_error(say(session, type="emotion.set", id=5, units={"AU4": 1})).code == "busy"
+        [first] = say(session, type="emotion.set", id=0, units={"AU4": 0.1})
+        assert isinstance(first, Ease) and first.key is not None
+        for id in range(1, 40):
+            assert say(session, type="emotion.set", id=id, mode="add", units={"AU4": 0.01}, transition_ms=id) == []
+        [newest] = session.handle(Scheduled(first.key, frame=40), 102.04)
+        assert isinstance(newest, Ease) and newest.key is not None and newest.transition_s == 0.039
+        assert newest.target.units() == {"AU4": pytest.approx(0.49)}
+        assert session.handle(Scheduled(newest.key, frame=41), 102.08) == []
+        assert [m.id for m in sent(session.handle(PictureLeft(40, 0), 102.1)) if isinstance(m, Applied)] == [0]
+        told = sent(session.handle(PictureLeft(41, 1), 102.14))
+        assert told == [Applied(id=id, media_ms=40, frame=1) for id in range(1, 40)]
+        assert isinstance(say(session, type="emotion.reset")[0], Ease)
+
+    def test_what_the_session_changes_itself_comes_after_what_was_asked_before(self) -> None:
+        session = live()
+        [first] = say(session, type="emotion.set", id=1, units={"AU4": 1})
+        assert isinstance(first, Ease) and first.key is not None
+        say(session, type="emotion.set", id=2, units={"AU1": 1})
+        assert sent(session.handle(CueReached(Les.of({"AU2": 1}), 0.3), 102.01))
+        [newest] = session.handle(Scheduled(first.key, frame=40), 102.04)
+        assert isinstance(newest, Ease) and newest.target == session.target == Les.of({"AU2": 1})
+
+    def test_the_newest_of_any_number_counts_and_what_is_owed_does_not_grow(self) -> None:
+        session = live()
+        for id in range(MAX_PENDING):
+            assert not sent(say(session, type="emotion.set", id=id, units={"AU4": 1}))
+        error = only_error(say(session, type="emotion.set", id="newest", units={"AU1": 1}))
+        assert (error.code, error.id) == ("busy", 0)
+        [newest] = session.handle(Scheduled(0, frame=40), 102.04)
+        assert isinstance(newest, Ease) and newest.key is not None and newest.target == Les.of({"AU1": 1})
+        session.handle(Scheduled(newest.key, frame=41), 102.08)
+        assert len(sent(session.handle(PictureLeft(41, 1), 102.1))) == MAX_PENDING < MAX_OUTBOX
 
 
 class TestOtherMessages:

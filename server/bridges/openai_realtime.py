@@ -15,8 +15,10 @@ from starlette.websockets import WebSocketState
 from server.backlog import Backlog
 from server.bridges.openai_events import Object
 from server.bridges.openai_speaker import Speaker
+from server.control import messages
 from server.conversation import Conversation, ConversationEvent
 from server.live import LiveSession
+from server.pace import Pace
 from server.place import place_of
 from server.side_by_side import until_first
 from server.web import bearer, origin_allowed
@@ -47,7 +49,7 @@ async def realtime(socket: WebSocket) -> None:
         await refuse(socket, offered, refusal)
         return
     await socket.accept(subprotocol=PROTOCOL if PROTOCOL in offered else None)
-    await serve(socket, live.id, live.conversation)
+    await serve(socket, live.id, live.conversation, live.pace)
 
 
 def authorise(socket: WebSocket, offered: list[str]) -> LiveSession:
@@ -74,14 +76,14 @@ async def refuse(socket: WebSocket, offered: list[str], refusal: Refusal) -> Non
     await socket.close(4000 + refusal.status)
 
 
-async def serve(socket: WebSocket, id: str, conversation: Conversation) -> None:
+async def serve(socket: WebSocket, id: str, conversation: Conversation, pace: Pace) -> None:
     """Until the client leaves or the session ends. What a client has sent is said even if it leaves meanwhile."""
     backlog, outbox = Backlog(conversation), asyncio.Queue[Object](MAX_OUTBOX)
     speaker = Speaker(id, conversation, backlog, outbox.put_nowait)
     try:
         with conversation.subscribe() as happenings:
             speaker.open()
-            receiving, sending = receive(socket, speaker), tell(socket, outbox)
+            receiving, sending = receive(socket, pace, speaker), tell(socket, outbox)
             await until_first(receiving, sending, follow(happenings, speaker), backlog.run())
         if socket.client_state is WebSocketState.CONNECTED:
             await say_goodbye(socket, outbox)
@@ -93,10 +95,9 @@ async def serve(socket: WebSocket, id: str, conversation: Conversation) -> None:
     await until_first(backlog.run(), backlog.drained())
 
 
-async def receive(socket: WebSocket, speaker: Speaker) -> None:
-    while (message := await socket.receive())["type"] == "websocket.receive":
+async def receive(socket: WebSocket, pace: Pace, speaker: Speaker) -> None:
+    async for message in messages(socket, pace):
         speaker.hear(message.get("text"))
-        await asyncio.sleep(0)  # as in `control.receive_all`
 
 
 async def tell(socket: WebSocket, outbox: asyncio.Queue[Object]) -> None:

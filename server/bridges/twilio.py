@@ -9,7 +9,8 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.websockets import WebSocketState
 
 from server.bridges.twilio_stream import Garbage, Message, carry, media_format
-from server.control import authorise
+from server.control import authorise, messages
+from server.pace import Pace
 from server.sound_format import rate_in
 
 INVALID = 1007  # the code for a message that makes no sense (RFC 6455, 7.4.1)
@@ -27,7 +28,7 @@ async def twilio(socket: WebSocket, id: str) -> None:
         return
     try:
         format = media_format(asked(socket.query_params))
-        await carry(live.conversation, messages(socket), socket.send_text, format)
+        await carry(live.conversation, texts(socket, live.pace), socket.send_text, format)
     except Garbage as garbage:
         live.conversation.report("stream_garbage", f"the app's media stream ends: {garbage}")
         await socket.close(INVALID, str(garbage)[:120])
@@ -43,8 +44,8 @@ def asked(query: Mapping[str, str]) -> Message:
     return rate | ({"encoding": query["encoding"]} if "encoding" in query else {})
 
 
-async def messages(socket: WebSocket) -> AsyncIterator[str | None]:
-    while (message := await socket.receive())["type"] == "websocket.receive":
+async def texts(socket: WebSocket, pace: Pace) -> AsyncIterator[str | None]:
+    async for message in messages(socket, pace):
         yield message.get("text")
 
 
