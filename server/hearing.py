@@ -5,57 +5,77 @@ newer than the last goes on at once; loss and jitter are the business of `Microp
 needed.
 """
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
+from typing import cast
 
 import av
 import numpy as np
+from aiortc.codecs import get_decoder
+from aiortc.codecs.base import Decoder
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
-from aiortc.rtcrtpreceiver import RTCRtpReceiver
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+from aiortc.rtcrtpreceiver import RTCRtpReceiver, TimestampMapper
 from aiortc.rtp import RtpPacket
 
 from server.microphone import Samples
 from server.timeline import AUDIO_RATE
 
+log = logging.getLogger(__name__)
+
 MAX_MISORDER = 100  # packets; farther back is a sender that started over
-REMEMBERED = 64  # arrival times, of packets on their way through the decoder
-WRAP = 1 << 32
 FULL_SCALE = 1 << 15
-JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
+JITTER_BUFFER, CODECS = "_RTCRtpReceiver__jitter_buffer", "_RTCRtpReceiver__codecs"
+
+
+Heard = Callable[[int, Samples, float], None]
+"""Called with a position in 48 kHz samples of the sender's clock, float32[n] from there on, and when they came."""
 
 
 class PromptBuffer(JitterBuffer):
-    """In the place of an audio receiver's jitter buffer: passes packets on at once and notes when they came."""
+    """In the place of an audio receiver's jitter buffer: decodes each packet and passes its sound on at once.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    aiortc's way leads through a thread and back, which takes the event loop longer than to decode.
+    """
+
+    def __init__(self, codecs: Mapping[int, RTCRtpCodecParameters], clock: Callable[[], float], heard: Heard) -> None:
+        """`codecs` by payload type."""
         super().__init__(capacity=16)
-        self._clock = clock
+        self._codecs, self._clock, self._heard = codecs, clock, heard
         self._last: int | None = None
-        self._first_timestamp = 0
-        self._arrivals: dict[int, float] = {}
+        self._pts = TimestampMapper()
+        self._decoders: dict[int, Decoder] = {}
+        self._resample = Resampler()
 
     @classmethod
-    def install(cls, receiver: RTCRtpReceiver, clock: Callable[[], float]) -> "PromptBuffer":
+    def install(cls, receiver: RTCRtpReceiver, clock: Callable[[], float], heard: Heard) -> "PromptBuffer":
         """Before the receiver starts."""
         fields = vars(receiver)
-        assert isinstance(fields[JITTER_BUFFER], JitterBuffer), "aiortc has changed inside"
-        fields[JITTER_BUFFER] = buffer = cls(clock)
+        assert isinstance(fields[JITTER_BUFFER], JitterBuffer) and CODECS in fields, "aiortc has changed inside"
+        fields[JITTER_BUFFER] = buffer = cls(fields[CODECS], clock, heard)
         return buffer
 
     def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
-        if self._last is None:
-            self._first_timestamp = packet.timestamp
-        elif (self._last - packet.sequence_number) % (1 << 16) < MAX_MISORDER:
-            return False, None
-        self._last = packet.sequence_number
-        self._arrivals[(packet.timestamp - self._first_timestamp) % WRAP] = self._clock()
-        while len(self._arrivals) > REMEMBERED:
-            del self._arrivals[next(iter(self._arrivals))]
-        return False, JitterFrame(packet._data, packet.timestamp)  # type: ignore[attr-defined]
+        """Leaves nothing to aiortc."""
+        arrival = self._clock()
+        if self._last is None or (self._last - packet.sequence_number) % (1 << 16) >= MAX_MISORDER:
+            self._last = packet.sequence_number
+            try:
+                for frame in self._decoded(packet):
+                    for position, samples in self._resample(frame):
+                        self._heard(position, samples, arrival)
+            except av.FFmpegError as error:
+                log.warning("a packet of the microphone's was unusable: %s", error)
+        return False, None
 
-    def arrival(self, pts: int) -> float:
-        """When the packet came that was decoded to a frame with these pts."""
-        return self._arrivals.pop(pts % WRAP, self._clock())
+    def _decoded(self, packet: RtpPacket) -> Iterable[av.AudioFrame]:
+        if not packet.payload:  # some keep a connection alive so; a decoder would take it for the end
+            return ()
+        if (kind := packet.payload_type) not in self._decoders:
+            self._decoders[kind] = get_decoder(self._codecs[kind])
+        frame = JitterFrame(packet._data, self._pts.map(packet.timestamp))  # type: ignore[attr-defined]
+        return cast(list[av.AudioFrame], self._decoders[kind].decode(frame))
 
 
 class Resampler:

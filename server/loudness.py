@@ -6,7 +6,6 @@ and counts stereo twice.
 
 import math
 
-import aiortc.rtp
 import av
 import numpy as np
 
@@ -21,9 +20,3 @@ def loudness(frame: av.AudioFrame) -> int:
     )
     power = float(samples @ samples) / (samples.size * FULL**2)
     return max(min(round(10 * math.log10(power)), 0), SILENCE) if power else SILENCE
-
-
-def install() -> None:
-    """In the place of aiortc's."""
-    assert "compute_audio_level_dbov" in vars(aiortc.rtp), "aiortc has changed inside"
-    vars(aiortc.rtp)["compute_audio_level_dbov"] = loudness

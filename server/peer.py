@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import av
 from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
@@ -21,16 +20,14 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
-from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import SessionDescription, candidate_from_sdp
 
-from server import loudness
 from server.encoder import MeasuredEncoder, encoder_for
-from server.hearing import PromptBuffer, Resampler
+from server.hearing import PromptBuffer
 from server.media import Clock, Outlet
 from server.microphone import Samples
 from server.reports import SteadyReports
-from server.voice_encoder import VoiceEncoder
+from server.voice_encoder import say_at_once
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +45,6 @@ DIRECTIONS = {
 }
 MAX_PORT = (1 << 16) - 1  # one packet to a port beyond breaks asyncio's socket for all others
 ENCODER = "_RTCRtpSender__encoder"
-loudness.install()
-
 
 Hear = Callable[["Peer", int, Samples, float], None]
 """Called with the connection and its microphone's sound: position, float32[n] at 48 kHz, arrival."""
@@ -78,7 +73,7 @@ class Peer:
         self.outlet, self.codec = outlet, ""
         self._hear, self._clock, self._changed = hear, clock, changed
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=list(ice_servers)))
-        self._listening: asyncio.Task[None] | None = None
+        self._listening = False
         self._answering = asyncio.Lock()
         self._connection.on("track", self._on_track)
         self._connection.on("connectionstatechange", self._on_state)
@@ -128,9 +123,6 @@ class Peer:
         self._connection.remove_all_listeners()
         async with self._answering:  # candidates that are still gathered would open sockets that nobody closes
             await self._connection.close()
-        if self._listening:
-            self._listening.cancel()
-            await asyncio.wait([self._listening])
 
     def _direct(self) -> None:
         """The first audio and the first video section carry our tracks and the voice, all others stay unused."""
@@ -152,8 +144,8 @@ class Peer:
         if transceiver.kind == "video":
             fields[ENCODER] = self._picture_encoder(transceiver, outlet)
             fields["_send_keyframe"] = partial(_renew, outlet, transceiver.sender._send_keyframe)
-        elif transceiver._codecs[0].mimeType.lower() == "audio/opus":
-            fields[ENCODER] = VoiceEncoder()
+        else:
+            say_at_once(transceiver.sender, outlet.sound, transceiver._codecs[0])
         SteadyReports(transceiver.sender, transceiver._codecs[0].mimeType, outlet.began_ntp)
 
     def _picture_encoder(self, transceiver: RTCRtpTransceiver, outlet: Outlet) -> MeasuredEncoder:
@@ -167,20 +159,8 @@ class Peer:
         if track.kind != "audio" or self._listening or self._hear is None:
             return
         receiver = next(r for r in self._connection.getReceivers() if r.track is track)
-        buffer = PromptBuffer.install(receiver, self._clock)
-        self._listening = asyncio.create_task(self._listen(track, buffer, self._hear))
-
-    async def _listen(self, track: MediaStreamTrack, buffer: PromptBuffer, hear: Hear) -> None:
-        resample = Resampler()
-        try:
-            while True:
-                frame = await track.recv()
-                assert isinstance(frame, av.AudioFrame)
-                arrival = buffer.arrival(frame.pts or 0)
-                for position, samples in resampled(resample, frame):
-                    hear(self, position, samples, arrival)
-        except MediaStreamError:
-            log.debug("the microphone's track ended")
+        PromptBuffer.install(receiver, self._clock, partial(self._hear, self))
+        self._listening = True
 
     def _on_state(self) -> None:
         state = self._connection.connectionState
@@ -197,14 +177,6 @@ def without_local_names(sdp: str) -> str:
     """Browsers hide addresses behind mDNS names. Looking them up takes seconds; their checks tell at once."""
     lines = sdp.splitlines(keepends=True)
     return "".join(line for line in lines if not (line.startswith("a=candidate:") and LOCAL_NAME.search(line)))
-
-
-def resampled(resample: Resampler, frame: av.AudioFrame) -> list[tuple[int, Samples]]:
-    try:
-        return list(resample(frame))
-    except av.FFmpegError as error:
-        log.warning("a packet of the microphone's was unusable: %s", error)
-        return []
 
 
 def check_offer(sdp: str, *, voice: bool, picture: bool) -> None:

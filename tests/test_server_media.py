@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Sized
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
 from typing import Any, cast
 
 import av
@@ -13,19 +14,20 @@ import numpy as np
 import pytest
 from aiortc.codecs.opus import OpusDecoder, OpusEncoder
 from aiortc.jitterbuffer import JitterFrame
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from aiortc.rtcrtpreceiver import RTCRtpReceiver
-from aiortc.rtcrtpsender import RTCEncodedFrame
+from aiortc.rtcrtpsender import RTCEncodedFrame, RTCRtpSender
 from aiortc.rtp import RtcpSenderInfo, RtcpSrPacket, RtpPacket
 
 from engine.portrait import Portrait
 from server.encoder import MAX_BITRATE, MIN_BITRATE, MOST_SLOTS, FastH264Encoder, SteadyVp8Encoder, encoder_for
 from server.engine_thread import EngineThread, Step
 from server.hearing import JITTER_BUFFER, PromptBuffer, Resampler
-from server.media import PictureTrack, Shot, audio_frame, video_frame
+from server.media import PictureTrack, Shot, SoundTrack, audio_frame, video_frame
 from server.reports import LAST_TIMESTAMP, OPUS_DELAY, SCREEN_DELAY, SteadyReports
 from server.stats import MOST_FRAMES, Meter
 from server.timeline import AUDIO_RATE, PACKET, SLOT, VIDEO_TICKS, video_pts
-from server.voice_encoder import VoiceEncoder
+from server.voice_encoder import VoiceEncoder, say_at_once
 from tests.server_fakes import FakeEngine, FakePicture, FakeStream, Samples
 
 IDR = 5
@@ -262,17 +264,55 @@ class TestSound:
         assert np.std(sound[PACKET * 10 :]) == pytest.approx(np.std(wave), rel=0.05)
         assert np.corrcoef(sound[PACKET * 10 :], wave[PACKET * 10 : len(sound)])[0, 1] > 0.9
 
+    @pytest.mark.parametrize("codec", ["audio/opus", "audio/PCMU"])
+    async def test_a_sender_encodes_it_at_once_and_tells_how_loud_it_is(self, codec: str) -> None:
+        track, sender = SoundTrack(lambda: 0), RTCRtpSender("audio", cast(Any, Transport()))
+        say_at_once(sender, track, RTCRtpCodecParameters(codec, 48_000, payloadType=96))
+        for i in range(4):
+            track.put(i, np.full(PACKET, 1.0, np.float32))
+        sent = [frame for _ in range(4) if (frame := next_sent(sender))]  # a resampler holds its first sound back
+        assert len(sent) >= 3 and all(frame.audio_level == 0 and frame.payloads for frame in sent)
+        assert len({after.timestamp - before.timestamp for before, after in pairwise(sent)}) == 1
+        sender._enabled = False
+        track.put(4, np.zeros(PACKET, np.float32))
+        assert next_sent(sender) is None
 
-def packet(sequence: int, timestamp: int) -> RtpPacket:
-    made = RtpPacket(payload_type=96, sequence_number=sequence % 65536, timestamp=timestamp)
-    made._data = b"x"  # type: ignore[attr-defined]
+
+class Transport:
+    state = "new"
+
+
+def next_sent(sender: RTCRtpSender) -> Any:
+    """What needs no turn of the event loop."""
+    with pytest.raises(StopIteration) as done:
+        sender._next_encoded_frame(cast(Any, None)).send(None)
+    return done.value.value
+
+
+OPUS, MULAW = 96, 0
+CODECS = {
+    OPUS: RTCRtpCodecParameters("audio/opus", 48_000, channels=2, payloadType=OPUS),
+    MULAW: RTCRtpCodecParameters("audio/PCMU", 8000, channels=1, payloadType=MULAW),
+}
+SOUND = VoiceEncoder().encode(audio_frame(np.full(PACKET, 0.1, np.float32), 0, 1))[0][0]
+
+
+def packet(sequence: int, timestamp: int, kind: int = OPUS, data: bytes = SOUND) -> RtpPacket:
+    made = RtpPacket(payload_type=kind, sequence_number=sequence % 65536, timestamp=timestamp)
+    made.payload = made._data = data  # type: ignore[attr-defined]
     return made
 
 
 def passed(*sequences: int) -> list[int]:
-    """Which of the packets with these numbers go on to the decoder."""
-    buffer = PromptBuffer(lambda: 0.0)
-    return [number for number in sequences if buffer.add(packet(number, number * 960))[1]]
+    """Of which of the packets with these numbers the sound goes on."""
+    heard: list[int] = []
+    buffer = PromptBuffer(CODECS, lambda: 0.0, lambda position, _, arrival: heard.append(position))
+    passed = []
+    for number in sequences:
+        buffer.add(packet(number, number * 960))
+        passed += [number] * len(heard)
+        heard.clear()
+    return passed
 
 
 class TestPackets:
@@ -291,20 +331,34 @@ class TestPackets:
     def test_a_sender_that_starts_over_is_heard(self) -> None:
         assert passed(5000, 5001, 20, 21) == [5000, 5001, 20, 21]
 
-    def test_arrivals_are_found_by_pts(self) -> None:
-        times = iter([1.0, 2.0, 3.0])
-        buffer = PromptBuffer(lambda: next(times, 99.0))
+    def test_carry_their_arrival_and_their_place_across_the_end_of_timestamps(self) -> None:
+        times, heard = iter([1.0, 2.0, 3.0]), list[tuple[int, int, float]]()
+        buffer = PromptBuffer(
+            CODECS, lambda: next(times), lambda position, sound, arrival: heard.append((position, len(sound), arrival))
+        )
         for i in range(3):
-            buffer.add(packet(i, (1 << 32) - 960 + 960 * i))
-        assert [buffer.arrival(pts) for pts in (0, 960, 1920)] == [1.0, 2.0, 3.0]
-        assert buffer.arrival(960) == 99.0  # unknown: as if it came just now
+            assert buffer.add(packet(i, ((1 << 32) - 960 + 960 * i) % (1 << 32))) == (False, None)
+        assert heard == [(0, 960, 1.0), (960, 960, 2.0), (1920, 960, 3.0)]
+
+    @pytest.mark.parametrize("data", [b"", b"\xff" * 9])
+    def test_one_that_is_no_sound_stops_nothing(self, data: bytes) -> None:
+        heard: list[int] = []
+        buffer = PromptBuffer(CODECS, lambda: 0.0, lambda position, _, arrival: heard.append(position))
+        for i, sent in enumerate((SOUND, data, SOUND)):
+            buffer.add(packet(i, i * 960, data=sent))
+        assert heard[0] == 0 and heard[-1] == 1920
+
+    def test_the_codec_may_change(self) -> None:
+        heard: list[Samples] = []
+        buffer = PromptBuffer(CODECS, lambda: 0.0, lambda position, sound, arrival: heard.append(sound))
+        buffer.add(packet(0, 0))
+        for i in range(1, 4):
+            buffer.add(packet(i, 160 * i, MULAW, b"\x80" * 160))  # the loudest
+        assert np.abs(heard[0]).max() < 0.2 and heard[-1].min() > 0.9
 
     async def test_takes_the_place_of_aiortcs_own(self) -> None:
-        class Transport:
-            state = "new"
-
         receiver = RTCRtpReceiver("audio", cast(Any, Transport()))
-        buffer = PromptBuffer.install(receiver, lambda: 0.0)
+        buffer = PromptBuffer.install(receiver, lambda: 0.0, lambda position, sound, arrival: None)
         assert vars(receiver)[JITTER_BUFFER] is buffer
 
 

@@ -24,13 +24,17 @@ import numpy.typing as npt
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 from aiortc.codecs.base import Decoder
 from aiortc.codecs.opus import OpusEncoder
+from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.mediastreams import MediaStreamError
+from aiortc.rtcrtpreceiver import TimestampMapper
+from aiortc.rtp import RtpPacket
 from av.video.codeccontext import VideoCodecContext
 from websockets.asyncio.client import connect
 
 from engine.audio import load_audio
 from engine.units import SAMPLE_RATE
 from server.commands.eye import COLOURS, Eye, face_of_jpeg
+from server.hearing import JITTER_BUFFER
 from server.media import audio_frame
 from server.talk import talk
 from server.timeline import AUDIO_RATE, PACKET, VIDEO_TICKS
@@ -40,7 +44,6 @@ WARM_S = 3.0  # of every call, that do not count
 FIRST_PICTURE_S = 20.0
 LOOK_S = 4.0  # from one picture that is judged to the next
 KEY_FRAME = b"\0\0\1\x65"
-NOTHING = 16, 16  # pixels of a picture that was not decoded
 
 Samples = npt.NDArray[np.float32]
 
@@ -67,20 +70,44 @@ class Report:
     """what was wrong with those that were not the caller's."""
 
 
-class Blind(Decoder):
-    """Takes a picture's arrival for the picture, for decoding costs more than drawing; or decodes key frames."""
+class Glimpse(JitterBuffer):
+    """In the place of a receiver's jitter buffer: a picture's arrival will do, decoding costs more than drawing.
 
-    def __init__(self, seeing: bool) -> None:
-        self._seeing = seeing
+    Key frames go on to the decoder, if they are to be seen.
+    """
+
+    def __init__(self, report: Report, seen: asyncio.Event, seeing: bool) -> None:
+        super().__init__(capacity=512, is_video=True)
+        self._report, self._seen, self._seeing = report, seen, seeing
+        self._pts = TimestampMapper()
+
+    def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
+        incomplete, frame = super().add(packet)
+        if frame is None:
+            return incomplete, None
+        self._report.arrivals.append(time.monotonic())
+        self._report.slots.append(self._pts.map(frame.timestamp) // VIDEO_TICKS)
+        self._seen.set()
+        return incomplete, frame if self._seeing and KEY_FRAME in frame.data else None
+
+
+class Deaf(JitterBuffer):
+    """Takes sound for heard."""
+
+    def __init__(self) -> None:
+        super().__init__(capacity=16)
+
+    def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
+        return False, None
+
+
+class KeyFrames(Decoder):
+    """Decodes pictures that need no others."""
 
     def decode(self, encoded_frame: Any) -> list[av.frame.Frame]:
-        if self._seeing and KEY_FRAME in encoded_frame.data:
-            codec = av.CodecContext.create("h264", "r")
-            assert isinstance(codec, VideoCodecContext)
-            return [*codec.decode(av.Packet(encoded_frame.data)), *codec.decode(None)]
-        frame = av.VideoFrame(*NOTHING)
-        frame.pts = encoded_frame.timestamp
-        return [frame]
+        codec = av.CodecContext.create("h264", "r")
+        assert isinstance(codec, VideoCodecContext)
+        return [*codec.decode(av.Packet(encoded_frame.data)), *codec.decode(None)]
 
 
 class Speech(MediaStreamTrack):
@@ -137,27 +164,19 @@ async def _connect(
     report: Report,
     eye: Eye | None,
 ) -> None:
-    begun, seen, readers = time.monotonic(), asyncio.Event(), set[asyncio.Task[None]]()
+    begun, seen, looking = time.monotonic(), asyncio.Event(), set[asyncio.Task[None]]()
     connection.addTrack(speech)
     video = connection.addTransceiver("video", direction="recvonly")
     video.setCodecPreferences([c for c in type(video.sender).getCapabilities("video").codecs if c.name != "VP8"])
-
-    async def read(track: MediaStreamTrack) -> None:
-        with suppress(MediaStreamError):
-            while True:
-                frame = await track.recv()
-                report.arrivals.append(time.monotonic())
-                report.slots.append((frame.pts or 0) // VIDEO_TICKS)
-                seen.set()
-                if eye and isinstance(frame, av.VideoFrame) and (frame.width, frame.height) != NOTHING:
-                    report.judged += 1
-                    report.strange += eye.judge(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
+    for transceiver in connection.getTransceivers():
+        fields = vars(transceiver.receiver)
+        assert JITTER_BUFFER in fields, "aiortc has changed inside"
+        fields[JITTER_BUFFER] = Glimpse(report, seen, eye is not None) if transceiver is video else Deaf()
 
     def begin(track: MediaStreamTrack) -> None:
-        if track.kind == "video":
-            readers.add(asyncio.create_task(read(track)))
-            if eye:
-                readers.add(asyncio.create_task(_look_up(video.receiver, track)))
+        if track.kind == "video" and eye:
+            looking.add(asyncio.create_task(_judge(track, eye, report)))
+            looking.add(asyncio.create_task(_look_up(video.receiver, track)))
 
     connection.on("track", begin)
     await connection.setLocalDescription(await connection.createOffer())
@@ -166,6 +185,15 @@ async def _connect(
     await connection.setRemoteDescription(RTCSessionDescription(**answer.raise_for_status().json()))
     await asyncio.wait_for(seen.wait(), FIRST_PICTURE_S)
     report.first_picture_ms = (time.monotonic() - begun) * 1000
+
+
+async def _judge(track: MediaStreamTrack, eye: Eye, report: Report) -> None:
+    with suppress(MediaStreamError):
+        while True:
+            frame = await track.recv()
+            assert isinstance(frame, av.VideoFrame)
+            report.judged += 1
+            report.strange += eye.judge(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
 
 
 async def _look_up(receiver: RTCRtpReceiver, track: MediaStreamTrack) -> None:
@@ -263,7 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--silent", action="store_true", help="say nothing")
     parser.add_argument("--churn", type=float, default=0, help="seconds from one caller's leaving to the next's")
     options = parser.parse_args(arguments)
-    vars(aiortc.rtcrtpreceiver)["get_decoder"] = lambda codec: Blind(codec.name == "H264" and options.churn > 0)
+    vars(aiortc.rtcrtpreceiver)["get_decoder"] = lambda _: KeyFrames()
     speech = encoded(voice(options.speech, options.silent))
     plan = Plan(options.calls, options.seconds, options.churn)
     with asyncio.Runner(loop_factory=fast_loop()) as runner:
