@@ -93,7 +93,7 @@ class TestWatch:
 
     async def test_growth_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("server.commands.watch.EVERY_S", 0.02)
-        watch, held = Watch([os.getpid()]), []
+        watch, held = Watch(os.getpid(), [], os.getpid()), []
         watching = asyncio.create_task(watch.run())
         for _ in range(20):
             await asyncio.sleep(0.02)

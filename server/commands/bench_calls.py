@@ -37,10 +37,11 @@ async def of_calls(options: argparse.Namespace) -> tuple[list[Row], dict[str, An
             for engine in await place.engines.run_on_each(lambda engine: engine)
             if isinstance(engine, RemoteEngine)
         ]
-        watch = Watch([os.getpid(), *drawing])
+        callers = await _call(url, options)
+        watch = Watch(os.getpid(), drawing, callers.pid)
         watching = asyncio.create_task(watch.run())
         more = asyncio.create_task(_one_more(url, options.seconds / 2))
-        told = await _callers(url, options)
+        told = await _told(callers)
         watching.cancel()
         one_more = await more
     came = [report for report in told if not report["refused"]]
@@ -95,14 +96,17 @@ async def _one_more(url: str, after_s: float) -> str:
     return f"{answer.status_code}, Retry-After {answer.headers.get('retry-after')}"
 
 
-async def _callers(url: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+async def _call(url: str, options: argparse.Namespace) -> asyncio.subprocess.Process:
     command = [sys.executable, "-m", "server.commands.callers", url, "--calls", str(options.calls)]
     command += ["--seconds", str(options.seconds), "--churn", str(options.churn)]
     command += ["--silent"] if options.silent else []
     command += ["--speech", str(options.speech)] if options.speech else []
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    out, _ = await process.communicate()
-    if process.returncode:
+    return await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+
+
+async def _told(callers: asyncio.subprocess.Process) -> list[dict[str, Any]]:
+    out, _ = await callers.communicate()
+    if callers.returncode:
         raise Refusal("the calls failed; see above")
     reports: list[dict[str, Any]] = json.loads(out)
     return reports
