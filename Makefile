@@ -1,7 +1,7 @@
 # make serve   a virtual environment with what serving on a CPU needs, then the page at http://localhost:8080
 # make test    everything the tests need (a real browser, a TURN server and other people's clients included), then every check
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 APT := chromium coturn flite libespeak-ng1
@@ -23,14 +23,17 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-$(BIN)/python:
+# pip comes last: without Debian's python3-venv all but pip is made, and has to be made again.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) < v < (3, 13) else \
+	  "les-avatar needs Python 3.11 or 3.12, and this is %d.%d: say which by make PYTHON=..." % v)'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.serve: pyproject.toml | $(BIN)/python
+$(VENV)/.serve: pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install --quiet --editable .
 	touch $@
 
-$(VENV)/.dev: pyproject.toml | $(BIN)/python
+$(VENV)/.dev: pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install --quiet --editable ".[dev]" $(JUDGE_NEEDS)
 	$(BIN)/pip install --quiet --no-deps $(JUDGE)
 	touch $@ $(VENV)/.serve
