@@ -185,7 +185,7 @@ def stamp_of(photo: bytes) -> str:
     return digest.hexdigest()
 
 
-async def prepare_in_process(photo: bytes, out: Path, timeout_s: float = 60.0) -> dict[str, Any]:
+async def prepare_in_process(photo: bytes, out: Path, timeout_s: float = 300.0) -> dict[str, Any]:
     """`Prepare` by `server.prepare_worker`."""
     source = out.with_name("photo")
     source.write_bytes(photo)
@@ -196,7 +196,8 @@ async def prepare_in_process(photo: bytes, out: Path, timeout_s: float = 60.0) -
     try:
         output, errors = await asyncio.wait_for(process.communicate(), timeout_s)
     except TimeoutError:
-        raise PortraitError("too_slow", f"the photo took more than {timeout_s:.0f} s; try a smaller one") from None
+        told = f"the photo could not be prepared in {timeout_s:.0f} s: this machine is too busy; try again later"
+        raise PortraitError("too_slow", told) from None
     finally:
         if process.returncode is None:
             process.kill()

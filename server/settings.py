@@ -84,7 +84,8 @@ class Settings:
     max_uploads: int = 200
     """Uploaded portraits kept; further ones are refused until some are deleted."""
     max_photo_bytes: int = 25 * MEGABYTE
-    prepare_timeout_s: float = 60.0
+    prepare_timeout_s: float = 300.0
+    """2 to 4 s of an idle core, but a crowded machine's first start must not go without the default portraits."""
     ice: IceSettings = IceSettings()
     assistant: AssistantSettings = AssistantSettings()
     allowed_origins: tuple[str, ...] = ()
