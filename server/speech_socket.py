@@ -12,7 +12,7 @@ from fastapi import APIRouter, WebSocket
 
 from engine.les import Les
 from server.control import PROTOCOL, authorise, messages, send_all
-from server.conversation import ConversationEvent, SpeechRefused
+from server.conversation import ConversationEvent, SpeechEnded, SpeechInterrupted, SpeechRefused
 from server.dialogue import Dialogue
 from server.live import ENDED, Control
 from server.protocol import (
@@ -90,7 +90,7 @@ class Pusher:
         self._current: str | None = None
         """The utterance that sound belongs to now."""
         self._mine: set[str] = set()
-        """Begun here and not ended."""
+        """Begun here, not ended and not over."""
         self._foreign = False
         """Whether the client speaks LiveAvatar's language."""
         self._teller = ForeignTeller(conversation.activity)
@@ -115,6 +115,8 @@ class Pusher:
 
     async def tell(self, events: AsyncIterator[ConversationEvent]) -> None:
         async for event in events:
+            if isinstance(event, SpeechEnded | SpeechInterrupted):
+                self._mine.discard(event.utterance)
             self._outgoing.put(message_of(event))
             for message in self._teller.tell(event):
                 if self._foreign:

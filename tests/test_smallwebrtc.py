@@ -10,7 +10,7 @@ import httpx
 import pytest
 from aiortc import RTCDataChannel, RTCSessionDescription
 
-from server.bridges.rtvi import PEER_LEFT, Leave, Obey, Rtvi, Say, said
+from server.bridges.rtvi import MAX_ASKED, PEER_LEFT, Leave, Obey, Rtvi, Say, said
 from tests.server_fakes import LOUD, Caller, Tone
 from tests.server_running import running, until
 
@@ -39,6 +39,15 @@ class TestRtvi:
         rtvi.told({"type": "speech.started"}, AT)
         ready, speaking = rtvi.received(READY)
         assert isinstance(speaking, Say) and speaking.message["type"] == "bot-started-speaking"
+
+    def test_commands_that_are_never_answered_are_forgotten_in_time(self) -> None:
+        rtvi = Rtvi(_ready=True)
+        obeyed(rtvi, "ping", {}, "first")
+        for id in range(MAX_ASKED):
+            obeyed(rtvi, "speech.interrupt", {}, str(id))
+        obeyed(rtvi, "ping", {}, "last")
+        answers = [rtvi.told({"type": "pong", "id": id}, AT)[0]["type"] for id in ("first", "last")]
+        assert answers == ["server-message", "server-response"]
 
     def test_a_command_s_answer_comes_back_to_its_message(self) -> None:
         rtvi = Rtvi(_ready=True)

@@ -13,6 +13,7 @@ from engine.les import AXES, EMOTIONS
 
 VERSION = "2.1.0"
 LABEL = "rtvi-ai"
+MAX_ASKED = 1000  # commands whose answer is still known as one
 Json = dict[str, Any]
 PEER_LEFT: Json = {"type": "signalling", "message": {"type": "peerLeft"}}
 
@@ -102,6 +103,8 @@ class Rtvi:
         kind, fields = str(data.get("t", "")), data.get("d")
         fields = fields if isinstance(fields, dict) else {}
         self._asked[id] = kind
+        if len(self._asked) > MAX_ASKED:  # some commands are never answered
+            del self._asked[next(iter(self._asked))]
         return [Obey(json.dumps((emotion(fields) if kind == "emotion" else {"type": kind, **fields}) | {"id": id}))]
 
 
