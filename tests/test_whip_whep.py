@@ -17,7 +17,7 @@ from server.bridges.sdpfrag import parse_candidates
 from server.settings import IceSettings
 from tests.server_fakes import LOUD, Caller, FakeEngine, Tone
 from tests.server_running import Running, running, until
-from tests.test_server_call import hear, say, share_in_step, some_onsets
+from tests.test_server_call import come_into_step, hear, say
 
 SDP = {"Content-Type": "application/sdp"}
 FRAGMENT = {"Content-Type": "application/trickle-ice-sdpfrag"}
@@ -91,8 +91,7 @@ class TestWatching:
                 await one.watch(path)
                 await until(lambda: len(one.pictures) > 10)
                 await two.watch(path)
-                await some_onsets(caller, one, two)
-                assert min(share_in_step(one), share_in_step(two), share_in_step(caller)) >= 0.75
+                await come_into_step(caller, one, two)
                 assert {seen.frame for seen in one.pictures} & {seen.frame for seen in two.pictures}
                 assert len(server.engine.streams) == 2  # the session's and the warm-up's: watching costs no engine
 
@@ -136,8 +135,7 @@ class TestSpeaking:
                 assert response.status_code == 201
                 await player.watch("/whep/anna/studio")
                 assert len(server.place.sessions) == 1
-                await some_onsets(player)
-                assert share_in_step(player) >= 0.75
+                await come_into_step(player)
                 assert max(seen.loudness for seen in player.pictures) > LOUD / 2
 
     async def test_ffmpeg_s_own_client(self, tmp_path: Path) -> None:
