@@ -20,7 +20,7 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from engine.background import Background
 from engine.les import AXES, EMOTIONS
 from engine.portrait import PortraitError, Remark, Report
-from server.app import Server, create_app
+from server.app import PAGE, Server, create_app
 from server.load import Quality
 from server.place import Place
 from server.settings import Settings
@@ -96,6 +96,13 @@ def browser(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) ->
     browser = launch(playwright, voice.write(tmp_path_factory.mktemp("voice") / "voice.wav"))
     yield browser
     browser.close()
+
+
+def luminance(colour: str) -> float:
+    """Of #rrggbb, 0 to 1 (WCAG 2.2)."""
+    red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
 
 
 Open = Callable[..., ProbedPage]
@@ -480,6 +487,17 @@ class TestForm:
         assert probed.control("out", "emotion.set")[-1][1]["emotion"] == {"sadness": 0.01}
         outline = probed.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid"
+
+    @pytest.mark.parametrize("ground", ["paper", "sheet", "track"])
+    @pytest.mark.parametrize("ink", ["ink", "ink-soft"])
+    @pytest.mark.parametrize("scheme", [0, 1])
+    def test_words_stand_out(self, ink: str, ground: str, scheme: int) -> None:
+        """WCAG 2.2, 1.4.3: 4.5 to 1."""
+        style = (PAGE / "style.css").read_text()
+        found = re.findall(r"--([\w-]+): light-dark\((.*)\)", style)
+        pairs = {name: re.findall("#[0-9a-f]{6}", pair) for name, pair in found}
+        darker, lighter = sorted(luminance(pairs[name][scheme]) for name in (ink, ground))
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5
 
     def test_light_and_dark(self, open_page: Open, url: str) -> None:
         page = open_page(url, color_scheme="light", reduced_motion="reduce").page
