@@ -1,12 +1,14 @@
 """Folds of the skin, finer than the mesh: where each runs, how deep it is, and the coefficients that draw it.
 
 A fold is a valley along a line of landmarks: its flanks turn the normal, its depth takes light away. Places and causes
-are those of the FACS manual (Ekman and Friesen 1978). Lines are given on the person's right and mirrored to the left.
+are those of the FACS manual (Ekman and Friesen 1978). Lines are given on the person's right and mirrored to the left;
+each sways and breaks in its own way, the same every time: a crease within a soft trough.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from zlib import crc32
 
 import cv2
 import numpy as np
@@ -14,6 +16,7 @@ import numpy.typing as npt
 
 from engine.face.coefficients import FACE
 from engine.portrait.layers_layout import SIDE, Array
+from engine.portrait.layers_slit import smoothstep
 
 Knot = int | tuple[int, int, float]
 """A landmark, or a place so far on the way from one to another."""
@@ -34,8 +37,12 @@ class Fold:
     """How far the skin beside it, away from the nose, bulges: a share of the depth."""
     central: bool = field(default=False, kw_only=True)
     """Crosses the middle: has no mirror image."""
-    worn: float = field(default=0, kw_only=True)
+    worn: float = field(default=0.1, kw_only=True)
     """Share of the depth that smooth skin does not show, because years draw it."""
+    mound: float = field(default=1, kw_only=True)
+    """How much broader the flank away from the nose is than the other: full skin that hangs over the fold."""
+    begin: float = field(default=0.45, kw_only=True)
+    """Share of the length over which it comes out of the skin at its first knot."""
 
 
 _NASOLABIAL = ((126, 129, 0.6), (129, 203, 0.4), (206, 92, 0.3), (186, 216, 0.4), (57, 212, 0.35), (43, 202, 0.4))
@@ -58,8 +65,18 @@ FOLDS: tuple[Fold, ...] = (
             "mouthDimple*": 0.2,
         },
         swell=0.3,
+        mound=1.8,
+        begin=0.3,
     ),
-    Fold(_NASOLABIAL[:4], 1.8, 3.6, {"noseSneer*": 1, "mouthUpperUp*": 0.6, "nasolabialDeepener*": 0.3}, swell=0.6),
+    Fold(
+        _NASOLABIAL[:4],
+        1.8,
+        3.6,
+        {"noseSneer*": 1, "mouthUpperUp*": 0.6, "nasolabialDeepener*": 0.3},
+        swell=0.6,
+        mound=1.8,
+        begin=0.15,
+    ),
     # Between the brows: upright lines beside a swelling, and the level line at the root of the nose.
     Fold(((168, 55, 0.3), (8, 55, 0.5), (9, 55, 0.55), (9, 107, 0.5)), 1.9, 3.2, {"browDown*": 1}),
     Fold(((8, 55, 0.8), (55, 107, 0.7), (107, 66, 0.5), (107, 66, 0.9)), -2.5, 9.0, {"browDown*": 1}),
@@ -103,11 +120,12 @@ FOLDS: tuple[Fold, ...] = (
         swell=0.7,
     ),
     Fold(
-        ((61, 57, 0.3), (43, 57, 0.2), (202, 43, 0.45), (210, 204, 0.4)),
-        1.6,
-        3.8,
+        ((61, 57, 0.1), (43, 57, 0.2), (202, 43, 0.45), (210, 204, 0.4)),
+        1.5,
+        4.2,
         {"mouthFrown*": 1, "mouthStretch*": 0.3},
         swell=0.4,
+        begin=0.2,
     ),
     Fold(
         (
@@ -134,7 +152,10 @@ FOLDS: tuple[Fold, ...] = (
     Fold(((208, 32, 0.2), (208, 32, 0.5), (208, 32, 0.8)), 0.7, 2.8, {"mouthShrugLower": 1}),
 )
 
-_TAPER = 0.45  # of a fold's length, at either end, over which it comes out of the skin
+_TAPER = 0.45  # of a fold's length, over which it ends in the skin
+_CREASE, _TROUGH = 0.75, (2.2, 0.4)  # of the depth; the trough about a crease: times broader, and of the depth
+_PLACES, _WAVES = 64, (37.0, 23.0)  # along a line; units: how fast it sways and breaks
+_SWAY, _BREAK = 0.2, 0.2  # widths by which it sways; half of the depth that it loses where it breaks
 
 _BROWS, _HAIR = 0.25, 0.85  # of the way up, between which it is bare
 _LEVEL = 8.0  # units along which a line of the forehead runs level
@@ -160,13 +181,18 @@ def _bare(landmarks: Array) -> Array:
 
 
 def heights(
-    fold: Fold, landmarks: Array, mirror: npt.NDArray[np.int64], points: Array
+    fold: Fold, landmarks: Array, mirror: npt.NDArray[np.int64], points: Array, smooth: float = 0
 ) -> Iterator[tuple[Array, Array]]:
-    """The fold, and its mirror image if it has one: height [h, w] at `points` [h, w, 2], and shares [63]."""
+    """The fold, and its mirror image if it has one: height [h, w] at `points` [h, w, 2], and shares [63].
+
+    `smooth` 0..1: skin that years have not lined.
+    """
     sides = ("Right",) if fold.central else ("Right", "Left")
+    shown = replace(fold, depth=fold.depth * (1 - fold.worn * smooth))
     for side in sides:
         line = np.stack([_place(knot, landmarks[:, :2], mirror if side == "Left" else None) for knot in fold.path])
-        yield _valley(fold, _rounded(line), points, -1 if side == "Left" else 1), _shares(fold.moves, side)
+        height = _valley(shown, _rounded(line), points, -1 if side == "Left" else 1)
+        yield height, _shares(fold.moves, side)
 
 
 def _place(knot: Knot, landmarks: Array, mirror: npt.NDArray[np.int64] | None) -> Array:
@@ -187,12 +213,22 @@ def _rounded(line: Array) -> Array:
 def _valley(fold: Fold, line: Array, points: Array, outside: int) -> Array:
     """Height [h, w], negative in the fold; `outside` is the sign of the side away from the nose."""
     away, along = _nearest(line, points)
-    ends = np.clip(np.minimum(along, 1 - along) / _TAPER, 0, 1)
-    taper = ends * ends * (3 - 2 * ends)
-    across = outside * away / fold.width
-    return np.asarray(
-        fold.depth * taper * (fold.swell * np.exp(-((across - 2.2) ** 2) / 2) - np.exp(-(across**2))), np.float32
-    )
+    taper = smoothstep(0, fold.begin, along) * smoothstep(0, _TAPER, 1 - along)
+    places, wander = np.linspace(0, 1, _PLACES), _uneven(line, crc32(f"{fold.path} {outside}".encode()))
+    sway, strength = (np.interp(along, places, one) for one in wander)
+    across = outside * away / fold.width + sway
+    wide = across / np.where(across > 0, fold.mound * _TROUGH[0], _TROUGH[0])
+    valley = _CREASE * strength * np.exp(-(across**2)) + _TROUGH[1] * np.exp(-(wide**2))
+    swell = fold.swell * np.exp(-((across - 2.2) ** 2) / 2)
+    return np.asarray(fold.depth * taper * (swell - valley), np.float32)
+
+
+def _uneven(line: Array, seed: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """How far a line sways aside, in widths, and its share of the depth: [_PLACES] each, evenly along it."""
+    length = np.linalg.norm(np.diff(line, axis=0), axis=1).sum()
+    turns = np.linspace(0, 1, _PLACES)[:, None] * length / _WAVES + np.random.default_rng(seed).random((2, 1, 2))
+    sway, breaks = np.sin(2 * np.pi * turns).sum(-1)
+    return _SWAY * sway, 1 - _BREAK * (1 + np.tanh(breaks))
 
 
 def _nearest(line: Array, points: Array) -> tuple[Array, Array]:

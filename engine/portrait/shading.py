@@ -22,7 +22,7 @@ from engine.portrait.light import Light, fit_light, unit, vertex_normals
 _TURNS, _DEGREES = 3, 12.0  # of the head: how many; at which a turn's change of light is exact
 _MOST = 0.6  # a change by one coefficient, log
 _HOLLOW = 0.11  # log of the light that a valley loses per unit of its depth
-_FLANK = -0.35, 0.2  # log of what its flanks change, at most: steep ones shade each other
+_FLANK = 0.35, 0.12  # log of what its flanks lose and gain, at most: steep ones shade each other
 _SMOOTH = 3.0  # cells: the mesh's own edges
 _BENT = 0.3  # log: of a change by the mesh's bending, which is coarse about the mouth's corners
 # The landmark mesh's own numbering: the face's edge, the red of the lips, the eyes; skin that is seldom covered.
@@ -40,7 +40,10 @@ _HUE = 16.0  # of Cr and Cb: colours so far from the cheeks' are hardly skin
 _DARK = -0.75, -0.4  # log of the brightness over what the light explains: below, hair; above, skin
 _LIPS = 0.8  # of the bends' light: that falls on the lips' red
 _EDGE = 4  # cells at the face's edge in which shading fades
-_BAND, _BESIDE = 0.15, 3  # of a fold's depth: what lies deeper belongs to it; cells by which the photo's may be off
+_BAND, _BESIDE = (
+    (0.3, 0.5),
+    3,
+)  # of a fold's depth: what lies deeper belongs to it; cells by which the photo's may be off
 _OWN = -0.5, 0.0  # log of the photo's own folds over the skin about them, at most
 _SURE, _LEAST = 0.4, 0.1  # strengths of an expression: the photo's folds are all its own; (squared) too weak to own any
 
@@ -137,14 +140,19 @@ def _folds(light: Light, facing: Array, tone: Array, fit: Fit, head: Head) -> Ar
     band = np.zeros((SHADE.rows, SHADE.cols), np.float32)
     smooth = 1 - lined(fit.picture, fit.landmarks)
     for fold in FOLDS:
-        shown = 1 - fold.worn * smooth
-        for height, shares in heights(fold, fit.landmarks, mirror, points):
-            flank = np.stack([-g for g in np.gradient(shown * height, SHADE.cell)[::-1]] + [np.zeros_like(height)], -1)
-            lit = np.clip(light.change(facing, facing + flank), *_FLANK) + _HOLLOW * shown * np.minimum(height, 0)
+        for height, shares in heights(fold, fit.landmarks, mirror, points, smooth):
+            flank = np.stack([-g for g in np.gradient(height, SHADE.cell)[::-1]] + [np.zeros_like(height)], -1)
+            lit = _flank(light.change(facing, facing + flank)) + _HOLLOW * np.minimum(height, 0)
             maps += shares[:, None, None] * lit
             own = min(float(shares @ fit.source) / _SURE, 1)
-            band = np.maximum(band, own * smoothstep(0, _BAND, -height / fold.depth))
+            band = np.maximum(band, own * smoothstep(*_BAND, -height / fold.depth))
     return _with_own(maps, band, tone, fit.source)
+
+
+def _flank(change: Array) -> Array:
+    """The light on a flank, softly held: a hard limit would draw its edge."""
+    most = np.where(change < 0, *map(np.float32, _FLANK))
+    return np.asarray(most * np.tanh(change / most), np.float32)
 
 
 def _with_own(maps: Array, band: Array, tone: Array, source: Array) -> Array:
