@@ -25,6 +25,7 @@ _FINE = 6  # times finer is drawn than kept
 
 _NECK, _BODY, _EDGE = np.array([(0.88, 0.79, 0.67), (0.95, 0.90, 0.82), (0.92, 0.88, 0.81)])  # enamel, from the gum on
 _GUM, _FLESH, _THROAT = np.array([(0.74, 0.44, 0.42), (0.80, 0.47, 0.45), (0.42, 0.15, 0.13)])
+_RED = np.array([0.8, 1.0, 1.2])  # of what a lip's shadow takes: light comes through it, and off it
 _LIGHT = np.array([0.0, 0.28, 0.96])  # from above the viewer, y up
 _DIM = 46.0  # mm back into the mouth at which a third of the light is left
 
@@ -126,9 +127,10 @@ def _crown(crown: Crown, place: _Place, arch: Arch, x: Floats, y: Floats) -> tup
     bend = np.clip(a / half, -1, 1)
     normal = np.stack([_turned(place) + 0.45 * bend**3, 0.25 - 0.5 * t, np.full_like(t, place.across)], -1)
     lit = np.clip((normal @ _LIGHT) / np.linalg.norm(normal, axis=-1), 0, 1)
-    crevice = 1 - 0.15 * _smooth(0.72, 1.0, np.abs(bend)) - 0.22 * _smooth(0.12, 0.0, gum)
+    crevice = 1 - arch.gap * _smooth(0.72, 1.0, np.abs(bend)) - 0.22 * _smooth(0.12, 0.0, gum)
+    shade = 1 - arch.shade * _smooth(1.0, 0.2, t)[..., None] * _RED
     shine = 0.07 * np.exp(-((bend / 0.45) ** 2) - ((t - 0.38) / 0.16) ** 2) * place.across
-    return colour * ((0.35 + 0.65 * lit) * crevice * _dim(place.back))[..., None] + shine[..., None], cover
+    return colour * ((0.35 + 0.65 * lit) * crevice * _dim(place.back))[..., None] * shade + shine[..., None], cover
 
 
 def _turned(place: _Place) -> float:

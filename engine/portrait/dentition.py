@@ -22,6 +22,10 @@ class Arch(NamedTuple):
     depth: float
     neck: float
     """Where the middle crown leaves the gum, from the picture's middle towards its edge."""
+    shade: float
+    """Share of the light that the crowns lose from their edges to the gum, behind the lip they stand in."""
+    gap: float
+    """The same in the crevices between them."""
 
 
 UPPER = Arch(
@@ -36,6 +40,8 @@ UPPER = Arch(
     29.5,
     42.0,
     -1.5,
+    0.0,
+    0.15,
 )
 LOWER = Arch(
     (
@@ -49,6 +55,8 @@ LOWER = Arch(
     25.5,
     36.0,
     0.0,
+    0.3,
+    0.3,
 )
 TEETH_MM = 64.0, 24.0  # width and height of the teeth's pictures
 UPPER_EDGE = UPPER.neck + UPPER.crowns[0].height  # mm below the picture's middle, where the incisors end

@@ -18,7 +18,6 @@ _MM = ROWS / TEETH_MM[1]  # rows of a plate
 _CROWN = UPPER.crowns[0].height * _MM  # rows
 _REACH = 3.0  # units: own teeth that come so close to the other lip go on behind it
 _SHADED = 2.0  # mm of them that lie in the shadow of the lip they hang from
-_FARTHER = 0.85  # of the upper teeth's light reaches the lower
 _BEHIND = 1.0  # mm that they go on
 _LIP_ROWS = 3  # of them that the other lip's colour has reached
 _TOLD, _WHOLE = 0.5, 0.85  # of the gap's middle columns: so many must show teeth to tell their tone; to be kept
@@ -54,8 +53,7 @@ def with_own(upper: Picture, lower: Picture, picture: Picture, slit: Slit, boxes
     own = _hanging(above, light)
     rest = _hanging(below.upside_down(), light) * (1 - _seen_there(own, *boxes)[::-1])
     first, tone = _laid(upper, above, own, np.ones(3, np.float32))
-    lower_tone = tone if (tone == 1).all() else _FARTHER * tone
-    second, _ = _laid(lower[::-1], below.upside_down(), rest, lower_tone)
+    second, _ = _laid(lower[::-1], below.upside_down(), rest, tone)
     return [first, second[::-1]]
 
 
