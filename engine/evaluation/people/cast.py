@@ -91,7 +91,7 @@ CAST: dict[str, Person] = {
             "ears/ear-trans-backward": 0.7,
         },
         skin=Skin((0.54, 0.285, 0.185), (0.53, 0.16, 0.11), (0.32, 0.14, 0.095), (0.40, 0.105, 0.095), freckles=0.4),
-        hair=Hair("long", melanin=0.70, redness=0.14, part_dm=0.26),
+        hair=Hair("long", melanin=0.61, redness=0.24, part_dm=0.26),
         iris=(0.085, 0.075, 0.035), cloth=(0.055, 0.085, 0.13), backdrop=(0.52, 0.42, 0.34), lash=1.45,
         resting=FRIENDLY,
     ),

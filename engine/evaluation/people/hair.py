@@ -1,7 +1,8 @@
 """The hair of a head, a beard and the brows, for each style that `cast.Hair` names."""
 
+from dataclasses import replace
+
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 from scipy.spatial import cKDTree
 
 from engine.evaluation.people.cast import Person
@@ -19,7 +20,7 @@ from engine.evaluation.people.strands import (
     wandering,
     waves,
 )
-from engine.face.source import Floats, Integers
+from engine.face.source import Floats
 
 HAIR_RADIUS = 0.00085  # twice a real one's: half as many hairs cover
 
@@ -73,25 +74,27 @@ def _curls(person: Person, points: Points, skull: Skull, skin: Skin, rng: np.ran
 
 
 def _long(person: Person, points: Points, skull: Skull, skin: Skin, rng: np.random.Generator) -> list[Strands]:
-    """Parted, lifted off the brow, falling in waves past the cheeks to above the shoulders."""
+    """Parted, over temples and ears, and down behind the shoulders."""
     part = person.hair.part_dm
-    roots = roots_on(skin, _density(points, skull, skin, 0.14), 64_000, rng)
+    dense = _density(points, skull, skin, 0.10) * (1 + 2 * np.exp(-(((skin.points[:, 0] - part) / 0.05) ** 2)))
+    dense *= 1 + 0.8 * fade(skull.inside, 0.2, 0.05)  # no other hair covers the scalp there
+    roots = roots_on(skin, dense, 72_000, rng)
     guides = roots.some(rng.choice(len(roots.at), 3600, replace=False))
     falls = _falls(guides, part, points, skull, skin, rng)
-    clear = _clear_of_face(falls, points, skull)
-    guides, falls = guides.some(clear), falls[clear]
     far = np.array([100.0, 0, 0])  # a guide of the other side of the parting is no neighbour
     tree = cKDTree(guides.at + _parted(guides.at, part)[:, None] * far)
     near = tree.query(roots.at + _parted(roots.at, part)[:, None] * far, k=5)[1]
     guide = near[np.arange(len(near)), rng.choice(5, len(near), p=[0.44, 0.26, 0.15, 0.1, 0.05])]
     t = np.linspace(0, 1, falls.shape[1])[None, :, None]
     apart = (roots.at - guides.at[guide])[:, None] * (1 - 0.6 * np.minimum(1, 1.6 * t))
-    spread = rng.normal(0, 0.014, (len(guide), 1, 3)) * np.minimum(1, 2 * t)
-    hairs = wandering(falls[guide] + apart + spread, 0.0016, rng)
-    stray = wandering(hairs[rng.choice(len(hairs), 500)], 0.007, rng)
+    spread = rng.normal(0, 0.012, (len(guide), 1, 3)) * np.minimum(1, 2 * t)
+    hairs = _drawn_together(falls[guide] + apart + spread, 420, 0.3, rng)
+    hairs = wandering(hairs, 0.0016, rng)
+    stray = wandering(hairs[rng.choice(len(hairs), 1200)], 0.009, rng)
     fine = 0.4 + 0.6 * fade(roots.value(skull.inside), -0.02, 0.18)
+    shade = rng.normal(0, 1, len(guides.at))[guide]
     return [
-        tapered(hairs, 0.0010 * fine, 0.5),
+        replace(tapered(hairs, 0.0010 * fine, 0.6), shade=shade),
         tapered(stray, 0.0005, 0.6),
         _down(part, points, skull, skin, rng),
     ]
@@ -100,61 +103,63 @@ def _long(person: Person, points: Points, skull: Skull, skin: Skin, rng: np.rand
 def _parted(at: Floats, part: float) -> Floats:
     """[N] 1 where hair falls to the person's left, -1 to the right; the parting wavers."""
     _, middling, fine = waves(at, 41).T
-    side: Floats = np.where(at[:, 0] + 0.012 * middling + 0.008 * fine > part, 1.0, -1.0)
+    side: Floats = np.where(at[:, 0] + 0.008 * middling + 0.003 * fine > part, 1.0, -1.0)
     return side
 
 
 def _falls(roots: Roots, part: float, points: Points, skull: Skull, skin: Skin, rng: np.random.Generator) -> Floats:
-    """[N, 30, 3] hairs over the head and down, by way of temple, cheek and jaw, kept off the skin."""
-    count, eye, middle = len(roots.at), points.eye[1], points.skull[2]
+    """[N, 38, 3] hairs grown knot by knot: along the head from the parting to below the ears, from there on hanging."""
+    stride, knots, count = 0.11, 38, len(roots.at)
     side, (coarse, middling, _) = _parted(roots.at, part), waves(roots.at, 41).T
-    layer = rng.uniform(0, 1, count)
-    front = fade(roots.at[:, 2], skull.ear_z, middle + 0.75)
-    around = np.degrees(np.arctan2(np.maximum(roots.at[:, 0] * side, 0), roots.at[:, 2] - middle))
-    around = 53 + 0.71 * around + 5 * coarse + rng.normal(0, 9, count) * (1 - 0.7 * front) + 14 * layer * front
-    around = np.radians(np.clip(around, 54, 180))
-    top = np.minimum(eye + 0.34, roots.at[:, 1] - 0.08)  # roots below the temple fall from where they are
-
-    def ring(low: float, wide: float, deep: float) -> Floats:
-        x, z = side * (wide + 0.10 * layer) * np.sin(around), middle + (deep + 0.10 * layer) * np.cos(around)
-        return np.stack([x, np.minimum(eye, top - 0.34) - low + 0.34 * (low < 0) + 0.03 * middling, z], 1)
-
-    ways = (-0.1, 0.79, 0.95), (0.35, 0.84, 0.86), (0.88, 0.84, 0.78), (1.26, 0.72, 0.66)
-    temple, cheek, jaw, end = (ring(*way) for way in ways)
-    aside = fade(abs(roots.at[:, 0] - part), 0, 0.45)
-    rise = (0.04 + 0.09 * layer) * (0.25 + 0.75 * aside)
-    way_back = (temple - roots.at) * np.stack([np.ones(count), 1 - front, np.ones(count)], 1)  # none down the brow
-    lifted = roots.at + roots.normals * rise[:, None] + 0.15 * along(way_back, roots.normals)
-    lifted += (front * (0.5 + 0.5 * aside))[:, None] * [0, 0.10, -0.10]
-    end[:, 1] = eye - 1.26 + 0.09 * coarse + 0.05 * middling + rng.normal(0, 0.06, count) + 0.10 * layer
-    way = np.stack([roots.at, lifted, temple, cheek, jaw, end], 1)
-    falls: Floats = PchipInterpolator([0, 0.06, 0.42, 0.62, 0.82, 1], way, axis=1)(np.linspace(0, 1, 30))
+    eye, layer, head = points.eye[1], rng.uniform(0, 1, count), skin.part(skull.ear < 0.1)
+    root_at = _around(roots.at, side, points)
+    goal = np.interp(root_at, [0, 40, 70, 100, 180], [84, 88, 98, 114, 176]) + 4 * coarse + rng.normal(0, 3, count)
+    goal -= rng.uniform(0, 14, count) * fade(root_at, 80, 40)  # some of the front's hair frames the face
+    lift = (0.03 + 0.12 * layer) * (1 + 0.3 * middling)
+    at, grown = roots.at, [roots.at]
+    for knot in range(1, knots):
+        y = at[:, 1] - eye
+        way = _combed(_around(at, side, points), side, goal)
+        near, normal = head.nearest(at + along(way, head.nearest(at)[1]) * stride)
+        above = lift * fade(np.full(count, knot), 0, 5) * (0.7 + 0.3 * fade(y, 0.8, 0.3)) + 0.08 * fade(y, 0.2, -0.1)
+        lying = near + normal * above[:, None]
+        aim = 0.22 * (_curtain(y, side, goal, layer, points) - at)
+        hanging = at + aim * [1, 0, 1] - [0, stride, 0]
+        free = fade(y, -0.2, -0.6)[:, None]
+        at = lying * (1 - free) + hanging * free
+        grown.append(at)
+    falls = np.stack(grown, 1)
     for _ in range(6):
         falls[:, 2:-1] += 0.5 * (0.5 * (falls[:, 1:-2] + falls[:, 3:]) - falls[:, 2:-1])
-    low = fade(falls[..., 1], eye + 0.35, eye - 0.75)
-    phase = 5.2 * (falls[..., 1] - eye) + (2.4 * coarse + 0.7 * middling)[:, None]
-    falls += low[..., None] * np.stack([0.062 * side[:, None] * np.sin(phase), 0 * phase, 0.055 * np.cos(phase)], 2)
-    return _off_skin(falls, 0.6 * rise + 0.03 * layer, points, skin)
+    low = fade(falls[..., 1], eye + 0.1, eye - 0.9)
+    phase = 4.6 * (falls[..., 1] - eye) + (2.4 * coarse + 0.7 * middling)[:, None]
+    wavy: Floats = np.stack([side[:, None] * np.sin(phase), 0 * phase, np.cos(phase)], 2)
+    return falls + 0.05 * low[..., None] * wavy
 
 
-def _off_skin(hairs: Floats, height: Floats, points: Points, skin: Skin) -> Floats:
-    """Hairs [N, K, 3] that rise to a height [N] off the head and keep it; what hangs below the chin is free."""
-    risen = height[:, None] * fade(np.linspace(0, 1, hairs.shape[1]), 0, 0.12)
-    for _ in range(2):
-        near, normal = skin.nearest(hairs.reshape(-1, 3))
-        above = ((hairs.reshape(-1, 3) - near) * normal).sum(1).reshape(risen.shape)
-        push = np.maximum(risen - above, 0) * (hairs[..., 1] > points.chin_y)
-        push[:, 2:-1] = 0.25 * push[:, 1:-2] + 0.5 * push[:, 2:-1] + 0.25 * push[:, 3:]
-        hairs = hairs + push[..., None] * normal.reshape(hairs.shape)
-    return hairs
+def _around(at: Floats, side: Floats, points: Points) -> Floats:
+    """[N] degrees from straight ahead, towards the side to which the hair falls."""
+    around: Floats = np.degrees(np.arctan2(np.maximum(at[:, 0] * side, 0), at[:, 2] - points.skull[2]))
+    return around
 
 
-def _clear_of_face(hairs: Floats, points: Points, skull: Skull) -> Integers:
-    """Numbers of the hairs that leave brows, eyes, cheeks and throat free."""
-    far, y, z = abs(hairs[..., 0]) / points.size, hairs[..., 1] - points.eye[1], hairs[..., 2]
-    face = (far < 0.57) & (y < 0.35) & (z > skull.ear_z + 0.1)
-    throat = (far < 0.5) & (y < -0.75) & (z > points.skull[2] + 0.1)
-    return np.flatnonzero(~(face | throat).any(1))
+def _combed(around: Floats, side: Floats, goal: Floats) -> Floats:
+    """[N, 3] which way hair lies: outwards in front, down at the sides, always towards the degrees of its goal."""
+    out = 0.75 * side * (1 - 0.8 * fade(around, 90, 130))
+    back = 0.1 + 0.6 * np.clip((goal - around) / 25, -1, 1.6)
+    return np.stack([out, -0.05 - 1.1 * fade(around, 20, 70), -back], 1)
+
+
+def _curtain(y: Floats, side: Floats, goal: Floats, layer: Floats, points: Points) -> Floats:
+    """[N, 3] where hair hangs at heights [N] over the eyes: the lower the further back, behind the shoulders."""
+    half_width, half_depth, back = (
+        np.interp(y, [-1.9, -1.2, -0.8, -0.3], values)
+        for values in ((0.60, 0.66, 0.74, 0.80), (0.30, 0.34, 0.50, 0.68), (1.20, 0.95, 0.50, 0.0))
+    )
+    angle = np.radians(goal)
+    x = side * (half_width + 0.24 * (layer - 0.5)) * np.sin(angle)
+    z = points.skull[2] - back + (half_depth + 0.2 * layer) * np.cos(angle)
+    return np.stack([x, y + points.eye[1], z], 1)
 
 
 def _drawn_together(hairs: Floats, guides: int, share: float, rng: np.random.Generator) -> Floats:

@@ -106,14 +106,16 @@ def triangles(data: Any) -> Integers:
     return out.reshape(-1, 3).astype(np.int64)
 
 
-def strands(name: str, points: Floats, radii: Floats, material: Any) -> Any:
-    """Hairs: points [N, K, 3], radii [N, K]."""
+def strands(name: str, points: Floats, radii: Floats, material: Any, shade: Floats | None = None) -> Any:
+    """Hairs: points [N, K, 3], radii [N, K]; the material may read "shade" [N], which is 0 without."""
     count, knots = radii.shape
     data = bpy.data.hair_curves.new(name)
     data.add_curves([knots] * count)
     data.position_data.foreach_set("vector", points.astype(np.float32).ravel())
     radius = data.attributes.get("radius") or data.attributes.new("radius", "FLOAT", "POINT")
     radius.data.foreach_set("value", radii.astype(np.float32).ravel())
+    if shade is not None:
+        data.attributes.new("shade", "FLOAT", "CURVE").data.foreach_set("value", shade.astype(np.float32))
     data.materials.append(material)
     return _in_scene(name, data)
 

@@ -143,7 +143,7 @@ class Puppet:
     def _rooted(self, strands: Strands, material: Any) -> Thing:
         """Hair that goes where its root goes."""
         at = self._skin.tree.query(strands.roots)[1]
-        made = objects.strands("hair", strands.points, strands.radii, material)
+        made = objects.strands("hair", strands.points, strands.radii, material, strands.shade)
         return Thing(made, lambda posture: strands.points + posture.skin[at][:, None])
 
     def _on_lid(self, strands: Strands, eye: Floats, material: Any) -> Thing:
@@ -183,7 +183,8 @@ def hair_material(hair: Hair, name: str = "hair", rough: float = 0.25) -> Any:
     t = Nodes(name)
     random = t.add("HairInfo").outputs["Random"]
     white = t.math("LESS_THAN", random, hair.grey)
-    inputs = {"Melanin": t.blend(white, hair.melanin, 0.03), "Melanin Redness": hair.redness, "Random": random}
+    melanin = t.total(hair.melanin, t.product(t.attribute("shade"), -0.11))
+    inputs = {"Melanin": t.blend(white, melanin, 0.03), "Melanin Redness": hair.redness, "Random": random}
     inputs |= {"Roughness": rough, "Radial Roughness": 0.38, "Random Color": 0.30, "Random Roughness": 0.2, "Coat": 0.0}
     return t.surface(t.add("BsdfHairPrincipled", inputs, parametrization="MELANIN"))
 

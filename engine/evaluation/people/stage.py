@@ -44,7 +44,7 @@ def set_stage(points: Points, backdrop: Colour, hanging: list[Any]) -> None:
     _light((5.5, y + 3.8, -5), (0, y + 0.2, 0), 2.4, 140, COOL, mirrored=True)
     _light((-1.0, y + 6.0, 2.5), (0, y + 1.0, 0), 2.2, 150, WHITE, mirrored=True)
     if hanging:
-        _only_for(hanging, _light((1.5, y - 0.6, 9.0), (0, y - 0.6, 0), 5.0, 520, WHITE, mirrored=True))
+        _only_for(hanging, _light((1.2, y - 1.4, 9.0), (0, y - 0.6, 0), 5.0, 1300, WHITE, mirrored=True))
     world = bpy.data.worlds.new("world")
     world.use_nodes = True
     world.node_tree.nodes["Background"].inputs[0].default_value = (0.60, 0.61, 0.63, 1)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from engine.evaluation.people.noise import along, noise, unit
@@ -15,6 +16,8 @@ class Strands:
     """[N, K, 3] from the root to the tip."""
     radii: Floats
     """[N, K]"""
+    shade: Floats | None = None
+    """[N] about -1 to 1: how much lighter or darker than the rest."""
 
     @property
     def roots(self) -> Floats:
@@ -46,6 +49,10 @@ class Skin:
         weight = 1 / (away + 0.01)
         weight = (weight / weight.sum(1, keepdims=True))[..., None]
         return (self.points[which] * weight).sum(1), unit((self.normals[which] * weight).sum(1))
+
+    def part(self, where: npt.NDArray[np.bool_]) -> "Skin":
+        """What of it to keep away from: some points [S] without their triangles."""
+        return Skin(self.points[where], self.normals[where], self.triangles[:0], cKDTree(self.points[where]))
 
 
 @dataclass(frozen=True)
