@@ -202,6 +202,12 @@ class TestCall:
         assert np.median(steps) == SLOT_TICKS
         assert np.all(steps > 0)  # one connection: its timestamps never start anew
 
+    def test_a_double_click_calls_once(self, open_page: Open, url: str) -> None:
+        page = open_page(url).page
+        says(page, "Live")
+        page.get_by_role("button", name="Call").dblclick()
+        says(page, "In a call")
+
     def test_mute_and_sound(self, open_page: Open, url: str) -> None:
         page = open_page(url).page
         says(page, "Live")

@@ -36,7 +36,9 @@ export class Stage extends EventTarget {
 
   constructor() {
     super();
-    this.#callButton.addEventListener("click", () => this.#emit(this.#inCall ? "hangup" : "call"));
+    this.#callButton.addEventListener("click", ({ detail }) => {
+      if (detail < 2) this.#emit(this.#inCall ? "hangup" : "call"); // a double click's second would take the first back
+    });
     this.#mute.addEventListener("click", () => this.#emit("mute"));
     this.#interrupt.addEventListener("click", () => this.#emit("interrupt"));
     this.#sound.addEventListener("click", () => this.#emit("sound"));
