@@ -138,7 +138,7 @@ class Guard:
         if not origin_allowed(origin, headers.get("host"), self._allowed):
             await refuse(send, 403, "origin_refused", "this page may not call this server; see --allow-origin")
         elif int(headers.get("content-length", "0") or 0) > limit:
-            await refuse(send, 413, "too_large", f"at most {limit} bytes")
+            await refuse(send, 413, "too_large", too_large(limit))
         elif scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             await with_headers(send, scope["path"], origin)(
                 {"type": "http.response.start", "status": 200, "headers": []}
@@ -157,10 +157,16 @@ def bounded(receive: Receive, limit: int) -> Receive:
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > limit:
-            raise HTTPException(413, f"at most {limit} bytes")
+            raise HTTPException(413, too_large(limit))
         return message
 
     return receive_bounded
+
+
+def too_large(limit: int) -> str:
+    """In what people count files in."""
+    size = f"{limit // 1_000_000} MB" if limit >= 1_000_000 else f"{limit // 1024} KB"
+    return f"that is too large: at most {size} are taken"
 
 
 def with_headers(send: Send, path: str, origin: str | None) -> Send:
