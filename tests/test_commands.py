@@ -168,7 +168,9 @@ class TestBench:
         lines = capsys.readouterr().out
         assert "p95" in lines and "engine a frame, talking" in lines
         report = json.loads((tmp_path / "b.json").read_text())
-        assert len(report["rows"]) == 6 and 0 < report["silent / talking, in the mean"] < 1
+        assert len(report["rows"]) == 6 and report["silent / talking, in the mean"] > 0
+        median = {row["name"]: row["p50"] for row in report["rows"]}  # a mean is anything on a crowded machine
+        assert 0 < median["engine a frame, silent, ms"] < median["engine a frame, talking, ms"]
 
     @pytest.mark.parametrize(
         "arguments", [["--seconds", "nan"], ["--seconds", "0"], ["--churn", "-1"], ["--churn", "inf"]]
