@@ -22,6 +22,8 @@ const BY_MICROPHONE_ERROR = Object.freeze({
   InsecureContext: "Browsers lend the microphone only to https:// pages and to localhost. Open the page that way, then call.",
 });
 
+const DISMISSED = "The question about the microphone was closed unanswered. Call again, and allow it.";
+
 const BY_REASON = Object.freeze({
   no_offer: "The server waited too long for this browser.",
   not_connected: BY_CODE.media,
@@ -37,8 +39,9 @@ export function ofServer(error) {
   return BY_CODE[error.code] ?? error.message ?? "The server refused without saying why.";
 }
 
-/** @param {{name: string}} error what getUserMedia threw @returns {string} */
+/** @param {{name: string, message: string}} error what getUserMedia threw @returns {string} */
 export function ofMicrophone(error) {
+  if (error.name === "NotAllowedError" && /dismissed/i.test(error.message)) return DISMISSED; // Chromium asks again
   return BY_MICROPHONE_ERROR[error.name] ?? `The microphone did not start (${error.name}).`;
 }
 

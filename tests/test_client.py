@@ -302,6 +302,14 @@ class TestFailures:
             says(page, "Live")
         browser.close()
 
+    def test_a_question_closed_unanswered_can_be_asked_again(self, open_page: Open, url: str) -> None:
+        page = open_page(url).page
+        says(page, "Live")
+        dismissed = "() => Promise.reject(new DOMException('Permission dismissed', 'NotAllowedError'))"
+        page.evaluate(f"() => void (navigator.mediaDevices.getUserMedia = {dismissed})")
+        page.get_by_role("button", name="Call").click()
+        complains(page, "Call again, and allow it.")
+
     def test_no_microphone(self, open_page: Open, url: str) -> None:
         page = open_page(url).page
         says(page, "Live")
