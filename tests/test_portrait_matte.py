@@ -41,6 +41,10 @@ def composite(parts: Separated, background: np.ndarray) -> np.ndarray:
 
 
 class TestMatte:
+    def test_hair_in_the_shadow_above_a_shoulder_is_in(self) -> None:
+        """The segmenter takes some of it for background."""
+        assert separated().matte[840:890, 205:260].min() > 240
+
     def test_the_face_is_in_and_the_corners_are_out(self) -> None:
         outline = cv2.convexHull(np.round(anna().landmarks[:468, :2] * 2).astype(np.int32))
         hull = cv2.erode(cv2.fillConvexPoly(np.zeros((SIDE, SIDE), np.uint8), outline, 1), np.ones((17, 17)))

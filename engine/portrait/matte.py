@@ -35,6 +35,7 @@ _KNOWN, _LEAST, _DOUBT = 0.8, 0.05, 0.1  # of the face; of the frame, for either
 _TORN = 0.1  # of the frame in doubt: of photos it is 0.01 to 0.03, of drawings up to 0.3
 _SQUINT = 10  # texels: the blur through which drawings are looked at
 _BAND, _MARGIN = 2, 5  # coarse texels on both sides of its edge in which colour decides; by which landmarks may err
+_CREVICE = 15  # coarse texels: background narrower than this may be hair in the shadow above a shoulder
 _LEAST_SHOWN = 0.8  # of the head and the hair above it, that the photo must hold
 _LEAST_CONTRAST = 10.0  # levels between the two sides of the cut, below which it is a guess
 
@@ -71,7 +72,7 @@ def separate(frame: Frame, geometry: Geometry, head: Head) -> Separated:
 def _seen(frame: Frame, geometry: Geometry) -> Floats | None:
     """[256, 256] the person as the segmenter sees them; None where it does not know the face for one, or no edge.
 
-    What it doubts goes by colour.
+    What it doubts goes by colour, and so does what it takes for background in a crevice.
     """
     face = np.zeros((_COARSE, _COARSE), np.uint8)
     paint(face, geometry.landmarks[:468, :2], 1)
@@ -83,7 +84,7 @@ def _seen(frame: Frame, geometry: Geometry) -> Floats | None:
         likely = people(np.asarray(cv2.GaussianBlur(frame.picture, (0, 0), _SQUINT), np.uint8))
     if likely[face > 0].mean() < _KNOWN or not _LEAST < (likely > 0.5).mean() < 1 - _LEAST:
         return None
-    inside, outside = (_shrunk(side > 1 - _DOUBT, _BAND) for side in (likely, 1 - likely))
+    inside, outside = (_shrunk(side, _BAND) for side in (likely > 1 - _DOUBT, _without_crevices(likely < _DOUBT)))
     labels = np.select(
         [(inside | face) > 0, outside > 0, likely > 0.5], [cv2.GC_FGD, cv2.GC_BGD, cv2.GC_PR_FGD], cv2.GC_PR_BGD
     ).astype(np.uint8)
@@ -102,6 +103,12 @@ def _guessed(frame: Frame, geometry: Geometry, head: Head) -> Floats | None:
 def _shrunk(mask: npt.NDArray[np.generic], by: int) -> Mask:
     """By so many texels on every side."""
     return np.asarray(cv2.erode(mask.astype(np.uint8), np.ones((2 * by + 1, 2 * by + 1), np.uint8)), np.uint8)
+
+
+def _without_crevices(mask: npt.NDArray[np.bool_]) -> Mask:
+    """Where a disk as wide as a crevice fits."""
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_CREVICE, _CREVICE))
+    return np.asarray(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disk), np.uint8)
 
 
 def _small(frame: Frame) -> Rgb:
