@@ -14,6 +14,9 @@ import numpy.typing as npt
 from engine.face import Head
 from engine.face.coefficients import FACE, NAMES
 from engine.portrait.fit import Geometry
+from engine.portrait.layers import LID_LOWER, LID_UPPER
+from engine.portrait.layers_fields import FOLLOWS
+from engine.portrait.layers_layout import LEFT, RIGHT
 from engine.portrait.solve import bounded
 
 Floats = npt.NDArray[np.float32]
@@ -28,7 +31,7 @@ _OVAL = (
     148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
 )  # fmt: skip
 """The face's outline, which the detector draws where the face ends for the viewer, on no fixed point of the skin."""
-_CENTRES = (468, 473)  # of the irises; their rims tell only how large they are
+_CENTRES = (468, 473)  # of the right and the left iris; their rims tell only how large they are
 _IRISES = 468  # the first of their landmarks
 
 _UNSEEN = frozenset({"tongueOut", "cheekPuff", "jawForward", "lipBite", "mouthClose", "nostrilCompressor"})
@@ -63,6 +66,7 @@ class Tracker:
         shapes = np.einsum("lc,klcd->kld", head.landmark_weights, geometry.shapes[:, corners], dtype=np.float64)
         depth = np.einsum("lc,lc->l", head.landmark_weights, geometry.vertices[corners, 2])
         seen = np.column_stack([geometry.landmarks[:, :2], depth])
+        _follow(shapes, seen)
         self._face = _Face(seen - np.tensordot(geometry.source, shapes, 1), shapes[list(_MOVES)])
         self._detector = geometry.landmarks[:, 2].astype(np.float64) - depth
         self._pivot, self._apart = geometry.pivot.astype(np.float64), apart
@@ -94,6 +98,22 @@ class Tracker:
         gram, pull = free @ free.T + prior, free @ aim + _MOVE * self._source
         self._coefficients = bounded(gram, pull, np.zeros(len(pull)), np.ones(len(pull)))
         self._pose = self._pose + np.linalg.lstsq(ways.T, target - self._coefficients @ moves, rcond=None)[0]
+
+
+def _follow(shapes: Doubles, seen: Doubles) -> None:
+    """Lets lids go with the looks in `shapes` [63, 478, 3], in place, as they are drawn: what they do so is no blink.
+
+    `seen` [478, 2 or more]: the landmarks. After `engine.portrait.layers_fields`.
+    """
+    for side, centre in zip((RIGHT, LEFT), _CENTRES, strict=True):
+        for looks, upper, lower in FOLLOWS:
+            for lid, share in ((LID_UPPER[side], upper), (LID_LOWER[side], lower)):
+                look, middle = shapes[looks[side]], lid[len(lid) // 2]
+                slit = seen[lid[-1], :2] - seen[lid[0], :2]
+                along = slit / np.hypot(*slit)
+                u = 2 * (seen[lid, :2] - seen[lid[0], :2]) @ along / np.hypot(*slit) - 1
+                short = share * look[centre, :2] - look[middle, :2]
+                look[lid, :2] += np.outer(np.maximum(1 - u * u, 0), short - (short @ along) * along)
 
 
 def _rows(points: Doubles) -> Doubles:

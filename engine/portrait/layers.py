@@ -38,11 +38,11 @@ _LIP_UPPER = [78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308]
 _LIP_LOWER = [78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308]
 _RIM_UPPER = [61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291]
 _RIM_LOWER = [61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291]
-_LID_UPPER = {
+LID_UPPER = {
     LEFT: [362, 398, 384, 385, 386, 387, 388, 466, 263],
     RIGHT: [33, 246, 161, 160, 159, 158, 157, 173, 133],
 }
-_LID_LOWER = {
+LID_LOWER = {
     LEFT: [362, 382, 381, 380, 374, 373, 390, 249, 263],
     RIGHT: [33, 7, 163, 144, 145, 153, 154, 155, 133],
 }
@@ -106,7 +106,7 @@ def find_slits(landmarks: Array) -> Slits:
 
 
 def _eye(landmarks: Array, side: int) -> Slit:
-    lower, upper = _LID_LOWER[side], _LID_UPPER[side]
+    lower, upper = LID_LOWER[side], LID_UPPER[side]
     lid, brow = landmarks[upper, 1].min(), landmarks[_BROW[side], 1].max()
     depth, reach = 0.9 * max(float(lid - brow), 14), 3 * float(landmarks[lower, 1].max() - lid)
     eye = straight(landmarks, (lower[0], lower[-1]), -1, lip=0.2, fringe=0.8)

@@ -35,7 +35,7 @@ _SIDEWAYS, _UPWARDS = 0.75, 0.5  # what a step aside counts, and one up takes of
 _BLINK = (NAMES.index("eyeBlinkLeft"), NAMES.index("eyeBlinkRight"))
 _FAINT, _PARTED = 0.02, 6.0  # an expression too weak to tell from none; units that lips may be parted at rest
 _DOWN, _UP = ((NAMES.index(f"eyeLook{way}Left"), NAMES.index(f"eyeLook{way}Right")) for way in ("Down", "Up"))
-_FOLLOWS = (_DOWN, 0.95, 0.65), (_UP, 0.8, 0.6)  # a look, and how much of the eyeball's way each lid goes: upper, lower
+FOLLOWS = (_DOWN, 0.95, 0.65), (_UP, 0.8, 0.6)  # a look, and how much of the eyeball's way each lid goes: upper, lower
 _CLOSE = 1.06  # of the lid's way: the watched distance stops it at the lower lid
 
 Origin = tuple[float, float]
@@ -158,7 +158,7 @@ def _assemble(
     eye_gaps, eye_maps = [], []
     for side in (LEFT, RIGHT):
         slit, lid = slits.eyes[side], _Field(lids[side], EYE, places.eyes[side])
-        for looks, upper, lower in _FOLLOWS:
+        for looks, upper, lower in FOLLOWS:
             look, way = looks[side], gaze[side, looks[side], :2]
             _follow(slit, lid, look, upper * way, slit.patch)
             _follow(slit, head, look, lower * way, slit.base)
