@@ -134,16 +134,29 @@ class TestPictures:
         assert np.abs(lit[..., :3]).max() <= 1
         assert np.array_equal(drawn[:12], picture[:12]) and np.array_equal(drawn[:, 44:], picture[:, 44:])
 
-    def test_a_plate_lies_where_its_matrix_says_and_nowhere_else(self) -> None:
+    def test_a_plate_lies_where_its_place_says_and_nowhere_else(self) -> None:
         texture, picture = self.layer(10), self.layer(11, 30, 60)
         texture[..., 3] = 255
-        matrix = np.array([[0, 1, -5], [1, 0, -20]], np.float32)  # columns of the picture are rows of the texture
+        wide, high = (n / 2 - 1 for n in (texture.shape[1], texture.shape[0]))  # half of it, without its margin
+        # From units of two pixels, whose columns are rows of the texture.
+        place = np.array([[0, 2 / wide, -6 / wide - 1], [2 / high, 0, -21 / high - 1]], np.float32)
         drawn = picture.copy()
-        warp_kernels.plate(words(drawn), words(texture), matrix, (20, 5, 27, 30), (0, 0), True)
+        warp_kernels.plate(words(drawn), words(texture), place, 2.0, 1, (20, 5, 27, 30), (0, 0), True)
         assert np.array_equal(drawn[5:30, 20:27], texture[:7, :25].transpose(1, 0, 2))
         drawn[5:30, 20:27] = picture[5:30, 20:27]
         assert np.array_equal(drawn, picture)
-        warp_kernels.plate(words(drawn), words(texture), matrix, (40, 0, 60, 30), (0, 0), True)
+        warp_kernels.plate(words(drawn), words(texture), place, 2.0, 1, (40, 0, 60, 30), (0, 0), True)
+        assert np.array_equal(drawn, picture)
+
+    def test_what_goes_under_a_picture_shows_as_far_as_the_picture_lets_it(self) -> None:
+        picture, below = self.layer(12), self.layer(13)[2:6, 3:9]
+        below[..., 3] = 255
+        drawn = picture.copy()
+        warp_kernels.under(words(drawn), words(np.ascontiguousarray(below)), 2, 3)
+        part, share = picture[2:6, 3:9], picture[2:6, 3:9, 3:].astype(np.float32) / 255
+        assert np.abs(drawn[2:6, 3:9, :3] - (share * part[..., :3] + (1 - share) * below[..., :3])).max() < 2
+        assert (drawn[2:6, 3:9, 3] == 255).all()
+        drawn[2:6, 3:9] = part
         assert np.array_equal(drawn, picture)
 
     def test_a_table_is_read_within_its_ends(self) -> None:

@@ -21,6 +21,7 @@ from engine.units import FRAME_SIZE, MAX_SIZE, MIN_SIZE, SIZE_STEP
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+Words = npt.NDArray[np.uint32]  # a pixel each, its first byte lowest
 Bounds = tuple[float, float, float, float]  # left, top, right, bottom, in units of a window
 EYE_INSIDE = (12, 16, 100, 80)  # where in its window an eye may open, turned: units
 _SOLID, _BESIDE = 64, 15  # alpha from which a pixel's own colour is sure; pixels about those that have none
@@ -36,25 +37,40 @@ class Layered(Protocol):
     def layers(self) -> Mapping[str, npt.NDArray[Any]]: ...
 
 
+class _Patch(NamedTuple):
+    """What lies in a window over the person, or the person."""
+
+    colours: Words
+    outline: Floats
+    """As `_outline` has it."""
+    light: tuple[float, float, float]
+    """From its texels to cells of light: how many a texel, and the place of the first."""
+
+
+@dataclass(frozen=True)
+class _Lid:
+    """An upper lid with its lashes."""
+
+    colours: Image
+    shut: Image
+    """Its other picture."""
+    patch: _Patch
+    lashes: _Patch
+
+
 @dataclass(frozen=True)
 class _Prepared:
     """A portrait in the form the CPU wants, held once however many sessions show it."""
 
     fields: CpuFields
-    person: Image
+    person: _Patch
     background: Image
-    lower: Image
-    lids: Image
-    shut: Image
-    lashes: Image
-    sprites: tuple[Image, ...]
+    lower: _Patch
+    lids: tuple[_Lid, ...]
+    sprites: tuple[Words, ...]
     """All but the first, the cavity, have a margin of one clear texel."""
-    halves: Floats
-    """[SPRITES, 2]: half of their widths and heights without it, in texels."""
-    outlines: tuple[Floats, ...]
-    """Of the person, of `lower`, of the lids and of the lashes, as `_outline` has them."""
-    corners: tuple[Floats, Floats, Floats]
-    """Of the windows in the photo: mouth, then eyes."""
+    mouth_at: Floats
+    """Where the mouth's window lies in the photo."""
     hole: Floats
     """[*MOUTH]: where in the photo what lies in the mouth may be seen, 0..1, and nothing at the edges."""
 
@@ -68,26 +84,30 @@ def _prepare(portrait: Layered) -> _Prepared:
         layers = portrait.layers
         person, background, lower, lids, shut, lashes, mouth, whites, irises = (layers[name] for name in PICTURES)
         plates = (*mouth[:4], *whites, *irises, mouth[4])
-        sprites = (plates[0], *map(_with_margin, plates[1:]))
-        halves = np.array([(plate.shape[1] / 2, plate.shape[0] / 2) for plate in plates], np.float32)
         bare = np.concatenate([shut, lids[..., 3:]], -1)
-        outlines = _outline(person, FRAME), _outline(lower, MOUTH), *(_outline(eye, EYE) for eye in (*lids, *lashes))
-        corners = layers["mouth_at"], layers["eye_at"][0], layers["eye_at"][1]
+        eyes = (
+            _Lid(
+                lids[i], bare[i], _patch(lids[i], EYE, layers["eye_at"][i]), _patch(lashes[i], EYE, layers["eye_at"][i])
+            )
+            for i in (0, 1)
+        )
         found = _prepared[portrait] = _Prepared(
             CpuFields(layers),
-            person,
+            _patch(person, FRAME, _NOWHERE),
             background,
-            lower,
-            lids,
-            bare,
-            lashes,
-            sprites,
-            halves,
-            outlines,
-            corners,
+            _patch(lower, MOUTH, layers["mouth_at"]),
+            tuple(eyes),
+            (_texture(plates[0]), *(_texture(_with_margin(plate)) for plate in plates[1:])),
+            layers["mouth_at"],
             np.ascontiguousarray(layers["mouth_hole"], np.float32),
         )
     return found
+
+
+def _patch(colours: Image, window: Window, at: Floats) -> _Patch:
+    """`at` is where the window lies in the photo."""
+    x, y = ((float(at[i]) - SHADE_ORIGIN[i] + 0.5 / TEXELS) / SHADE.cell - 0.5 for i in (0, 1))
+    return _Patch(_texture(colours), _outline(colours, window), (1 / (TEXELS * SHADE.cell), x, y))
 
 
 class CpuRenderer:
@@ -98,7 +118,7 @@ class CpuRenderer:
             raise ValueError(f"size must be a multiple of {SIZE_STEP} from {MIN_SIZE} to {MAX_SIZE}, not {size}")
         self.size = size
         self._scale = size / SIDE  # pixels a unit
-        self._backgrounds: WeakKeyDictionary[Layered, Image] = WeakKeyDictionary()
+        self._backgrounds: WeakKeyDictionary[Layered, Words] = WeakKeyDictionary()
 
     def render(self, portrait: Layered, coefficients: Floats, plate: Image | None = None) -> Image:
         """`coefficients` [69] as `engine.face.coefficients.NAMES` -> RGB [size, size, 3].
@@ -106,7 +126,7 @@ class CpuRenderer:
         The person stands before `plate` [size, size, 3]; None is the photo's own background.
         """
         ready = _prepare(portrait)
-        below = self._background(portrait, ready).copy() if plate is None else _four(plate)
+        below = self._background(portrait, ready) if plate is None else _texture(_four(plate))
         return self._compose(ready, ready.fields(coefficients), coefficients, below)
 
     def cut_out(self, portrait: Layered, coefficients: Floats) -> Image:
@@ -114,74 +134,62 @@ class CpuRenderer:
         ready = _prepare(portrait)
         placed = ready.fields(coefficients)
         plates = (np.full((self.size, self.size, 4), level, np.uint8) for level in (0, 255))
-        dark, bright = (self._compose(ready, placed, coefficients, plate) for plate in plates)
+        dark, bright = (self._compose(ready, placed, coefficients, _texture(plate)) for plate in plates)
         return _straight(dark, bright)
 
     def fields(self, portrait: Layered, coefficients: Floats) -> dict[str, Floats]:
         """Where every point comes from, by the names of `engine.renderer.names.FIELDS`."""
         return _prepare(portrait).fields(coefficients).by_name()
 
-    def _compose(self, ready: _Prepared, placed: Placed, coefficients: Floats, picture: Image) -> Image:
-        """The layers, back to front, drawn on `picture` [size, size, 4] -> RGB."""
+    def _compose(self, ready: _Prepared, placed: Placed, coefficients: Floats, below: Words) -> Image:
+        """The layers before `below` [size, size] -> RGB."""
         shade = _gains(placed.light)
-        person = np.empty((self.size, self.size, 4), np.uint8)
-        whole = _Patch(ready.person, ready.outlines[0], placed.person, _NOWHERE, _NOWHERE)
-        self._drape(person, whole, FRAME, shade, onto=False)
-        plates = list(zip(ready.sprites, self._at_pixels(placed.sprites, ready.halves), strict=True))
-        self._inside(picture, person, placed, ready, plates)
-        _over(picture, person)
-        lower = _Patch(ready.lower, ready.outlines[1], placed.mouth, placed.mouth_to, ready.corners[0])
-        self._drape(picture, lower, MOUTH, shade)
+        picture = np.empty((self.size, self.size), np.uint32)
+        self._drape(picture, ready.person, placed.person, _NOWHERE, FRAME, shade, onto=False)
+        self._inside(picture, below, placed, ready)
+        warp_kernels.under(picture, below, 0, 0)
+        self._drape(picture, ready.lower, placed.mouth, placed.mouth_to, MOUTH, shade)
         if coefficients[TONGUE_OUT] > 0:
-            _plate(picture, *plates[OUT], self._box(placed.mouth_to, MOUTH))
+            self._plate(picture, ready, placed, OUT, self._box(placed.mouth_to, MOUTH))
         for i in (0, 1):
-            self._lid(picture, placed, ready, i, shade)
-        return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGBA2RGB), np.uint8)
+            self._lid(picture, placed, ready.lids[i], i, shade)
+        return np.asarray(cv2.cvtColor(_bytes(picture), cv2.COLOR_RGBA2RGB), np.uint8)
 
-    def _background(self, portrait: Layered, ready: _Prepared) -> Image:
+    def _background(self, portrait: Layered, ready: _Prepared) -> Words:
         found = self._backgrounds.get(portrait)
         if found is None:
             size = (self.size, self.size)
-            found = _four(cv2.resize(ready.background, size, interpolation=cv2.INTER_AREA))
+            found = _texture(_four(cv2.resize(ready.background, size, interpolation=cv2.INTER_AREA)))
             self._backgrounds[portrait] = found
         return found
 
-    def _inside(
-        self, picture: Image, person: Image, placed: Placed, ready: _Prepared, plates: "Sequence[_Plate]"
-    ) -> None:
-        """The mouth's inside and the eyeballs, where the person that will cover them lets them be seen."""
-        self._mouth(picture, person, placed, ready, plates[:FIRST_WHITE])
-        eyes = [self._box(to, EYE, EYE_INSIDE).gap(person) for to in placed.eyes_to]
-        for plate, box in zip(plates[FIRST_WHITE:OUT], eyes * 3, strict=True):
-            _plate(picture, *plate, box)
+    def _inside(self, person: Words, below: Words, placed: Placed, ready: _Prepared) -> None:
+        """The mouth's inside and the eyeballs under the person, where it lets them be seen."""
+        boxes = [self._box(to, EYE, EYE_INSIDE).gap(person) for to in placed.eyes_to]
+        self._mouth(person, below, placed, ready)
+        for i, box in enumerate(boxes):
+            if not box.empty:
+                eye = below[box.rows, box.columns].copy()
+                for k in range(FIRST_WHITE + i, OUT, 2):
+                    self._plate(eye, ready, placed, k, box, (box.left, box.top))
+                warp_kernels.under(person, eye, box.top, box.left)
 
-    def _mouth(
-        self, picture: Image, person: Image, placed: Placed, ready: _Prepared, plates: "Sequence[_Plate]"
-    ) -> None:
+    def _mouth(self, person: Words, below: Words, placed: Placed, ready: _Prepared) -> None:
         """The cavity, which goes on beyond its picture, and what lies in it; seen where the mouth's hole may be."""
         hole = np.zeros((FRAME.rows, FRAME.cols), np.uint8)
         left, top = (int(v / FRAME.cell) for v in placed.mouth_to)
         part = max(left, 0), max(top, 0), min(left + MOUTH.cols, FRAME.cols), min(top + MOUTH.rows, FRAME.rows)
-        cells = picture_kernels.hole(placed.person, ready.hole, ready.corners[0], FRAME.cell, part, hole)
+        cells = picture_kernels.hole(placed.person, ready.hole, ready.mouth_at, FRAME.cell, part, hole)
         box = self._box((0, 0), FRAME, _about(cells, FRAME)).gap(person)
         if box.empty:
             return
-        mouth = np.empty((box.bottom - box.top, box.right - box.left, 4), np.uint8)
-        for i, plate in enumerate(plates):
-            _plate(mouth, *plate, box, (box.left, box.top), onto=i > 0)
-        mouth[..., 3] = self._finer(hole, box)
-        _over(picture, mouth, box)
-
-    def _at_pixels(self, places: Floats, halves: Floats) -> Floats:
-        """[SPRITES, 2, 3]: from pixels to the texels of sprites, both 0 in the middle of the first.
-
-        `places` lead from units to -1..1 on them.
-        """
-        at: Floats = places * halves[..., None]
-        at[..., :2] /= np.float32(self._scale)
-        at[..., 2] += at[..., :2].sum(-1) / 2 + halves - np.float32(0.5)
-        at[1:, :, 2] += 1  # their margin
-        return at
+        mouth = np.empty((box.bottom - box.top, box.right - box.left), np.uint32)
+        for k in range(FIRST_WHITE):
+            self._plate(mouth, ready, placed, k, box, (box.left, box.top), onto=k > 0)
+        _bytes(mouth)[..., 3] = self._finer(hole, box)
+        behind = below[box.rows, box.columns].copy()
+        warp_kernels.over(behind, mouth, 0, 0)
+        warp_kernels.under(person, behind, box.top, box.left)
 
     def _finer(self, field: Image, box: "_Box") -> Image:
         """A field [rows, cols] over FRAME at the pixels of a box."""
@@ -191,48 +199,56 @@ class CpuRenderer:
         finer = cv2.warpAffine(field, place, box.shape, flags=how, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(finer, np.uint8)
 
-    def _lid(self, picture: Image, placed: Placed, ready: _Prepared, i: int, shade: Image) -> None:
-        """An upper lid, and its lashes over it."""
-        lid = _shutting(ready.lids[i], ready.shut[i], float(placed.shut[i]))
-        to, at = placed.eyes_to[i], ready.corners[1 + i]
-        self._drape(picture, _Patch(lid, ready.outlines[2 + i], placed.eyes[i], to, at), EYE, shade)
-        self._drape(picture, _Patch(ready.lashes[i], ready.outlines[4 + i], placed.lashes[i], to, at), EYE, shade)
+    def _lid(self, picture: Words, placed: Placed, lid: _Lid, i: int, shade: Words) -> None:
+        """An upper lid, its colours as far on the way to those of the bare skin as it shuts, and its lashes over it."""
+        patch, to, share = lid.patch, placed.eyes_to[i], float(placed.shut[i])
+        if share:
+            patch = patch._replace(colours=_texture(cv2.addWeighted(lid.colours, 1 - share, lid.shut, share, 0)))
+        self._drape(picture, patch, placed.eyes[i], to, EYE, shade)
+        self._drape(picture, lid.lashes, placed.lashes[i], to, EYE, shade)
 
-    def _drape(self, picture: Image, patch: "_Patch", window: Window, shade: Image, onto: bool = True) -> None:
-        """A patch over the picture; or the person, whose field is a difference, in its place."""
-        x, y = ((float(patch.at[i]) - SHADE_ORIGIN[i] + 0.5 / TEXELS) / SHADE.cell - 0.5 for i in (0, 1))
+    def _drape(
+        self, picture: Words, patch: _Patch, field: Floats, to: Floats, window: Window, shade: Words, onto: bool = True
+    ) -> None:
+        """A patch over the picture, its window at `to`; or the person, its field a difference, in its place."""
+        x, y = to.tolist()
         warp_kernels.drape(
-            _words(picture),
-            _texture(patch.colours),
+            picture,
+            patch.colours,
             patch.outline,
-            patch.field,
+            field,
             window.cell,
             0.0 if onto else 1.0,
             TEXELS,
-            (round(float(patch.to[0]) * self._scale), round(float(patch.to[1]) * self._scale)),
+            (round(x * self._scale), round(y * self._scale)),
             self._scale,
-            _texture(shade),
-            (1 / (TEXELS * SHADE.cell), x, y),
+            shade,
+            patch.light,
             onto,
         )
+
+    def _plate(
+        self,
+        picture: Words,
+        ready: _Prepared,
+        placed: Placed,
+        k: int,
+        box: "_Box",
+        corner: tuple[int, int] = (0, 0),
+        onto: bool = True,
+    ) -> None:
+        """Sprite `k` at the pixels of a box in a picture that begins at `corner`."""
+        if not box.empty:
+            margin = 1 if k else 0
+            warp_kernels.plate(
+                picture, ready.sprites[k], placed.sprites[k], self._scale, margin, box.bounds, corner, onto
+            )
 
     def _box(self, to: Floats | tuple[float, float], window: Window, part: Bounds | None = None) -> "_Box":
         """A window that lies at `to` in the picture, or a part of it."""
         origin = [round(float(v) * self._scale) for v in to]
         left, top, right, bottom = (round(v * self._scale) for v in part or (0, 0, window.width, window.height))
         return _Box.clipped(origin, (left, top, right, bottom), self.size)
-
-
-class _Patch(NamedTuple):
-    """What lies in a window over the person."""
-
-    colours: Image
-    outline: Floats
-    field: Floats
-    to: Floats
-    """Where the window lies in the picture, and"""
-    at: Floats
-    """in the photo."""
 
 
 @dataclass(frozen=True)
@@ -249,11 +265,11 @@ class _Box:
         (x, y), (left, top, right, bottom) = origin, part
         return cls(max(x + left, 0), max(y + top, 0), min(x + right, size), min(y + bottom, size))
 
-    def gap(self, layer: Image) -> "_Box":
-        """The part of it that holds all of `layer` [size, size, 4] that is not opaque there."""
+    def gap(self, layer: Words) -> "_Box":
+        """The part of it that holds all of `layer` [size, size] that is not opaque there."""
         if self.empty:
             return self
-        top, bottom, left, right = picture_kernels.gap(_words(layer), self.top, self.bottom, self.left, self.right)
+        top, bottom, left, right = picture_kernels.gap(layer, self.top, self.bottom, self.left, self.right)
         return _Box(left, top, right, bottom)
 
     @property
@@ -261,22 +277,21 @@ class _Box:
         return self.right <= self.left or self.bottom <= self.top
 
     @property
+    def bounds(self) -> tuple[int, int, int, int]:
+        return self.left, self.top, self.right, self.bottom
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.top, self.bottom)
+
+    @property
+    def columns(self) -> slice:
+        return slice(self.left, self.right)
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Its width and height, as cv2 has them."""
         return self.right - self.left, self.bottom - self.top
-
-
-_Plate = tuple[Image, Floats]
-"""A sprite [rows, cols, RGBA], and the matrix [2, 3] that leads to its texels from the picture's pixels."""
-
-
-def _plate(
-    picture: Image, sprite: Image, matrix: Floats, box: _Box, corner: tuple[int, int] = (0, 0), onto: bool = True
-) -> None:
-    """A plate at the pixels of a box in a picture that begins at `corner`."""
-    if not box.empty:
-        bounds = box.left, box.top, box.right, box.bottom
-        warp_kernels.plate(_words(picture), _texture(sprite), matrix, bounds, corner, onto)
 
 
 def _with_margin(sprite: Image) -> Image:
@@ -310,19 +325,12 @@ def _light_table() -> Image:
     return np.asarray(np.round(gain * _LIGHT).clip(0, 255), np.uint8)
 
 
-_LIGHTS = _light_table()
-
-
-def _gains(light: Floats) -> Image:
+def _gains(light: Floats) -> Words:
     """The log of light [rows, cols] as RGBA factors."""
-    gain = np.empty((*light.shape, 4), np.uint8)
-    picture_kernels.look_up(light, _words(_LIGHTS), _MOST, _words(gain))
+    gain = np.empty(light.shape, np.uint32)
+    picture_kernels.look_up(light, _LIGHTS, _MOST, gain)
+    gain.flags.writeable = False
     return gain
-
-
-def _shutting(lid: Image, shut: Image, share: float) -> Image:
-    """A lid on its way down: RGBA, its colours `share` of the way to those of the bare skin."""
-    return np.asarray(cv2.addWeighted(lid, 1 - share, shut, share, 0), np.uint8) if share else lid
 
 
 def _straight(dark: Image, bright: Image) -> Image:
@@ -336,23 +344,20 @@ def _straight(dark: Image, bright: Image) -> Image:
     return np.round(np.dstack([colour, alpha])).clip(0, 255).astype(np.uint8)
 
 
-def _over(picture: Image, layer: Image, box: _Box | None = None) -> None:
-    """RGBA over the picture [size, size, 4] or a box of it, in place."""
-    top, left = (box.top, box.left) if box else (0, 0)
-    warp_kernels.over(_words(picture), _words(layer), top, left)
-
-
 def _four(rgb: Image) -> Image:
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA), np.uint8)
 
 
-def _words(picture: Image) -> npt.NDArray[np.uint32]:
-    """[..., 4] bytes, the rows without gaps, as [...] words."""
-    return picture.view(np.uint32)[..., 0]
+def _bytes(picture: Words) -> Image:
+    """[rows, cols] words as [rows, cols, RGBA]."""
+    return picture.view(np.uint8).reshape(*picture.shape, 4)
 
 
-def _texture(picture: Image) -> npt.NDArray[np.uint32]:
-    """As `_words`, not to be written to whatever it was: each kind of array has loops compiled for it."""
-    words = _words(picture)
+def _texture(picture: Image) -> Words:
+    """[rows, cols, RGBA] without gaps as words, not to be written to: each kind of array has loops compiled for it."""
+    words = picture.view(np.uint32)[..., 0]
     words.flags.writeable = False
     return words
+
+
+_LIGHTS = _texture(_light_table())

@@ -29,14 +29,11 @@ from engine.renderer.constants import (
     CLOSE,
     DEEPEST,
     EYE_RADIUS,
-    FIRST_GLINT,
-    FIRST_IRIS,
     JAW,
     LASH_LEAST,
     LASH_LENGTH,
     LASH_TURN,
     LEAST,
-    NARROWEST,
     OUT,
     SAFE,
     SPREAD,
@@ -153,6 +150,12 @@ class CpuFields:
         lights = np.tensordot(layers["shade_mix"], layers["shade_maps"].astype(np.float32), 1)
         self._lights = Maps.cropped(lights[:, None], _DARK)
         self._columns = p["sprite_moves"].transpose(1, 0, 2).reshape(len(NAMES), -1)
+        self._sprites_at = np.column_stack([p["sprite_box"][:, :2], p["sprite_depth"]])
+        gaps = p["mouth_gap"], *p["eye_gap"]
+        self._gaps, self._ends = np.concatenate(gaps, 1), np.cumsum([gap.shape[1] for gap in gaps])[:-1]
+        self._corners = np.stack([p["mouth_at"], *p["eye_at"]])
+        poses, windows = (p["mouth_pose"], *p["eye_pose"]), (MOUTH, EYE, EYE)
+        self._middles = np.stack(list(map(_middle, self._corners, poses, windows)))
 
     def __call__(self, coefficients: Floats) -> Placed:
         """`coefficients` [69] as `engine.face.coefficients.NAMES`."""
@@ -160,12 +163,12 @@ class CpuFields:
         delta = coefficients[: len(NAMES)] - p["source"]
         delta[CLOSE] = min(coefficients[CLOSE], coefficients[JAW]) - p["source"][CLOSE]
         head = pose(coefficients[len(NAMES) :], p["pivot"], float(p["iod"][0]))
-        mouth, mouth_to = _window(
-            self._mouth.sum(_touch(delta, p["mouth_gap"])), head, p["mouth_pose"], p["mouth_at"], MOUTH
-        )
-        (left, left_to), (right, right_to) = (
-            _window(self._eyes[i].sum(_touch(delta, p["eye_gap"][i])), head, p["eye_pose"][i], p["eye_at"][i], EYE)
-            for i in (0, 1)
+        mouth_touch, *eye_touches = (np.concatenate([delta, touch]) for touch in self._touches(delta))
+        mouth_to, *eyes_to = _snapped(head.move(self._middles) - self._middles[:, :2] + self._corners)
+        mouth = _window(self._mouth.sum(mouth_touch), head, p["mouth_pose"], p["mouth_at"], mouth_to, MOUTH)
+        left, right = (
+            _window(eye.sum(touch), head, p["eye_pose"][i], p["eye_at"][i], eyes_to[i], EYE)
+            for i, (eye, touch) in enumerate(zip(self._eyes, eye_touches, strict=True))
         )
         closed = _closed(delta, p["eye_gap"])
         lashes = tuple(_lashes(float(closed[i]), places, p["lash_turn"][i]) for i, places in enumerate((left, right)))
@@ -176,12 +179,16 @@ class CpuFields:
             mouth,
             mouth_to,
             (left, right),
-            (left_to, right_to),
+            tuple(eyes_to),
             lashes,
             self._sprites(delta, head),
             t * t * (3 - 2 * t),
             self._lights.sum(change)[0],
         )
+
+    def _touches(self, delta: Floats) -> list[Floats]:
+        """How far the edges of the mouth's slit and of the eyes' would pass through each other, along each."""
+        return np.split(np.maximum(-(self._gaps[0] + delta @ self._gaps[1:]), 0), self._ends)
 
     def _person(self, delta: Floats, head: Pose) -> Floats:
         expression = np.zeros((3, FRAME.rows, FRAME.cols), np.float32)
@@ -198,15 +205,9 @@ class CpuFields:
             driven @ p["sprite_moves"][OUT], float(driven[TONGUE_OUT]), float(p["sprite_box"][OUT, 3])
         )
         moved[OUT] = tongue
-        to = head.move(np.column_stack([p["sprite_box"][:, :2], p["sprite_depth"]]) + moved)
-        plane = head.turn[:2, :2] @ _foreshortening(moved, float(p["iod"][0]))
-        (a, b), (c, d) = plane.transpose(1, 2, 0)
         size = p["sprite_box"][:, 2:].copy()
         size[OUT, 1] = length
-        rows = np.stack([d, -b, -c, a], -1).reshape(-1, 2, 2)
-        inverse = rows * (2 / ((a * d - b * c)[:, None] * size))[..., None]
-        placed: Floats = np.concatenate([inverse, -(inverse @ to[..., None])], -1)
-        return placed
+        return kernels.sprites(self._sprites_at, moved, size, EYE_RADIUS * float(p["iod"][0]), *head)
 
 
 _SMALL = (
@@ -229,11 +230,6 @@ def pose(head: Floats, pivot: Floats, iod: float) -> Pose:
     return Pose(np.array(rows, np.float32) * head[5], head[3:5] * np.float32(iod), pivot)
 
 
-def _touch(delta: Floats, gap: Floats) -> Floats:
-    """The coefficients, and after them how far the slit's edges would pass through each other."""
-    return np.concatenate([delta, np.maximum(-(gap[0] + delta @ gap[1:]), 0)])
-
-
 def _closed(delta: Floats, gap: Floats) -> Floats:
     """[2]: 0 for eyes as in the photo, 1 where the lids meet, negative where they are wider."""
     middle = gap[:, :, EYE_COLUMNS // 2]
@@ -253,26 +249,34 @@ def _displace(expression: Floats, head: Pose, posed: Floats, corner: Floats, win
 
 
 def _unfold(forward: Floats, window: Window) -> Floats:
-    """The field blurred where it folds or is about to, as `jacobian` gives it."""
+    """As `jacobian` gives it, the field blurred where it folds or is about to."""
     about, mean = (2 * (squared(units, window.cell),) for units in (UNFOLD_ABOUT, UNFOLD_MEAN))
     for _ in range(UNFOLD):
-        need = kernels.tightness(forward, window.cell, SAFE)
-        if not need.any():
-            break
+        fields, tightest = kernels.jacobian(forward, window.cell)
+        if tightest >= SAFE:
+            return fields
+        need = kernels.tightness(fields, SAFE)
         share = np.minimum(SPREAD * cv2.blur(need, about, borderType=cv2.BORDER_CONSTANT), 1).astype(np.float32)
         smooth = cv2.blur(forward, mean, borderType=cv2.BORDER_REPLICATE)
         forward = forward + share[..., None] * (smooth - forward)
-    return kernels.jacobian(forward, window.cell)
+    return kernels.jacobian(forward, window.cell)[0]
 
 
-def _window(expression: Floats, head: Pose, posed: Floats, corner: Floats, window: Window) -> tuple[Floats, Floats]:
-    """The places in a window, and where it lies in the picture."""
-    fields = _unfold(_displace(expression, head, posed, corner, window), window)
-    middle = corner + np.array([window.width / 2, window.height / 2], np.float32)
+def _middle(corner: Floats, posed: Floats, window: Window) -> Floats:
+    """[3]: the middle of a window, with its depth."""
     depth = posed[0, window.rows // 2, window.cols // 2]
-    shift = head.move(np.append(middle, depth)[None])[0] - middle
-    to = np.round((corner + shift) / SNAP) * np.float32(SNAP)
-    return kernels.invert(fields, window.cell, to - corner, False, STEPS, STRIDE, STEEPEST), to
+    return np.array([corner[0] + window.width / 2, corner[1] + window.height / 2, depth], np.float32)
+
+
+def _snapped(to: Floats) -> Floats:
+    """Windows lie at whole steps."""
+    return np.asarray(np.round(to / SNAP) * SNAP, np.float32)
+
+
+def _window(expression: Floats, head: Pose, posed: Floats, corner: Floats, to: Floats, window: Window) -> Floats:
+    """The places in a window that lies at `to` in the picture."""
+    fields = _unfold(_displace(expression, head, posed, corner, window), window)
+    return kernels.invert(fields, window.cell, to - corner, False, STEPS, STRIDE, STEEPEST)
 
 
 def _tongue(lip: Floats, out: float, length: float) -> tuple[Floats, float]:
@@ -283,16 +287,6 @@ def _tongue(lip: Floats, out: float, length: float) -> tuple[Floats, float]:
     shown = max(float(lip[1]), 0) + length * max(out, LEAST)
     aside = 1e4 if out < LEAST else 0
     return np.array([lip[0] + aside, (shown - length) / 2, lip[2]], np.float32), shown
-
-
-def _foreshortening(moved: Floats, iod: float) -> Floats:
-    """[SPRITES, 2, 2]: an iris that turns away grows narrow; nothing else does."""
-    shapes = np.tile(np.eye(2, dtype=np.float32), (len(moved), 1, 1))
-    way = moved[FIRST_IRIS:FIRST_GLINT, :2]
-    far = (way * way).sum(-1)[:, None, None]
-    cosine = np.sqrt(1 - np.minimum(far / np.float32((EYE_RADIUS * iod) ** 2), NARROWEST))
-    shapes[FIRST_IRIS:FIRST_GLINT] -= (1 - cosine) / (far + np.float32(1e-6)) * way[:, :, None] * way[:, None]
-    return shapes
 
 
 def seen(maps: Layer, least: float) -> npt.NDArray[np.bool_]:

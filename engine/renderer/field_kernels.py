@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.renderer.compiled import compiled
+from engine.renderer.constants import FIRST_GLINT, FIRST_IRIS, NARROWEST
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -57,41 +58,70 @@ def displace(
 
 
 @compiled
-def jacobian(forward: Floats, cell: float) -> Floats:
-    """[rows, cols, 6]: forward [rows, cols, 2], then dx/dx, dy/dx, dx/dy, dy/dy of x + forward(x)."""
+def jacobian(forward: Floats, cell: float) -> tuple[Floats, float]:
+    """[rows, cols, 6]: forward [rows, cols, 2], then dx/dx, dy/dx, dx/dy, dy/dy of x + forward(x).
+
+    With them the lowest of their determinants.
+    """
     rows, cols = forward.shape[:2]
     out = np.empty((rows, cols, 6), np.float32)
     scale = np.float32(1 / (2 * cell))
     one = np.float32(1)
+    tightest = np.inf
     for i in range(rows):
         above, below = forward[max(i - 1, 0)], forward[min(i + 1, rows - 1)]
         here = forward[i]
         for j in range(cols):
             left, right = max(j - 1, 0), min(j + 1, cols - 1)
-            out[i, j, 0] = here[j, 0]
-            out[i, j, 1] = here[j, 1]
-            out[i, j, 2] = one + (here[right, 0] - here[left, 0]) * scale
-            out[i, j, 3] = (here[right, 1] - here[left, 1]) * scale
-            out[i, j, 4] = (below[j, 0] - above[j, 0]) * scale
-            out[i, j, 5] = one + (below[j, 1] - above[j, 1]) * scale
+            a, c = one + (here[right, 0] - here[left, 0]) * scale, (here[right, 1] - here[left, 1]) * scale
+            b, d = (below[j, 0] - above[j, 0]) * scale, one + (below[j, 1] - above[j, 1]) * scale
+            out[i, j, 0], out[i, j, 1] = here[j, 0], here[j, 1]
+            out[i, j, 2], out[i, j, 3], out[i, j, 4], out[i, j, 5] = a, c, b, d
+            tightest = min(tightest, float(a * d - b * c))
+    return out, tightest
+
+
+@compiled
+def tightness(fields: Floats, safe: float) -> Floats:
+    """[rows, cols] 0..1: how far the determinants of `jacobian`'s are below `safe`."""
+    rows, cols = fields.shape[:2]
+    out = np.empty((rows, cols), np.float32)
+    bound, share, zero, one = np.float32(safe), np.float32(1 / safe), np.float32(0), np.float32(1)
+    for i in range(rows):
+        for j in range(cols):
+            a, c, b, d = fields[i, j, 2], fields[i, j, 3], fields[i, j, 4], fields[i, j, 5]
+            out[i, j] = min(max((bound - (a * d - b * c)) * share, zero), one)
     return out
 
 
 @compiled
-def tightness(forward: Floats, cell: float, safe: float) -> Floats:
-    """[rows, cols] 0..1: how far the determinants of x + forward(x) are below `safe`."""
-    rows, cols = forward.shape[:2]
-    out = np.empty((rows, cols), np.float32)
-    scale, bound, share = np.float32(1 / (2 * cell)), np.float32(safe), np.float32(1 / safe)
-    one = np.float32(1)
-    for i in range(rows):
-        above, here, below = forward[max(i - 1, 0)], forward[i], forward[min(i + 1, rows - 1)]
-        for j in range(cols):
-            left, right = here[max(j - 1, 0)], here[min(j + 1, cols - 1)]
-            a, c = one + (right[0] - left[0]) * scale, (right[1] - left[1]) * scale
-            b, d = (below[j, 0] - above[j, 0]) * scale, one + (below[j, 1] - above[j, 1]) * scale
-            need = (bound - (a * d - b * c)) * share
-            out[i, j] = min(max(need, np.float32(0)), one)
+def sprites(
+    points: Floats, moved: Floats, size: Floats, radius: float, turn: Floats, shift: Floats, pivot: Floats
+) -> Floats:
+    """[SPRITES, 2, 3]: from a point of the picture to -1..1 over each sprite.
+
+    `points` and `moved` [SPRITES, 3] are their middles and how far those have moved, `size` [SPRITES, 2] their widths
+    and heights. An iris that turns away, on an eyeball of this radius, grows narrow; nothing else does.
+    """
+    out = np.empty((len(points), 2, 3), np.float32)
+    zero, one, two = np.float32(0), np.float32(1), np.float32(2)
+    least, most, ball = np.float32(1e-6), np.float32(NARROWEST), np.float32(radius**2)
+    for k in range(len(points)):
+        x, y = moved[k, 0], moved[k, 1]
+        dx, dy, dz = points[k, 0] + x - pivot[0], points[k, 1] + y - pivot[1], points[k, 2] + moved[k, 2] - pivot[2]
+        to_x = turn[0, 0] * dx + turn[0, 1] * dy + turn[0, 2] * dz + pivot[0] + shift[0]
+        to_y = turn[1, 0] * dx + turn[1, 1] * dy + turn[1, 2] * dz + pivot[1] + shift[1]
+        far = x * x + y * y
+        less = (one - np.sqrt(one - min(far / ball, most))) / (far + least)
+        if not FIRST_IRIS <= k < FIRST_GLINT:
+            less = zero
+        xx, xy, yy = one - less * x * x, -less * x * y, one - less * y * y
+        a, b = turn[0, 0] * xx + turn[0, 1] * xy, turn[0, 0] * xy + turn[0, 1] * yy
+        c, d = turn[1, 0] * xx + turn[1, 1] * xy, turn[1, 0] * xy + turn[1, 1] * yy
+        pace = two / (a * d - b * c)
+        wide, high = pace / size[k, 0], pace / size[k, 1]
+        out[k, 0, 0], out[k, 0, 1], out[k, 0, 2] = d * wide, -b * wide, (b * to_y - d * to_x) * wide
+        out[k, 1, 0], out[k, 1, 1], out[k, 1, 2] = -c * high, a * high, (c * to_x - a * to_y) * high
     return out
 
 

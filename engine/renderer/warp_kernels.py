@@ -67,17 +67,22 @@ def light_up(line: Words, gain: Words) -> None:
 
 
 @compiled
+def blended(high: U, low: U) -> U:
+    """A pixel over another."""
+    alpha = U(high >> U(24))
+    share = U(alpha + U(alpha >> U(7)))
+    rest = U(U(256) - share)
+    even = U(U(U(U(high & _EVEN) * share) + U(U(low & _EVEN) * rest)) + _HALVES)
+    high, low = U(high >> _BYTE), U(low >> _BYTE)
+    odd = U(U(U(U(high & _EVEN) * share) + U(U(low & _EVEN) * rest)) + _HALVES)
+    return U(U(even >> _BYTE) & _EVEN) | U(odd & _ODD)
+
+
+@compiled
 def cover(below: Words, above: Words) -> None:
     """A row over another, in place."""
     for i in range(len(below)):
-        high, low = above[i], below[i]
-        alpha = U(high >> U(24))
-        share = U(alpha + U(alpha >> U(7)))
-        rest = U(U(256) - share)
-        even = U(U(U(U(high & _EVEN) * share) + U(U(low & _EVEN) * rest)) + _HALVES)
-        high, low = U(high >> _BYTE), U(low >> _BYTE)
-        odd = U(U(U(U(high & _EVEN) * share) + U(U(low & _EVEN) * rest)) + _HALVES)
-        below[i] = U(U(even >> _BYTE) & _EVEN) | U(odd & _ODD)
+        below[i] = blended(above[i], below[i])
 
 
 @compiled
@@ -85,6 +90,15 @@ def over(picture: Words, layer: Words, top: int, left: int) -> None:
     """`layer` over the part of `picture` that begins at `top`, `left`, in place."""
     for i in range(layer.shape[0]):
         cover(picture[top + i, left : left + layer.shape[1]], layer[i])
+
+
+@compiled
+def under(picture: Words, layer: Words, top: int, left: int) -> None:
+    """`layer`, which is opaque, under the part of `picture` that begins at `top`, `left`, which is so too then."""
+    for i in range(layer.shape[0]):
+        line, below = picture[top + i, left : left + layer.shape[1]], layer[i]
+        for j in range(len(line)):
+            line[j] = U(blended(line[j], below[j]) | U(0xFF000000))
 
 
 @compiled
@@ -226,18 +240,36 @@ def drape(
 
 @compiled
 def plate(
-    picture: Words, texture: Words, matrix: Floats, box: tuple[int, int, int, int], corner: tuple[int, int], onto: bool
+    picture: Words,
+    texture: Words,
+    place: Floats,
+    scale: float,
+    margin: int,
+    box: tuple[int, int, int, int],
+    corner: tuple[int, int],
+    onto: bool,
 ) -> None:
     """A texture over a box (left, top, right, bottom) of a picture that begins at `corner` (x, y).
 
-    `matrix` [2, 3] leads from the box's pixels, whole numbers in their middles, to texels as `fetch` counts them.
-    `onto`: over what is there, and nothing beyond the texture's edges; or in its place, and the edges go on.
+    `place` [2, 3] leads from units, of which one is `scale` pixels, to -1..1 on the texture without its margin of so
+    many texels. `onto`: over what is there, and nothing beyond the texture's edges; or in its place, and the edges go
+    on.
     """
     left, top, right, bottom = box
     count = right - left
     x, y, scratch = np.empty(count, np.float32), np.empty(count, np.float32), np.empty((_SCRATCH, count), np.uint32)
     line = np.empty(count, np.uint32)
-    a, b, c, d, e, f = matrix[0, 0], matrix[0, 1], matrix[0, 2], matrix[1, 0], matrix[1, 1], matrix[1, 2]
+    # From pixels to texels, both 0 in the middle of the first.
+    half_x, half_y = np.float32(texture.shape[1] / 2 - margin), np.float32(texture.shape[0] / 2 - margin)
+    unit, half, edge = np.float32(1 / scale), np.float32(0.5), np.float32(margin - 0.5)
+    a, b, d, e = (
+        place[0, 0] * half_x * unit,
+        place[0, 1] * half_x * unit,
+        place[1, 0] * half_y * unit,
+        place[1, 1] * half_y * unit,
+    )
+    c = place[0, 2] * half_x + (a + b) * half + half_x + edge
+    f = place[1, 2] * half_y + (d + e) * half + half_y + edge
     for row in range(top, bottom):
         begin_x, begin_y = b * np.float32(row) + c, e * np.float32(row) + f
         for j in range(count):
