@@ -5,6 +5,7 @@ State travels as ordinary tensors: an input `<field>_in` has its counterpart in 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -24,13 +25,15 @@ class TensorSpec:
 
     def check(self, value: Array) -> None:
         """ValueError if `value` has another dtype, rank or size."""
-        fits = len(value.shape) == len(self.shape) and all(
-            want in (None, got) for want, got in zip(self.shape, value.shape, strict=True)
-        )
-        if value.dtype != self.dtype or not fits:
+        if value.dtype != self.dtype or not _fits(value.shape, self.shape):
             raise ValueError(
                 f"tensor {self.name!r} must be {self.dtype}{list(self.shape)}, not {value.dtype}{list(value.shape)}"
             )
+
+
+@lru_cache(maxsize=1024)  # a network asks the same at every step
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) and all(want in (None, got) for want, got in zip(wanted, shape, strict=True))
 
 
 @dataclass(frozen=True)
