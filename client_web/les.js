@@ -70,7 +70,7 @@ export const REGIONS = Object.freeze([
 /** Directions of the emotions: each unit's activation at level 1. @type {Readonly<Record<string, Record<string, number>>>} */
 export const EMOTIONS = Object.freeze({
   happiness: { AU6: 1, AU10: 0.4, AU12: 1, AU25: 1, AU26: 0.4 },
-  surprise: { AU1: 1, AU2: 1, AU5: 0.6, AU25: 0.8, AU26: 1, AU27: 0.2 },
+  surprise: { AU1: 1, AU2: 1, AU5: 0.4, AU25: 0.8, AU26: 1, AU27: 0.2 },
   sadness: { AU1: 1, AU4: 0.8, AU7: 0.2, AU11: 0.6, AU15: 1, AU17: 0.8 },
   anger: { AU4: 1, AU5: 0.8, AU7: 0.8, AU10: 0.4, AU16: 0.2, AU23: 0.4, AU25: 0.6, AU38: 0.6 },
   fear: { AU1: 1, AU2: 0.6, AU4: 0.6, AU5: 1, AU7: 0.2, AU20: 1, AU25: 0.8, AU26: 0.6 },

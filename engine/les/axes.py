@@ -63,7 +63,7 @@ EMOTIONS: Mapping[str, Mapping[str, float]] = MappingProxyType(
         "fear": _peaks(AU1=5, AU2=3, AU4=3, AU5=5, AU7=1, AU20=5, AU25=4, AU26=3),
         "happiness": _peaks(AU6=5, AU12=5, AU10=2, AU25=5, AU26=2),
         "sadness": _peaks(AU1=5, AU4=4, AU15=5, AU17=4, AU11=3, AU7=1),
-        "surprise": _peaks(AU1=5, AU2=5, AU5=3, AU25=4, AU26=5, AU27=1),
+        "surprise": _peaks(AU1=5, AU2=5, AU5=2, AU25=4, AU26=5, AU27=1),
     }
 )
 """Emotion -> {axis: activation} at level 1."""
