@@ -72,8 +72,7 @@ def followed(values: Floats) -> Floats:
 class TestTracker:
     def test_the_fitted_picture_has_its_own_expression_and_no_pose(self) -> None:
         found = followed(np.concatenate([geometry().source, rest()[len(FACE) :]]))
-        own = geometry().source  # to within some 2 % of it: the solver's sweeps end
-        assert np.abs(found[: len(FACE)] - own).max() < 0.03 * own.max()
+        assert np.abs(found[: len(FACE)] - geometry().source).max() < 1e-3
         assert np.abs(found - rest())[len(FACE) :].max() < 1e-3
 
     @pytest.mark.parametrize(

@@ -96,7 +96,8 @@ class Tracker:
         free, aim = moves - (moves @ basis) @ basis.T, target - basis @ (basis.T @ target)
         prior = _MOVE * np.eye(len(moves))
         gram, pull = free @ free.T + prior, free @ aim + _MOVE * self._source
-        self._coefficients = bounded(gram, pull, np.zeros(len(pull)), np.ones(len(pull)))
+        low, high = np.zeros(len(pull)), np.ones(len(pull))
+        self._coefficients = bounded(gram, pull, low, high, self._coefficients)
         self._pose = self._pose + np.linalg.lstsq(ways.T, target - self._coefficients @ moves, rcond=None)[0]
 
 

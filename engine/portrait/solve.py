@@ -131,9 +131,10 @@ def _coefficients(moved: Doubles, rest: Doubles, doubts: Doubles) -> Doubles:
     return bounded(rows @ rows.T + prior, pull, low, high)
 
 
-def bounded(gram: Doubles, target: Doubles, low: Doubles, high: Doubles) -> Doubles:
-    """The x between `low` and `high` that minimises x gram x / 2 - target x: coordinate by coordinate."""
-    x = np.clip(np.zeros_like(target), low, high)
+def bounded(gram: Doubles, target: Doubles, low: Doubles, high: Doubles, start: Doubles | None = None) -> Doubles:
+    """The x between `low` and `high` that minimises x gram x / 2 - target x: coordinate by coordinate, from `start`
+    (else 0) on."""
+    x = np.clip(np.zeros_like(target) if start is None else start, low, high)
     for _ in range(_SWEEPS):
         for i in range(len(x)):
             x[i] = np.clip(x[i] + (target[i] - gram[i] @ x) / gram[i, i], low[i], high[i])
