@@ -20,13 +20,12 @@ from engine.cdan.spectra import PAST, SILENCE, Sound, Spectra
 from engine.cdan.training import augment, glance, mixing
 from engine.cdan.training.ablation import RIVALS
 from engine.cdan.training.dataset import Corpus
-from engine.cdan.training.glance import Kept
 from engine.cdan.training.phones import PHONES, Phone
 from engine.cdan.training.refit import SEAL, Examples, fit, listened
 from engine.cdan.training.shard import FRAMES, HOPS, SAMPLES, Segment, Truth, write
 from engine.cdan.training.train import BELIEVED, SHARES, Budget, Run, belief, contrast_db, train
 from engine.les import AXES
-from engine.units import CHUNK, SAMPLE_RATE
+from engine.units import CHUNK, FPS, SAMPLE_RATE
 
 TINY = Config(stem=8, stems=1, width=16, heads=2, layers=1, window=8, token=8, crossings=1)
 
@@ -194,10 +193,6 @@ class TestRefit:
 class TestGlance:
     """The second opinion on closures is trained beside a network that stays as it is."""
 
-    def kept(self, net: Cdan, folder: Path) -> tuple[Kept, Kept]:
-        mixed = glance.listened(net, glance.mixture(folder, 2, random()))
-        return mixed, glance.listened(net, glance.steady(folder, 2, random()))
-
     def test_middles_of_consonants_count_most(self) -> None:
         spoken = [("aa", 6), ("m", 4), ("iy", 7), ("s", 3), ("pau", 20)]  # in halves of a frame
         halves = torch.tensor([PHONES.index(name) for name, count in spoken for _ in range(count)])
@@ -217,16 +212,34 @@ class TestGlance:
         low, high = glance.SNR_DB
         assert low - 1 < float(snr.min()) < low + 1 and high - 1 < float(snr.max()) < high + 1
 
+    @torch.no_grad()
+    def test_streams_begin_anew_or_out_of_silence(self) -> None:
+        torch.manual_seed(0)
+        net, look_ahead = Cdan(TINY).eval(), torch.arange(3, dtype=torch.int32).repeat(20)
+        start = glance.beginnings(glance.silence(net), look_ahead, random())
+        silent = start.filled[:, -1] > 0
+        assert 0.3 < float(silent.float().mean()) < 0.7
+        assert float(start.floor[silent].max()) == pytest.approx(SILENCE) and not start.floor[~silent].any()
+        quiet, said = spectra(torch.zeros(60, FPS * CHUNK)), spectra(hiss(0, 0.05, 60))
+        both = Sound(*(torch.cat(parts, dim=1) for parts in zip(quiet, said, strict=True)))
+        found = net.listen(said, look_ahead, start)[0]
+        for some, wanted in ((~silent, said), (silent, both)):
+            heard = net.listen(wanted, look_ahead, net.init_state(60))[0][:, -found.shape[1] :]
+            torch.testing.assert_close(found[some], heard[some], atol=1e-4, rtol=0)
+
+    def test_the_same_speech_is_never_heard_in_the_same_steady_noise(self, folder: Path) -> None:
+        said = glance.steady(folder, random())
+        one, other = next(said).sound.mel, next(said).sound.mel  # all that the corpus holds, and again
+        assert ((one - other).flatten(1).abs().mean(1) > 0.05).all()
+
     def test_learns_what_to_add_and_resumes(self, folder: Path, tmp_path: Path) -> None:
         torch.manual_seed(0)
-        net = Cdan(TINY)
+        net = Cdan(TINY).eval()
         before = {name: value.clone() for name, value in net.state_dict().items()}
-        mixed, hissing = self.kept(net, folder)
-        assert mixed.mel.shape == hissing.mel.shape == (16, HOPS, BANDS)
         run = glance.Run(tmp_path, net, rate=1e-2)
-        glance.train(run, mixed, hissing, Budget(steps=40))
-        some = mixed.stretches(16, random(9))
-        terms = run.losses(some)
+        glance.train(run, folder, Budget(steps=60))
+        said = next(glance.mixture(folder, random(9)))
+        terms = run.losses(glance.listened(net, said, net.init_state(len(said.seal))))
         assert terms["together"] < 0.9 * terms["before"]
         for name, value in net.state_dict().items():
             assert torch.equal(value, before[name]) != name.startswith(("glance.", "opinion.")), name

@@ -240,7 +240,7 @@ class Crossing(nn.Module):
         return self.regions_out((q @ k.transpose(2, 3) * r.shape[-1] ** -0.5).softmax(-1) @ v)
 
 
-SEAL_HALF = 0.32  # posterior of a closure that brings the lips half-way together
+SEAL_HALF = 0.38  # posterior of a closure that brings the lips half-way together
 SEAL_SLOPE = 1.5  # of the logit
 ACTIVITY_LOW, ACTIVITY_HIGH = 0.7, 0.9  # posterior of speech: below is exact rest
 EASE = 4  # frames in which units give way to a beginning speech, and come back: in one, a stretched mouth leapt

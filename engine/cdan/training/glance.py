@@ -1,16 +1,16 @@
 """Trains the second opinion on closures: `python -m engine.cdan.training.glance --corpus DIR --run DIR`.
 
-All else in the shipped weights stays as it is. What the trained ear hears, of the whole mixture and of near speech in
-steady noise, is kept once. From it the glance learns what to add to the logit of a closure, middles of consonants
-counting most, and beside that, so that it hears for itself, to tell closures and phones alone.
+All else in the shipped weights stays as it is. Half of what the trained ear hears is the whole mixture, half is near
+speech in steady noise; no noise twice: of what was kept, the glance learned the noises by heart. It learns what to add
+to the logit of a closure, middles of consonants counting most, and beside that, so that it hears for itself, to tell
+closures and phones alone. What ships then is the mean of the weights before and after (Wortsman et al. 2022).
 """
 
 import argparse
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,32 +19,31 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.audio.mel import BANDS
 from engine.cdan import CDAN_GRAPH
 from engine.cdan.glance import HIDDEN
-from engine.cdan.network import Cdan
-from engine.cdan.spectra import PAST, SHAPE, Sound, Spectra, shape
+from engine.cdan.network import Cdan, State
+from engine.cdan.spectra import FINE_BINS, PAST, SHAPE, SILENCE, Sound, Spectra, shape
 from engine.cdan.training import augment
 from engine.cdan.training.dataset import Corpus, delayed, truth_tensors
 from engine.cdan.training.export import load, write_graph, write_weights
 from engine.cdan.training.phones import CONSONANTS, PHONES
 from engine.cdan.training.refit import SEAL, SEGMENTS
-from engine.cdan.training.shard import FRAMES, SAMPLES, read
+from engine.cdan.training.shard import SAMPLES, read
 from engine.cdan.training.train import Budget, belief, detached, heard, prepare
-from engine.units import SAMPLE_RATE
+from engine.units import FPS, HOPS_PER_FRAME, MAX_LOOK_AHEAD, SAMPLE_RATE
 
 SHARES = {"together": 6.0, "alone": 3.0, "phone": 1.0}
 """What each term of the loss counts."""
 ELSEWHERE = 0.1  # what a frame counts that is no middle of a consonant, against 1
-STRETCH, WARM_UP = 32, 8  # frames of a stretch, and before it of those that only fill the memory
-STRETCHES = 24  # a step
-BLUR = 0.1  # units added to every band anew: what is kept is heard many times
-STEADY = 0.5  # share of them in steady noise
+WARM_UP = 8  # frames at first that only fill the memory
+SILENT = 0.5  # share of the streams that come out of digital silence; the others have nothing before
 SNR_DB = (4.0, 16.0)  # where noise hides consonants and leaves vowels
 PINK = 0.6  # share of the steady noises; the others fall by 0 to 6 dB an octave
 LEVEL = 0.1  # of the louder half of speech
 AHEAD = torch.tensor([0.2, 0.6, 0.2])  # shares of the look-aheads in steady noise
 CONSONANT = [name in CONSONANTS for name in PHONES]
-CHECKPOINT_STEPS = 1000
+CHECKPOINT_STEPS = 500
 SEED = 81
 
 
@@ -57,64 +56,46 @@ class Said(NamedTuple):
     phone: Tensor
 
 
-class Kept(NamedTuple):
-    """S segments of T frames: their sound, what the trained ear hears in it, and the truth."""
+class Heard(NamedTuple):
+    """B segments of T frames: their sound, what the trained ear hears in it, and the truth."""
 
     mel: Tensor
-    """[S, T * 4, BANDS]"""
+    """[B, T * 4, BANDS]"""
     context: Tensor
-    """[S, T, width] without the glance"""
+    """[B, T, width] without the glance"""
     look_ahead: Tensor
-    """int32 [S]"""
+    """int32 [B]"""
     seal: Tensor
-    """[S, T]"""
+    """[B, T]"""
     phone: Tensor
-    """uint8 [S, T, 2]"""
+    """[B, T, 2]"""
     belief: Tensor
-    """[S, T] what a closure counts"""
+    """[B, T] what a closure counts"""
     telling: Tensor
-    """[S, T] what the frame counts"""
-
-    def stretches(self, count: int, random: torch.Generator) -> "Kept":
-        """WARM_UP + STRETCH frames of `count` places, in single precision."""
-        segments = torch.randint(len(self.mel), (count,), generator=random).tolist()
-        starts = torch.randint(FRAMES - STRETCH - WARM_UP + 1, (count,), generator=random).tolist()
-
-        def cut(x: Tensor) -> Tensor:
-            if x.ndim == 1:
-                return x[segments]
-            rate = x.shape[1] // FRAMES
-            length = rate * (WARM_UP + STRETCH)
-            cuts = torch.stack([x[s, rate * at : rate * at + length] for s, at in zip(segments, starts, strict=True)])
-            return cuts.float() if x.is_floating_point() else cuts.long()
-
-        return Kept(*(cut(x) for x in self))
+    """[B, T] what the frame counts"""
 
 
-def joined(some: Iterable[Kept]) -> Kept:
-    return Kept(*(torch.cat(parts) for parts in zip(*some, strict=True)))
-
-
-def mixture(folder: Path, batches: int, random: torch.Generator) -> Iterator[Said]:
+def mixture(folder: Path, random: torch.Generator) -> Iterator[Said]:
     """As the network was trained: every noise, loudness and microphone."""
-    for batch in islice(Corpus(folder).epoch(SEGMENTS, random), batches):
-        yield Said(batch.sound, batch.look_ahead, batch.seal, batch.phone)
+    corpus = Corpus(folder)
+    while True:
+        for batch in corpus.epoch(SEGMENTS, random):
+            yield Said(batch.sound, batch.look_ahead, batch.seal, batch.phone)
 
 
-def steady(folder: Path, batches: int, random: torch.Generator) -> Iterator[Said]:
+def steady(folder: Path, random: torch.Generator) -> Iterator[Said]:
     """Near speech in steady noise, most of it pink, and a quarter in any noise of the corpus; added to the sound
     itself: where speech and noise are alike, more becomes of them than spectra tell."""
     paths = sorted(folder.glob("shard????.npz"))
     around = [np.load(path)["pcm"].reshape(-1, SAMPLES) for path in sorted(folder.glob("noise????.npz"))]
     others = torch.from_numpy(np.concatenate(around))
     spectra, past = Spectra(), torch.zeros(SEGMENTS, PAST)
-    while batches > 0:
+    while True:
         for which in torch.randperm(len(paths), generator=random).tolist():
             pcm, truths = read(paths[which])
             near = torch.from_numpy(pcm.reshape(len(truths), -1, SAMPLES)[:, 0])
             truth = truth_tensors(truths)
-            for some in torch.arange(len(near)).split(SEGMENTS)[:batches]:
-                batches -= 1
+            for some in torch.arange(len(near)).split(SEGMENTS):
                 noise = hiss(len(some), random)
                 drawn = others[torch.randint(len(others), (len(noise[::4]),), generator=random)].float()
                 noise[::4] = drawn / drawn.std(dim=1, keepdim=True).clamp(min=1)
@@ -143,28 +124,38 @@ def noisy(speech: Tensor, noise: Tensor, random: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def listened(net: Cdan, said: Iterable[Said]) -> Kept:
-    """What is kept of what was said, floats in half precision."""
-    return joined(_listened(net, one) for one in said)
-
-
-def _listened(net: Cdan, said: Said) -> Kept:
+def listened(net: Cdan, said: Said, before: State) -> Heard:
+    """What the trained ear makes of what was said."""
     with torch.autocast("cpu", torch.bfloat16):
-        context = heard(net, said.sound, said.look_ahead)[..., : net.config.width]
-    mel = said.sound.mel
-    truth = said.seal.half(), said.phone.to(torch.uint8), belief(mel).half(), telling(said.phone)
-    return Kept(mel.half(), context.half(), said.look_ahead, *truth)
+        context = heard(net, said.sound, said.look_ahead, before)[..., : net.config.width]
+    truth = said.seal.float(), said.phone.long(), belief(said.sound.mel), telling(said.phone)
+    return Heard(said.sound.mel, context.float(), said.look_ahead, *truth)
+
+
+@torch.no_grad()
+def silence(net: Cdan) -> State:
+    """The ear's memory of a second of digital silence, for each look-ahead."""
+    ahead = torch.arange(MAX_LOOK_AHEAD + 1, dtype=torch.int32)
+    shapes = (len(ahead), FPS * HOPS_PER_FRAME, BANDS), (len(ahead), FPS, FINE_BINS)
+    sound = Sound(*(torch.full(shape, SILENCE) for shape in shapes))
+    return net.listen(sound, ahead, net.init_state(len(ahead)))[1]
+
+
+def beginnings(after: State, look_ahead: Tensor, random: torch.Generator) -> State:
+    """Memories of B streams: SILENT of them `after` digital silence, the others new."""
+    silent = torch.rand(len(look_ahead), generator=random) < SILENT
+    return State(*(x[look_ahead] * silent.reshape(-1, *[1] * (x.ndim - 1)) for x in after))
 
 
 def telling(phone: Tensor) -> Tensor:
-    """[B, T, 2] -> half [B, T]: 1 in the middle of a consonant, and less towards the frames beside it."""
-    told = np.full(phone.shape[:2], ELSEWHERE, np.float16)
+    """[B, T, 2] -> [B, T]: 1 in the middle of a consonant, and less towards the frames beside it."""
+    told = np.full(phone.shape[:2], ELSEWHERE, np.float32)
     frames = np.arange(phone.shape[1]) + 0.5
     for counts, halves in zip(told, phone.flatten(1).numpy(), strict=True):
         bounds = np.flatnonzero(np.diff(halves)) + 1
         for start, end in zip(bounds[:-1], bounds[1:], strict=True):
             if CONSONANT[halves[start]]:
-                counts += np.clip(1 - np.abs(frames - (start + end) / 4), 0, None).astype(np.float16)
+                counts += np.clip(1 - np.abs(frames - (start + end) / 4), 0, None)
     return torch.from_numpy(told)
 
 
@@ -177,6 +168,7 @@ class Run:
         self.alone = nn.Linear(HIDDEN, 1 + 2 * len(PHONES))  # what it says by itself; does not ship
         self.parts = nn.ModuleList([net.glance, net.opinion, self.alone])
         self.optimizer = torch.optim.AdamW(self.parts.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.1)
+        self.silence = silence(net)
         self.mean: dict[str, float] = {}
         if (folder / "checkpoint.pt").exists():
             found = torch.load(folder / "checkpoint.pt", weights_only=True)
@@ -192,13 +184,15 @@ class Run:
         told = " ".join(f"{name} {value:.4f}" for name, value in self.mean.items())
         logging.info("step %d, %.0f s: %s", self.steps, self.seconds, told)
 
-    def step(self, some: Kept, progress: float) -> None:
+    def step(self, said: Said, random: torch.Generator, progress: float) -> None:
         """One update; the rate warms up, then falls as a cosine to 2 % at a progress of 1."""
         began = time.monotonic()
         fall = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * fall * min(1.0, (self.steps + 1) / 100)
-        terms = self.losses(some)
+        self.parts.train()
+        before = beginnings(self.silence, said.look_ahead, random)
+        terms = self.losses(listened(self.net, said, before))
         self.optimizer.zero_grad()
         torch.stack([share * terms[name] for name, share in SHARES.items()]).sum().backward()
         torch.nn.utils.clip_grad_norm_(self.parts.parameters(), 1.0)
@@ -207,15 +201,13 @@ class Run:
         self.steps += 1
         self.seconds += time.monotonic() - began
 
-    def losses(self, some: Kept) -> dict[str, Tensor]:
+    def losses(self, some: Heard) -> dict[str, Tensor]:
         """The terms of the loss as in SHARES, and `before`: closures as they are told without the glance."""
         net, state = self.net, self.net.init_state(len(some.mel))
         with torch.no_grad():
             before = net.heads(some.context)[..., SEAL]
         with torch.autocast("cpu", torch.bfloat16):
             sound, memory = shape(some.mel), (state.glance_hops, state.glance_frames)
-            if self.parts.training:
-                sound = sound + BLUR * torch.randn_like(sound)
             seen, *_ = net.glance.step(sound, some.look_ahead, state.bands[..., :SHAPE], *memory)
             added, alone = net.opinion(net.glance(seen, some.context))[..., 0], self.alone(seen)
 
@@ -236,13 +228,12 @@ class Run:
         }
 
 
-def train(run: Run, mixed: Kept, hissing: Kept, budget: Budget) -> None:
+def train(run: Run, folder: Path, budget: Budget) -> None:
     """Until the budget is spent, in this and earlier calls; a checkpoint every CHECKPOINT_STEPS."""
-    random, hissed = torch.Generator().manual_seed(run.steps), int(STEADY * STRETCHES)
-    run.parts.train()
+    random = torch.Generator().manual_seed(SEED + run.steps)
+    kinds = mixture(folder, random), steady(folder, random)
     while (progress := budget.spent(run.seconds, run.steps)) < 1:
-        some = mixed.stretches(STRETCHES - hissed, random), hissing.stretches(hissed, random)
-        run.step(joined(some), progress)
+        run.step(next(kinds[run.steps % 2]), random, progress)
         if run.steps % CHECKPOINT_STEPS == 0:
             run.save()
     run.save()
@@ -253,20 +244,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the second opinion on closures, in the shipped weights.")
     parser.add_argument("--corpus", type=Path, required=True, help="folder made by engine.cdan.training.corpus")
     parser.add_argument("--run", type=Path, required=True, help="folder of the checkpoint; an existing one is resumed")
-    parser.add_argument("--minutes", type=float, default=12, help="time spent stepping, all calls together")
-    parser.add_argument("--mixed", type=int, default=1900, help=f"batches of {SEGMENTS} segments of the mixture")
-    parser.add_argument("--steady", type=int, default=465, help="such batches in steady noise")
-    parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
+    parser.add_argument("--minutes", type=float, default=33, help="time spent stepping, all calls together")
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
     options = parser.parse_args()
     prepare()
-    net, kept = load(), options.run / "heard.pt"
-    run, random = Run(options.run, net, options.rate), torch.Generator().manual_seed(SEED)
-    if not kept.exists():
-        said = mixture(options.corpus, options.mixed, random), steady(options.corpus, options.steady, random)
-        torch.save([tuple(listened(net, some)) for some in said], kept)
-    mixed, hissing = (Kept(*some) for some in torch.load(kept, weights_only=True, mmap=True))
-    train(run, mixed, hissing, Budget(60 * options.minutes))
-    write_weights(net.state_dict())
+    net = load()
+    train(Run(options.run, net, options.rate), options.corpus, Budget(60 * options.minutes))
+    write_weights({name: (value + net.state_dict()[name]) / 2 for name, value in load().state_dict().items()})
     write_graph(load(), CDAN_GRAPH)
 
 

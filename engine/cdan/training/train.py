@@ -80,10 +80,10 @@ def distance(one: Tensor, other: Tensor) -> Tensor:
     return F.smooth_l1_loss(one, other, beta=DOUBT, reduction="none")
 
 
-def heard(net: Cdan, sound: Sound, look_ahead: Tensor) -> Tensor:
+def heard(net: Cdan, sound: Sound, look_ahead: Tensor, before: State | None = None) -> Tensor:
     """The context [B, T, width + glance], in steps of STRIDE frames: the same numbers, without attention far beyond
     its window. What flows is half precision; the floor is not, it moves by too little."""
-    state = net.init_state(len(look_ahead))
+    state = before or net.init_state(len(look_ahead))
     state = State(*(x if name in ("floor", "filled") else x.bfloat16() for name, x in state._asdict().items()))
     mels = sound.mel.split(STRIDE * HOPS_PER_FRAME, dim=1)
     pieces = []
