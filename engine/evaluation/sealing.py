@@ -37,7 +37,7 @@ SPEAKERS = {
 """Sentences of each voice."""
 SEED = 7001
 SNR_DB = (None, 20.0, 10.0)
-HALVES = (0.32, 0.36, 0.40, 0.44, 0.48)
+HALVES = (0.32, 0.35, 0.38, 0.41, 0.44)
 AT_ONCE = 10  # sentences heard together
 
 
