@@ -302,21 +302,22 @@ class TestFailures:
             says(page, "Live")
         browser.close()
 
-    def test_a_question_closed_unanswered_can_be_asked_again(self, open_page: Open, url: str) -> None:
+    @pytest.mark.parametrize(
+        ("told", "name", "answer"),
+        [
+            ("Permission dismissed", "NotAllowedError", "Call again, and allow it."),
+            ("", "NotFoundError", "No microphone was found."),
+        ],
+    )
+    def test_a_microphone_that_was_not_given(
+        self, open_page: Open, url: str, told: str, name: str, answer: str
+    ) -> None:
         page = open_page(url).page
         says(page, "Live")
-        dismissed = "() => Promise.reject(new DOMException('Permission dismissed', 'NotAllowedError'))"
-        page.evaluate(f"() => void (navigator.mediaDevices.getUserMedia = {dismissed})")
+        fault = f"() => Promise.reject(new DOMException('{told}', '{name}'))"
+        page.evaluate(f"() => void (navigator.mediaDevices.getUserMedia = {fault})")
         page.get_by_role("button", name="Call").click()
-        complains(page, "Call again, and allow it.")
-
-    def test_no_microphone(self, open_page: Open, url: str) -> None:
-        page = open_page(url).page
-        says(page, "Live")
-        nothing = "() => Promise.reject(new DOMException('', 'NotFoundError'))"
-        page.evaluate(f"() => void (navigator.mediaDevices.getUserMedia = {nothing})")
-        page.get_by_role("button", name="Call").click()
-        complains(page, "No microphone was found.")
+        complains(page, answer)
 
     def test_a_full_server_is_tried_again(self, open_page: Open, tmp_path: Path) -> None:
         with serving(Settings(port=free_port(), portraits_dir=tmp_path, max_sessions=1)) as url:
