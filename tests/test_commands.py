@@ -195,4 +195,4 @@ class TestBench:
             r["name"] for r in report["rows"]
         }
         assert report["pictures looked at"] >= 3 and report["of them another session's"] == 0
-        assert report["CPU, cores"].endswith("drawing")
+        assert report["CPU, cores"].endswith("the callers")

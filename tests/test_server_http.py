@@ -370,7 +370,11 @@ class TestControl:
                 await control.recv()
                 for id in range(3 * MAX_OUTBOX):
                     await control.send(json.dumps({"type": "ping", "id": id}))
-                answers = [json.loads(await control.recv())["id"] for _ in range(3 * MAX_OUTBOX)]
+                answers: list[int] = []
+                while len(answers) < 3 * MAX_OUTBOX:
+                    answer = json.loads(await control.recv())
+                    if answer.get("code") != "too_fast":  # told of a quick machine's burst, whose rest waits
+                        answers.append(answer["id"])
                 assert answers == list(range(3 * MAX_OUTBOX))
 
     async def test_a_slider_that_sends_every_millisecond_is_served(self, server: Running) -> None:
