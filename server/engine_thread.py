@@ -1,9 +1,11 @@
 """One thread owns the engine and steps every session; the event loop hands it work and never waits for it.
 
 Jobs of one stream run in the order they were submitted. What is submitted in one turn of the event loop is handed over
-together, and steps that wait together are one batch, each stream at most once: sessions that wait for the same `beat`
-are one batch, and one that is late waits for the next and delays nobody. A step that fails ends its own stream's
-session alone. Results return by `loop.call_soon_threadsafe`; nobody polls.
+together. Where an engine steps its sessions best at once, steps that wait together are one batch, each stream at most
+once: sessions that wait for the same `beat` are one batch, and one that is late waits for the next and delays nobody.
+Else they take turns, and each picture is there as soon as it is drawn. Of two steps of one stream that wait, only the
+newer is drawn: the older one's picture would come late, and so would all that follow. A step that fails ends its own
+stream's session alone. Results return by `loop.call_soon_threadsafe`; nobody polls.
 """
 
 import asyncio
@@ -11,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -23,6 +25,7 @@ from engine.les import Les
 from engine.motion import MotionAmounts
 from engine.portrait import Portrait
 from server.conversation import Activity
+from server.foresight import MOST_OWED
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -94,6 +97,15 @@ class Step:
     """How many of the last chunks it heard it should not have heard."""
     skipped: int = 0
     """Frames between the last picture and this one that are not drawn."""
+    dropped: Callable[[], None] = lambda: None
+    """Called in the event loop, and nothing else is, if a newer step takes its place."""
+
+    def in_place_of(self, older: "Step") -> "Step":
+        """This one after `older`, which still waits: all is heard, one picture is drawn."""
+        keep = len(older.chunks) - self.forget
+        heard = np.concatenate([older.chunks[: max(keep, 0)], self.chunks])[-MOST_OWED - len(self.chunks) :]
+        skipped = older.skipped + 1 + self.skipped
+        return replace(self, chunks=heard, forget=older.forget + max(-keep, 0), skipped=skipped)
 
 
 @dataclass(frozen=True)
@@ -159,8 +171,18 @@ class EngineThread:
     def _hand_over(self) -> None:
         jobs, self._gathered = self._gathered, []
         with self._awake:
-            self._handed += jobs
+            for job in jobs:
+                self._line_up(job)
             self._awake.notify()
+
+    def _line_up(self, job: Job) -> None:
+        """Last, or in the place of the step of its stream that waits, unless that one must come before something."""
+        at = next((i for i in reversed(range(len(self._handed))) if self._handed[i].stream is job.stream), None)
+        if at is None or not isinstance(job, Step) or not isinstance(older := self._handed[at], Step):
+            self._handed.append(job)
+        else:
+            self._handed[at] = job.in_place_of(older)
+            older.dropped()
 
     async def run(self, work: Callable[[Engine], T], stream: Stream | None = None) -> T:
         """`work(engine)`, in the engine's thread; `stream` is the one that it touches."""
@@ -183,36 +205,28 @@ class EngineThread:
             self._post(_fail, self.ready, error)
             return
         self._post(_succeed, self.ready, engine)
-        while jobs := self._waiting_jobs():
+        while jobs := self._next_jobs(engine):
             begun = time.perf_counter()
             self._do(jobs, engine)
             self.busy_s += time.perf_counter() - begun
             jobs.clear()  # a waiting thread keeps no session alive
         engine.close()
 
-    def _waiting_jobs(self) -> list[Job]:
-        """All of them; none at the end."""
+    def _next_jobs(self, engine: Engine) -> list[Job]:
+        """What is done next; nothing at the end."""
         with self._awake:
             self._awake.wait_for(lambda: self._handed or self._closing)
-            jobs, self._handed = self._handed, []
+            jobs, self._handed = next_of(self._handed, engine.aligned)
         return jobs
 
     def _do(self, jobs: list[Job], engine: Engine) -> None:
-        """In rounds of one batch: a stream's jobs after its step wait for the next, other streams' do not."""
-        while jobs:
-            batch: list[Step] = []
-            busy: set[int] = set()
-            later: list[Job] = []
-            for job in jobs:
-                if id(job.stream) in busy:
-                    later.append(job)
-                elif isinstance(job, Run):
-                    self._run(job, engine)
-                elif self._brought_up(job):
-                    busy.add(id(job.stream))
-                    batch.append(job)
-            self._step(batch, engine)
-            jobs = later
+        batch: list[Step] = []
+        for job in jobs:
+            if isinstance(job, Run):
+                self._run(job, engine)
+            elif self._brought_up(job):
+                batch.append(job)
+        self._step(batch, engine)
 
     def _brought_up(self, step: Step) -> bool:
         """Takes the stream to where the step begins; False if that fails."""
@@ -268,6 +282,24 @@ class EngineThread:
             self._loop.call_soon_threadsafe(callback, *arguments)
         except RuntimeError:  # the loop has closed: nobody is left to tell
             log.debug("result dropped, the event loop has closed")
+
+
+def next_of(jobs: Sequence[Job], aligned: bool) -> tuple[list[Job], list[Job]]:
+    """The jobs done next, with a step of every stream if they are `aligned`, else with the first; and those that wait.
+
+    A stream's jobs wait for its step, those of others do not.
+    """
+    now, later = list[Job](), list[Job]()
+    stepping: set[int] = set()
+    for job in jobs:
+        if id(job.stream) in stepping:
+            later.append(job)
+        elif isinstance(job, Run):
+            now.append(job)
+        else:
+            (now if aligned or not stepping else later).append(job)
+            stepping.add(id(job.stream))
+    return now, later
 
 
 def _succeed(future: asyncio.Future[T], result: T) -> None:

@@ -1,7 +1,7 @@
 """One stream of the engine at work: every 40 ms it asks what to say, and hands sound and pictures out when due.
 
-One timeline paces both for all receivers. A slot that the engine could not take (it is behind by `MAX_BEHIND` steps)
-has sound but no picture: under overload the picture's rate falls, the sound never stutters and the delay does not grow.
+One timeline paces both for all receivers. A slot whose picture an engine had not begun when the next was asked for has
+sound but no picture: under overload the picture's rate falls, the sound never stutters and the delay does not grow.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from server.timeline import PACKETS_PER_SLOT, SLOT, Timeline, packet_ms
 
 log = logging.getLogger(__name__)
 
-MAX_BEHIND = 2
+MAX_BEHIND = 3  # steps not done: one at work, one that waits, and one that had to wait before some other job
 
 
 class Script(Protocol):
@@ -132,10 +132,14 @@ class Performer:
             self._shots.append(Shot(slot, picture, arrivals))
             self._shots_more.set()
 
+        def dropped() -> None:
+            self._behind -= 1
+            self.meter.missed()
+
         self._behind += 1
         forget, chunks = self._foresight.feed([said.sound, *said.ahead])
         skipped, self._skipped = self._skipped, 0
-        self._engine.submit(Step(self._stream, chunks, done, self._script.failed, forget, skipped))
+        self._engine.submit(Step(self._stream, chunks, done, self._script.failed, forget, skipped, dropped))
 
     async def _send_sound(self, timeline: Timeline) -> None:
         while True:

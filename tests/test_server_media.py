@@ -403,7 +403,7 @@ class Batches(FakeEngine):
         return super().step(work)
 
 
-SILENCE: Samples = np.zeros(SLOT // 3, np.float32)
+SILENCE: Samples = np.zeros((1, SLOT // 3), np.float32)
 
 
 class TestEngineThread:
@@ -411,7 +411,7 @@ class TestEngineThread:
         thread = EngineThread(lambda: engine)
         return thread, [engine.open(cast(Portrait, None), seed=seed) for seed in range(count)]
 
-    async def test_what_waits_together_is_one_batch_with_each_stream_once(self) -> None:
+    async def test_what_waits_is_drawn_in_turn_and_of_each_stream_the_newest(self) -> None:
         engine = Batches()
         thread, [a, b] = await self.opened(engine, 2)
         done: list[int] = []
@@ -420,8 +420,8 @@ class TestEngineThread:
         engine.go.set()
         await thread.close()
         await asyncio.sleep(0)
-        assert engine.batches == [[0, 1], [0], [0]]
-        assert sorted(done) == [0, 0, 1, 2]
+        assert engine.batches == [[0], [1]]
+        assert done == [2, 0]
 
     async def test_one_failing_stream_fails_alone(self) -> None:
         def fault(stream: FakeStream) -> None:

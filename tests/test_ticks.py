@@ -64,7 +64,8 @@ class Watched(EngineThread):
             return called
 
         Watched.at_work += 1
-        super().submit(replace(job, done=then(job.done), failed=then(job.failed)))
+        more = {"dropped": then(job.dropped)} if isinstance(job, Step) else {}
+        super().submit(replace(job, done=then(job.done), failed=then(job.failed), **more))
 
 
 class Gpu(FakeEngine):
