@@ -72,7 +72,8 @@ class Place:
             portrait = await self.portraits.load(self.portraits.list()[0].id)
             self.capacity = await capacity(self.engines, portrait, self.settings.capacity_file)
             self.sessions.limit = self.capacity.sessions
-            log.info("%.0f frames a second: %d calls", self.capacity.frames_per_second, self.sessions.limit)
+            calls = f"{self.sessions.limit} call{'s' * (self.sessions.limit > 1)}"
+            log.info("%.0f frames a second: %s", self.capacity.frames_per_second, calls)
 
     async def _warm_up(self) -> None:
         """The first steps of an engine are slow; nobody should wait for them."""

@@ -118,7 +118,8 @@ class Sessions:
             owed = {id: live.owed for id, live in self._live.items()}
             now, busy = self._clock(), self._engines.busy_s
             late = late_share(owed, seen)
-            most = max(b - a for a, b in zip(busy_before, busy, strict=True)) / max(now - before, 1e-3)
+            # what took an engine longer than a second counts in the one in which it ended
+            most = min(max(b - a for a, b in zip(busy_before, busy, strict=True)) / max(now - before, 1e-3), 1.0)
             if self.governor.observe(now, late, most):
                 log.warning("%.0f %% of the pictures are late, engines %.0f %% busy", 100 * late, 100 * most)
                 self.adapt(self.governor.quality)
@@ -172,4 +173,4 @@ def late_share(owed: Mapping[str, tuple[int, int]], before: Mapping[str, tuple[i
     settled = {id: had for id, had in before.items() if had[0] >= SETTLED_FRAMES and id in owed}
     gained = [np.subtract(owed[id], had) for id, had in settled.items()]
     due, late = np.sum([gain for gain in gained if gain[0] > 0] or [[0, 0]], axis=0)
-    return float(late / due) if due else 0.0
+    return min(float(late / due), 1.0) if due else 0.0  # some of the late were due before

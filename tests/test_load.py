@@ -69,6 +69,7 @@ class TestGovernor:
         now = {"a": (125, 55), "new": (25, 25), "again": (10, 10), "joining": (50, 45)}
         assert late_share(now, before) == pytest.approx(5 / 25)
         assert late_share({}, before) == 0
+        assert late_share({"a": (102, 56)}, before) == 1, "four of them were due in the second before"
 
 
 class TestUnderStrain:
