@@ -17,6 +17,7 @@ from engine.portrait.landmarks import find_faces
 from engine.portrait.layers_layout import SHADE, SHADE_ORIGIN
 from engine.portrait.light import GAMMA, fit_light, unit, vertex_normals
 from engine.portrait.photo import load_photo
+from engine.portrait.shading import BRIGHTNESS, tint
 from engine.renderer import CpuRenderer
 
 Floats = npt.NDArray[np.float32]
@@ -152,8 +153,25 @@ class TestFolds:
         assert np.abs(gain(portrait()) - 1).max() < 0.02 + 0.2 * np.abs(portrait().source).max()
 
     def test_however_many_meet_skin_stays_skin(self) -> None:
-        shade = renderer().fields(portrait(), face({name: 1.0 for name in FACE}))["shade"]
-        assert 0.49 < shade.min() < shade.max() < 2.01
+        shade = renderer().fields(portrait(), face({name: 1.0 for name in FACE}))["shade"][0]
+        brightness = np.tensordot(BRIGHTNESS, shade, 1)
+        assert 0.49 < brightness.min() < brightness.max() < 2.01
+
+    def test_a_shadow_keeps_the_skins_own_hue(self) -> None:
+        """Red falls least and blue most."""
+        for red, green, blue in (portrait(name).layers["shade_tint"] for name in default_names()):
+            assert 0.5 < red < 0.85 < 1 < green < 1.3 < blue < 2
+
+    def test_a_skins_hue_in_shadow_is_found(self) -> None:
+        levels, falls = np.linspace(0.3, 1, 4000, dtype=np.float32)[:, None], np.array([0.6, 1.1, 1.5], np.float32)
+        red, green, blue = tint(255 * levels**falls)
+        assert abs(red / green - falls[0] / falls[1]) < 0.02
+        assert abs(blue / green - falls[2] / falls[1]) < 0.02
+        assert abs(BRIGHTNESS @ [red, green, blue] - 1) < 0.05
+
+    def test_a_photo_without_skin_takes_what_is_common(self) -> None:
+        red, green, blue = tint(np.zeros((0, 3), np.float32))
+        assert red < 1 < green < blue
 
 
 class TestOwnFolds:

@@ -22,7 +22,7 @@ Layers = Mapping[str, npt.NDArray[Any]]
 Content = bytes | mmap.mmap
 
 MAGIC = b"LESAVATR"
-VERSION = 6
+VERSION = 7
 _ALIGN = 64
 _DTYPES = ("uint8", "float16", "float32", "int32")
 _LENGTH = struct.Struct("<I")

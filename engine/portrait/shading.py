@@ -19,6 +19,8 @@ from engine.portrait.layers_mesh import Mask, Surface, by_channels, extend
 from engine.portrait.layers_slit import smoothstep
 from engine.portrait.light import Light, fit_light, unit, vertex_normals
 
+BRIGHTNESS = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue: BT.601
+
 _TURNS, _DEGREES = 3, 12.0  # of the head: how many; at which a turn's change of light is exact
 _MOST = 0.6  # a change by one coefficient, log
 _HOLLOW = 0.11  # log of the light that a valley loses per unit of its depth
@@ -39,6 +41,10 @@ _CHEEKS = (50, 101, 205, 280, 330, 425, 195)
 _HUE = 16.0  # of Cr and Cb: colours so far from the cheeks' are hardly skin
 _DARK = -0.75, -0.4  # log of the brightness over what the light explains: below, hair; above, skin
 _LIPS = 0.8  # of the bends' light: that falls on the lips' red
+_BARE = 0.5  # of what `_skin` gives: skin for sure
+_TINT = (0.7, 1.1, 1.5)  # of red, green and blue: the mean of ten portraits
+_TINTS = (0.35, 1.0, 1.25), (0.85, 1.3, 2.0)  # at least, at most: a mean skin keeps its brightness
+_FEW = 1000  # cells that are too few to tell
 _EDGE = 4  # cells at the face's edge in which shading fades
 _BAND, _BESIDE = (
     (0.3, 0.5),
@@ -49,22 +55,39 @@ _SURE, _LEAST = 0.4, 0.1  # strengths of an expression: the photo's folds are al
 
 
 def shading(surface: Surface, fit: Fit, head: Head) -> dict[str, Array]:
-    """`shade_mix` [63 + 3, SHADE_RANK] and `shade_maps` [SHADE_RANK, rows, cols].
+    """`shade_mix` [63 + 3, SHADE_RANK], `shade_maps` [SHADE_RANK, rows, cols] and `shade_tint` [3].
 
-    Their product is a map for each coefficient of the face, and for each degree of the head's yaw, pitch and roll.
+    The product of the first two is a map for each coefficient of the face, and for each degree of the head's yaw,
+    pitch and roll; the last says what of it each colour takes.
     """
     triangles = head.triangles[head.part == Part.SKIN]
     normals = vertex_normals(fit.vertices, triangles)
     facing, known = _carried(surface, normals)
     facing = unit(cv2.GaussianBlur(extend(facing, known), (0, 0), _SMOOTH))
     value, skin = _value(fit), _skin(fit)
-    light = fit_light(value, facing, (skin > 0.5) & known)
+    bare = skin > _BARE
+    light, colours = fit_light(value, facing, bare & known), cv2.GaussianBlur(_lattice(fit.picture), (0, 0), 1)[bare]
     skin *= smoothstep(*_DARK, np.log(np.maximum(value, 1e-2)) - light.log(facing))
     bends, _ = _carried(surface, _bends(light, fit, normals, triangles))
     bends = by_channels(bends, lambda part: cv2.GaussianBlur(part, (0, 0), _SMOOTH))
     maps = (_BENT * np.tanh(bends / _BENT)).transpose(2, 0, 1) * _soft(np.maximum(skin, _LIPS * _red(fit)))
     maps[: len(fit.source)] += _folds(light, facing, np.log(np.maximum(value, 1e-2)), fit, head) * _soft(skin)
-    return _low_rank(np.clip(maps, -_MOST, _MOST))
+    return _low_rank(np.clip(maps, -_MOST, _MOST)) | {"shade_tint": tint(colours.astype(np.float32))}
+
+
+def tint(colours: Array) -> Array:
+    """[3] how fast the log of red, green and blue falls with that of the brightness; `colours` [n, 3] of bare skin.
+
+    Told by the brighter half, where folds are seen. Blood keeps the red in a skin's shadows, and where a photo is too
+    bright it has lost its hue: a shadow that only darkens it looks like dirt.
+    """
+    bright = np.log(np.maximum(colours @ BRIGHTNESS, 1))
+    if len(colours) < _FEW:
+        return np.array(_TINT, np.float32)
+    half = bright >= np.median(bright)
+    logs, way = np.log(np.maximum(colours[half], 1)), bright[half] - bright[half].mean()
+    slopes = way @ (logs - logs.mean(0)) / max(float(way @ way), 1e-6)
+    return np.asarray(np.clip(slopes, *_TINTS), np.float32)
 
 
 def _soft(share: Array) -> Array:

@@ -15,7 +15,7 @@ NARROWEST = 0.6  # the squared sine of an eye's turn, at most
 JAW, CLOSE = INDEX["jawOpen"], INDEX["mouthClose"]
 TONGUE_OUT, LEAST = INDEX["tongueOut"], 0.04
 TURNS, DEEPEST = 3, 0.6  # of the head that change the light; log of how much it may change
-TINT = 0.75 * DEEPEST, 1.05 * DEEPEST, 1.15 * DEEPEST  # blood keeps the red in the skin's shadows
+BRIGHTEST = 255 / 128  # as much brighter light makes any colour
 FIRST_WHITE, FIRST_IRIS, FIRST_GLINT = 4, 6, 8  # of the sprites: whites, irises, catch-lights
 OUT = SPRITES - 1  # the tongue put out
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from engine.portrait.layers_layout import EYE, FRAME, MOUTH, SHADE, SHADE_ORIGIN, SIDE, TEXELS, Window
 from engine.renderer import picture_kernels, warp_kernels
-from engine.renderer.constants import DEEPEST, FIRST_WHITE, OUT, TINT, TONGUE_OUT
+from engine.renderer.constants import BRIGHTEST, DEEPEST, FIRST_WHITE, OUT, TONGUE_OUT
 from engine.renderer.cpu_fields import CpuFields, Placed, ends
 from engine.renderer.names import PICTURES
 from engine.units import FRAME_SIZE, MAX_SIZE, MIN_SIZE, SIZE_STEP
@@ -26,7 +26,7 @@ Bounds = tuple[float, float, float, float]  # left, top, right, bottom, in units
 EYE_INSIDE = (12, 16, 100, 80)  # where in its window an eye may open, turned: units
 _SOLID, _BESIDE = 64, 15  # alpha from which a pixel's own colour is sure; pixels about those that have none
 _NOWHERE = np.zeros(2, np.float32)
-_LIGHT = 128  # the byte that stands for light as it was: twice as much is the most that `fields` lets through
+_LIGHT = 255 / BRIGHTEST  # the byte that stands for light as it was
 _STEPS, _MOST = 2048, 4 * DEEPEST  # of the table of lights; the log of light at its ends
 
 
@@ -73,6 +73,8 @@ class _Prepared:
     """Where the mouth's window lies in the photo."""
     hole: Floats
     """[*MOUTH]: where in the photo what lies in the mouth may be seen, 0..1, and nothing at the edges."""
+    lights: Words
+    """As `_light_table` has it."""
 
 
 _prepared: "WeakKeyDictionary[Layered, _Prepared]" = WeakKeyDictionary()
@@ -100,6 +102,7 @@ def _prepare(portrait: Layered) -> _Prepared:
             (_texture(plates[0]), *(_texture(_with_margin(plate)) for plate in plates[1:])),
             layers["mouth_at"],
             np.ascontiguousarray(layers["mouth_hole"], np.float32),
+            _texture(_light_table(layers["shade_tint"])),
         )
     return found
 
@@ -143,7 +146,7 @@ class CpuRenderer:
 
     def _compose(self, ready: _Prepared, placed: Placed, coefficients: Floats, below: Words) -> Image:
         """The layers before `below` [size, size] -> RGB."""
-        shade = _gains(placed.light)
+        shade = _gains(placed.light, ready.lights)
         picture = np.empty((self.size, self.size), np.uint32)
         self._drape(picture, ready.person, placed.person, _NOWHERE, FRAME, shade, onto=False)
         self._inside(picture, below, placed, ready)
@@ -318,17 +321,17 @@ def _about(cells: tuple[int, int, int, int], window: Window) -> Bounds:
     return low[0] * cell, low[1] * cell, high[0] * cell, high[1] * cell
 
 
-def _light_table() -> Image:
+def _light_table(tint: Floats) -> Image:
     """[_STEPS, 4]: factors of brightness as RGBA, _LIGHT for 1, by the log of light from -_MOST to _MOST."""
     log = np.linspace(-_MOST, _MOST, _STEPS)[:, None]
-    gain = np.exp(np.array([*TINT, 0]) * np.tanh(log / DEEPEST))
+    gain = np.exp(np.array([*tint, 0]) * DEEPEST * np.tanh(log / DEEPEST))
     return np.asarray(np.round(gain * _LIGHT).clip(0, 255), np.uint8)
 
 
-def _gains(light: Floats) -> Words:
+def _gains(light: Floats, table: Words) -> Words:
     """The log of light [rows, cols] as RGBA factors."""
     gain = np.empty(light.shape, np.uint32)
-    picture_kernels.look_up(light, _LIGHTS, _MOST, gain)
+    picture_kernels.look_up(light, table, _MOST, gain)
     gain.flags.writeable = False
     return gain
 
@@ -358,6 +361,3 @@ def _texture(picture: Image) -> Words:
     words = picture.view(np.uint32)[..., 0]
     words.flags.writeable = False
     return words
-
-
-_LIGHTS = _texture(_light_table())

@@ -26,6 +26,7 @@ from engine.portrait.layers_layout import (
 from engine.renderer import field_kernels as kernels
 from engine.renderer.constants import (
     BARE,
+    BRIGHTEST,
     CLOSE,
     DEEPEST,
     EYE_RADIUS,
@@ -40,7 +41,6 @@ from engine.renderer.constants import (
     STEEPEST,
     STEPS,
     STRIDE,
-    TINT,
     TONGUE_OUT,
     TURNS,
     UNFOLD,
@@ -71,10 +71,11 @@ class Placed(NamedTuple):
     sprites: Floats  # [SPRITES, 2, 3]: from a point of the picture to -1..1 over the sprite
     shut: Floats  # [2]: how much of the lids' other picture shows
     light: Floats  # over SHADE, [rows, cols]: the log of the change of light, before it is bounded
+    tint: Floats  # [3]: what of it red, green and blue take
 
     def by_name(self) -> dict[str, Floats]:
         """As `engine.renderer.fields.FieldOutputs` with a batch of one."""
-        tint = np.array(TINT, np.float32)[:, None, None]
+        light = np.float32(DEEPEST) * np.tanh(self.light / np.float32(DEEPEST))
         arrays = {
             "person": _planar(self.person),
             "mouth": _planar(self.mouth),
@@ -84,7 +85,7 @@ class Placed(NamedTuple):
             "lashes": np.stack([_planar(lash) for lash in self.lashes]),
             "sprites": self.sprites,
             "shut": self.shut,
-            "shade": np.exp(tint * np.tanh(self.light / np.float32(DEEPEST))),
+            "shade": np.exp(self.tint[:, None, None] * light).clip(max=np.float32(BRIGHTEST)),
         }
         return {name: array[None] for name, array in arrays.items()}
 
@@ -184,6 +185,7 @@ class CpuFields:
             self._sprites(delta, head),
             t * t * (3 - 2 * t),
             self._lights.sum(change)[0],
+            p["shade_tint"],
         )
 
     def _touches(self, delta: Floats) -> list[Floats]:
@@ -212,7 +214,7 @@ class CpuFields:
 
 _SMALL = (
     "source", "iod", "pivot", "mouth_gap", "eye_gap", "lash_turn", "frame_pose", "mouth_pose", "eye_pose", "mouth_at",
-    "eye_at", "sprite_box", "sprite_depth", "sprite_moves",
+    "eye_at", "sprite_box", "sprite_depth", "sprite_moves", "shade_tint",
 )  # fmt: skip
 _ORIGIN = np.zeros(2, np.float32)
 _HERE = FRAME.centres()

@@ -59,6 +59,7 @@ def map_shapes() -> dict[str, tuple[int, ...]]:
         "sprite_moves": (SPRITES, _K, 3),
         "shade_mix": (_K + 3, SHADE_RANK),
         "shade_maps": (SHADE_RANK, *lattice["shade"]),
+        "shade_tint": (3,),
     }
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from engine.portrait.layers_layout import EYE, EYE_COLUMNS, FACE, FACE_ORIGIN, FRAME, MOUTH, SNAP, Window
 from engine.renderer.constants import (
     BARE,
+    BRIGHTEST,
     CLOSE,
     DEEPEST,
     EYE_RADIUS,
@@ -30,7 +31,6 @@ from engine.renderer.constants import (
     STEEPEST,
     STEPS,
     STRIDE,
-    TINT,
     TONGUE_OUT,
     TURNS,
     UNFOLD,
@@ -65,6 +65,7 @@ class FieldInputs(NamedTuple):
         Tensor  # [63 + 3, SHADE_RANK]: shares of the maps by coefficient, and by a degree of each of the head's turns
     )
     shade_maps: Tensor  # [SHADE_RANK, *SHADE]: of the log of the light on the photo's skin
+    shade_tint: Tensor  # [3]: what of it red, green and blue take
 
 
 class FieldOutputs(NamedTuple):
@@ -190,8 +191,8 @@ class Fields(nn.Module):
     def _shade(self, change: Tensor, p: FieldInputs) -> Tensor:
         """[B, 3, rows, cols]: within DEEPEST of what it was, however many folds meet."""
         log = _mix(torch.matmul(change[:, None], p.shade_mix)[:, 0], p.shade_maps[:, :, None])
-        tint = torch.tensor(TINT, dtype=log.dtype, device=log.device)[:, None, None]
-        return torch.exp(tint * torch.tanh(log / DEEPEST))
+        bounded = DEEPEST * torch.tanh(log / DEEPEST)
+        return torch.exp(p.shade_tint[:, :, None, None] * bounded).clamp(max=BRIGHTEST)
 
     def _closed(self, delta: Tensor, gap: Tensor) -> Tensor:
         """[B, 2]: 0 for eyes as in the photo, 1 where the lids meet, negative where they are wider."""

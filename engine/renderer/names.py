@@ -3,7 +3,7 @@
 MAPS: tuple[str, ...] = (
     "source", "iod", "pivot", "face_maps", "mouth_maps", "eye_maps", "mouth_gap", "eye_gap", "lash_turn",
     "frame_pose", "mouth_pose", "eye_pose", "mouth_at", "eye_at", "mouth_hole", "sprite_box", "sprite_depth",
-    "sprite_moves", "shade_mix", "shade_maps",
+    "sprite_moves", "shade_mix", "shade_maps", "shade_tint",
 )  # fmt: skip
 """Floats; `engine.renderer.fields.FieldInputs` says what each is."""
 
