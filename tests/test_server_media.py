@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from aiortc.codecs.opus import OpusDecoder, OpusEncoder
+from aiortc.codecs.vpx import VpxPayloadDescriptor
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from aiortc.rtcrtpreceiver import RTCRtpReceiver
@@ -20,7 +21,15 @@ from aiortc.rtcrtpsender import RTCEncodedFrame, RTCRtpSender
 from aiortc.rtp import RtcpSenderInfo, RtcpSrPacket, RtpPacket
 
 from engine.portrait import Portrait
-from server.encoder import MAX_BITRATE, MIN_BITRATE, MOST_SLOTS, FastH264Encoder, SteadyVp8Encoder, encoder_for
+from server.encoder import (
+    MAX_BITRATE,
+    MAX_PER_PIXEL,
+    MIN_BITRATE,
+    MOST_SLOTS,
+    FastH264Encoder,
+    FastVp8Encoder,
+    encoder_for,
+)
 from server.engine_thread import EngineThread, Step
 from server.hearing import JITTER_BUFFER, PromptBuffer, Resampler
 from server.media import PictureTrack, Shot, SoundTrack, audio_frame, video_frame
@@ -46,74 +55,93 @@ def noisy_frames(count: int) -> list[av.VideoFrame]:
     ]
 
 
-def sizes(encoder: FastH264Encoder | SteadyVp8Encoder, frames: list[av.VideoFrame]) -> list[int]:
+def resized(frame: av.VideoFrame, side: int) -> av.VideoFrame:
+    small = frame.reformat(side, side)
+    small.pts = frame.pts
+    return small
+
+
+Fast = FastH264Encoder | FastVp8Encoder
+
+
+def sizes(encoder: Fast, frames: list[av.VideoFrame]) -> list[int]:
     return [sum(map(len, encoder.encode(frame)[0])) for frame in frames]
 
 
-def nal_types(encoder: FastH264Encoder, frame: av.VideoFrame, force: bool = False) -> set[int]:
-    """The kinds of NAL units in a frame, looking into aggregated and fragmented packets."""
-    kinds = set()
-    for payload in encoder.encode(frame, force)[0]:
-        kind = payload[0] & 31
-        if kind == 24:
-            at = 1
-            while at < len(payload):
-                kinds.add(payload[at + 2] & 31)
-                at += 2 + int.from_bytes(payload[at : at + 2], "big")
-        else:
-            kinds.add(payload[1] & 31 if kind == 28 else kind)
+def is_key(encoder: Fast, frame: av.VideoFrame, force: bool = False) -> bool:
+    """Whether the frame becomes a key frame."""
+    payloads, _ = encoder.encode(frame, force)
+    if isinstance(encoder, FastH264Encoder):
+        return any(IDR in nal_types(payload) for payload in payloads)
+    return not VpxPayloadDescriptor.parse(payloads[0])[1][0] & 1
+
+
+def nal_types(payload: bytes) -> set[int]:
+    """The kinds of NAL units in a packet, which may hold several or a part of one."""
+    kind = payload[0] & 31
+    if kind != 24:
+        return {payload[1] & 31 if kind == 28 else kind}
+    kinds, at = set(), 1
+    while at < len(payload):
+        kinds.add(payload[at + 2] & 31)
+        at += 2 + int.from_bytes(payload[at : at + 2], "big")
     return kinds
 
 
-class TestH264:
-    def test_a_new_rate_takes_effect_without_a_key_frame(self) -> None:
-        encoder, frames = FastH264Encoder(), noisy_frames(150)
+@pytest.mark.parametrize("kind", [FastH264Encoder, FastVp8Encoder])
+class TestPictures:
+    def test_a_new_rate_takes_effect_without_a_key_frame(self, kind: type[Fast]) -> None:
+        encoder, frames = kind(), noisy_frames(150)
         encoder.target_bitrate = 1_400_000
         before = sizes(encoder, frames[:75])
         encoder.target_bitrate = 400_000
-        kinds = [nal_types(encoder, frame) for frame in frames[75:100]]
+        assert not any([is_key(encoder, frame) for frame in frames[75:100]])
         after = sizes(encoder, frames[100:])
-        assert not any(IDR in kind for kind in kinds)
         assert np.mean(before[25:]) * 8 * 25 == pytest.approx(1_400_000, rel=0.25)
         assert np.mean(after) * 8 * 25 == pytest.approx(400_000, rel=0.25)
 
-    def test_a_picture_may_have_the_bits_of_one_left_out_before_it(self) -> None:
-        encoder = FastH264Encoder()
+    def test_a_picture_may_have_the_bits_of_one_left_out_before_it(self, kind: type[Fast]) -> None:
+        encoder = kind()
         encoder.target_bitrate = 400_000
-        each = sizes(encoder, noisy_frames(150)[::3])
-        assert np.mean(each[10:]) * 8 * 25 == pytest.approx(MOST_SLOTS * 400_000, rel=0.25)
+        each = sizes(encoder, noisy_frames(240)[::3])
+        assert np.mean(each[55:]) * 8 * 25 == pytest.approx(MOST_SLOTS * 400_000, rel=0.25)
 
-    def test_a_key_frame_when_asked_for_and_never_else(self) -> None:
-        encoder, frames = FastH264Encoder(), noisy_frames(40)
-        kinds = [nal_types(encoder, frame, force=i == 20) for i, frame in enumerate(frames)]
-        assert [i for i, kind in enumerate(kinds) if IDR in kind] == [0, 20]
+    def test_small_ones_are_worth_less(self, kind: type[Fast]) -> None:
+        encoder = kind()
+        encoder.target_bitrate = 4_000_000
+        small = [resized(frame, 256) for frame in noisy_frames(100)]
+        assert np.mean(sizes(encoder, small)[50:]) * 8 * 25 == pytest.approx(MAX_PER_PIXEL * 256**2, rel=0.25)
 
-    def test_every_frame_comes_out_at_once_with_its_time(self) -> None:
-        encoder = FastH264Encoder()
+    def test_a_key_frame_when_asked_for_and_never_else(self, kind: type[Fast]) -> None:
+        encoder, frames = kind(), noisy_frames(40)
+        keys = [is_key(encoder, frame, force=i == 20) for i, frame in enumerate(frames)]
+        assert np.flatnonzero(keys).tolist() == [0, 20]
+
+    def test_every_frame_comes_out_at_once_with_its_time(self, kind: type[Fast]) -> None:
+        encoder = kind()
         for i, frame in enumerate(noisy_frames(5)):
             payloads, timestamp = encoder.encode(frame)
-            assert payloads and timestamp == i * 3600
+            assert payloads and timestamp == i * VIDEO_TICKS
 
-    @pytest.mark.parametrize("kind", [FastH264Encoder, SteadyVp8Encoder])
-    def test_estimates_beyond_reason_are_bounded(self, kind: type[FastH264Encoder] | type[SteadyVp8Encoder]) -> None:
+    def test_estimates_beyond_reason_are_bounded(self, kind: type[Fast]) -> None:
         encoder = kind()
         encoder.target_bitrate = 10
         assert encoder.target_bitrate == MIN_BITRATE
         encoder.target_bitrate = 10**9
         assert encoder.target_bitrate == MAX_BITRATE
 
-    @pytest.mark.parametrize("size", [256, 1024])
-    def test_other_sizes(self, size: int) -> None:
-        frame = video_frame(np.zeros((size * 3 // 2, size), np.uint8), 0)
-        assert IDR in nal_types(FastH264Encoder(), frame)
+    def test_another_size_begins_anew(self, kind: type[Fast]) -> None:
+        encoder = kind()
+        frames = [video_frame(np.zeros((size * 3 // 2, size), np.uint8), 0) for size in (256, 256, 1024, 1024)]
+        assert [is_key(encoder, frame) for frame in frames] == [True, False, True, False]
 
-    def test_a_hurried_encoder_begins_anew_with_each_change_only(self) -> None:
+    def test_a_hurried_encoder_begins_anew_with_each_change_only(self, kind: type[Fast]) -> None:
         hurried = False
-        encoder, frames, kinds = FastH264Encoder(lambda: hurried), noisy_frames(30), []
+        encoder, frames, keys = kind(lambda: hurried), noisy_frames(30), []
         for i, frame in enumerate(frames):
             hurried = 10 <= i < 20
-            kinds.append(nal_types(encoder, frame))
-        assert [i for i, kind in enumerate(kinds) if IDR in kind] == [0, 10, 20]
+            keys.append(is_key(encoder, frame))
+        assert np.flatnonzero(keys).tolist() == [0, 10, 20]
 
 
 class Track:
