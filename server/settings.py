@@ -90,4 +90,4 @@ class Settings:
     assistant: AssistantSettings = AssistantSettings()
     allowed_origins: tuple[str, ...] = ()
     """Origins besides the server's own whose pages may call, for instance `https://example.org`, and by whose names
-    a server for its own machine may be called."""
+    this server may be called."""

@@ -1,6 +1,7 @@
 """What every HTTP answer has in common: refusals in one shape, bounded bodies, known names, sober headers."""
 
 import json
+import socket
 from collections.abc import Collection, Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ CORS_HEADERS = {
     "Access-Control-Max-Age": "600",
     "Vary": "Origin",
 }
+OWN_DOMAINS = {"local", "lan", "home", "internal"}  # in which nobody can have a public name
 CODES = {400: "malformed", 404: "not_found", 405: "not_allowed", 413: "too_large"}
 
 
@@ -83,15 +85,23 @@ def origin_allowed(origin: str | None, host: str | None, allowed: Collection[str
 
 
 def host_allowed(host: str | None, bound_to: str, allowed: Collection[str]) -> bool:
-    """Whether the request's `Host` is one of ours. A server for this machine only goes by no foreign name.
+    """Whether the request's `Host` is one of ours: an address, a configured name, or one that no stranger can give.
 
-    Else any page could have its own name lead here (DNS rebinding), and its origin would be ours.
+    Else any page could have its own name lead here (DNS rebinding), and its origin would be ours. A server for this
+    machine only goes by no name of its network either.
     """
-    if host is None or not (bound_to == "localhost" or is_address(bound_to, loopback=True)):
+    if host is None:
         return True
     name = name_in(f"//{host}")
-    local = name == "localhost" or name.endswith(".localhost") or is_address(name)
-    return local or name in map(name_in, allowed)
+    if name == "localhost" or name.endswith(".localhost") or is_address(name) or name in map(name_in, allowed):
+        return True
+    alone = bound_to == "localhost" or is_address(bound_to, loopback=True)
+    return not alone and (name in (bound_to.lower(), socket.gethostname().lower()) or is_of_the_network(name))
+
+
+def is_of_the_network(name: str) -> bool:
+    """Whether it is one that only a network's own name service knows."""
+    return bool(name) and ("." not in name or name.rpartition(".")[2] in OWN_DOMAINS or name.endswith(".home.arpa"))
 
 
 def is_address(name: str, loopback: bool = False) -> bool:
@@ -125,7 +135,7 @@ class Guard:
         host = headers.get("host")
         if not host_allowed(host, self._host, self._allowed):
             name = name_in(f"//{host}")
-            told = f"this server is for its own machine and does not go by {name[:80]!r}; see --allow-origin"
+            told = f"this server does not go by {name[:80]!r}; if it should, start it with --allow-origin"
             await refuse(send, 403, "host_refused", told, scope["type"])
         elif scope["type"] == "websocket":
             await self._app(scope, receive, send)

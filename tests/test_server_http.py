@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import socket
 from collections.abc import AsyncIterator
 from logging import DEBUG
 from pathlib import Path
@@ -245,8 +246,21 @@ class TestNames:
             refused(await http.get("/", headers={"Host": "example.org"}), 403, "host_refused")
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "studio.lan"])
-    def test_a_server_for_others_goes_by_any_name(self, host: str) -> None:
-        assert host_allowed("studio.lan:8080", host, ())
+    def test_a_server_for_others_goes_by_names_that_no_stranger_can_give(self, host: str) -> None:
+        for name in ("studio", "studio.lan:8080", "Studio.local", "a.b.home.arpa", "10.0.0.2", socket.gethostname()):
+            assert host_allowed(name, host, ())
+        for name in ("evil.example:8080", "192.168.1.5.evil.example", "local.example", "", "["):
+            assert not host_allowed(name, host, ()), name
+        assert host_allowed("avatar.example.org", host, ("https://avatar.example.org",))
+
+    def test_a_server_goes_by_the_name_that_it_listens_by(self) -> None:
+        assert host_allowed("avatar.example.org:8080", "Avatar.example.org", ())
+
+    async def test_a_server_for_others_refuses_a_strangers_page(self, tmp_path: Path) -> None:
+        async with running(tmp_path, host="0.0.0.0") as server, httpx.AsyncClient(base_url=server.url) as http:
+            for method, path in (("GET", "/v1/portraits"), ("POST", "/v1/sessions")):
+                own = {"Host": "evil.example", "Origin": "http://evil.example"}
+                refused(await http.request(method, path, headers=own), 403, "host_refused")
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.1.1", "::1", "localhost"])
     def test_these_are_for_the_own_machine(self, host: str) -> None:
