@@ -1,15 +1,16 @@
 """One thread owns the engine and steps every session; the event loop hands it work and never waits for it.
 
 Jobs of one stream run in the order they were submitted. What is submitted in one turn of the event loop is handed over
-together. Where an engine steps its sessions best at once, steps that wait together are one batch, each stream at most
-once: sessions that wait for the same `beat` are one batch, and one that is late waits for the next and delays nobody.
-Else they take turns, and each picture is there as soon as it is drawn. Of two steps of one stream that wait, only the
-newer is drawn: the older one's picture would come late, and so would all that follow. A step that fails ends its own
-stream's session alone. Results return by `loop.call_soon_threadsafe`; nobody polls.
+together, and steps that wait together are one batch, each stream at most once: sessions that wait for the same `beat`
+are one batch, and one that is late waits for the next and delays nobody. Where they take turns, a batch is no larger
+than leaves all its pictures in time. Of two steps of one stream that wait, only the newer is drawn: the older one's
+picture would come late, and so would all that follow. A step that fails ends its own stream's session alone. Results
+return by `loop.call_soon_threadsafe`; nobody polls.
 """
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -93,6 +94,8 @@ class Step:
     done: Callable[[Picture, float], None]
     """Called in the event loop with the picture and the seconds its batch took."""
     failed: Callable[[BaseException], None]
+    due: float = math.inf
+    """From when on the picture is late, by the thread's clock."""
     forget: int = 0
     """How many of the last chunks it heard it should not have heard."""
     skipped: int = 0
@@ -124,8 +127,8 @@ SAME_S = 0.001  # two moments nearer than this are one beat: timers count in mil
 
 
 class EngineThread:
-    def __init__(self, factory: Callable[[], Engine]) -> None:
-        self._factory = factory
+    def __init__(self, factory: Callable[[], Engine], clock: Callable[[], float] = time.monotonic) -> None:
+        self._factory, self._clock = factory, clock
         self._handed: list[Job] = []
         self._awake, self._closing = threading.Condition(), False
         self._loop = asyncio.get_running_loop()
@@ -136,6 +139,8 @@ class EngineThread:
         self.ready: asyncio.Future[Engine] = self._loop.create_future()
         self.busy_s = 0.0
         """Time spent at work."""
+        self._step_s = 0.0
+        """Of it on the last picture."""
         self._thread.start()
 
     @property
@@ -216,8 +221,12 @@ class EngineThread:
         """What is done next; nothing at the end."""
         with self._awake:
             self._awake.wait_for(lambda: self._handed or self._closing)
-            jobs, self._handed = next_of(self._handed, engine.aligned)
+            jobs, self._handed = next_of(self._handed, (lambda _: True) if engine.aligned else self._in_time)
         return jobs
+
+    def _in_time(self, batch: Sequence[Step]) -> bool:
+        """Whether all its pictures would be, if each took as long as the last."""
+        return self._clock() + len(batch) * self._step_s <= min(step.due for step in batch)
 
     def _do(self, jobs: list[Job], engine: Engine) -> None:
         batch: list[Step] = []
@@ -258,6 +267,7 @@ class EngineThread:
             self._step_alone(batch, engine, error)
             return
         seconds = time.perf_counter() - begun
+        self._step_s = seconds / len(batch)
         for step, picture in zip(batch, pictures, strict=True):
             if isinstance(picture, Exception):
                 self._lose(step, picture)
@@ -284,12 +294,12 @@ class EngineThread:
             log.debug("result dropped, the event loop has closed")
 
 
-def next_of(jobs: Sequence[Job], aligned: bool) -> tuple[list[Job], list[Job]]:
-    """The jobs done next, with a step of every stream if they are `aligned`, else with the first; and those that wait.
+def next_of(jobs: Sequence[Job], in_time: Callable[[Sequence[Step]], bool]) -> tuple[list[Job], list[Job]]:
+    """The jobs done next, with the first step and those of other streams that stay `in_time` with it; and those that wait.
 
     A stream's jobs wait for its step, those of others do not.
     """
-    now, later = list[Job](), list[Job]()
+    now, later, batch = list[Job](), list[Job](), list[Step]()
     stepping: set[int] = set()
     for job in jobs:
         if id(job.stream) in stepping:
@@ -297,8 +307,12 @@ def next_of(jobs: Sequence[Job], aligned: bool) -> tuple[list[Job], list[Job]]:
         elif isinstance(job, Run):
             now.append(job)
         else:
-            (now if aligned or not stepping else later).append(job)
             stepping.add(id(job.stream))
+            if not batch or in_time([*batch, job]):
+                batch.append(job)
+                now.append(job)
+            else:
+                later.append(job)
     return now, later
 
 

@@ -18,7 +18,7 @@ from server.foresight import Foresight
 from server.line import Packet, SoundLine
 from server.media import Clock, Receiver, Shot
 from server.playout import Slot
-from server.stats import Meter
+from server.stats import LATE_S, Meter
 from server.timeline import PACKETS_PER_SLOT, SLOT, Timeline, packet_ms
 
 log = logging.getLogger(__name__)
@@ -139,7 +139,8 @@ class Performer:
         self._behind += 1
         forget, chunks = self._foresight.feed([said.sound, *said.ahead])
         skipped, self._skipped = self._skipped, 0
-        self._engine.submit(Step(self._stream, chunks, done, self._script.failed, forget, skipped, dropped))
+        due = timeline.due(slot) + LATE_S
+        self._engine.submit(Step(self._stream, chunks, done, self._script.failed, due, forget, skipped, dropped))
 
     async def _send_sound(self, timeline: Timeline) -> None:
         while True:

@@ -15,17 +15,18 @@ from server.microphone import Samples
 from tests.server_fakes import FakeEngine, FakeStream
 from tests.test_ticks import Room, SimulatedLoop
 
+TOGETHER = 13.8 / 15.9  # of what two pictures take one by one, as docs/performance.md has it
 CHUNKS = np.arange(40, dtype=np.float32)[:, None].repeat(640, axis=1)
 
 
 class Paced(EngineThread):
-    """At work for as long as `cost(now)` seconds of the loop's clock say for each picture."""
+    """At work for as long as `cost(now)` says for each picture, and a little less for two together."""
 
     cost: Callable[[float], float] = staticmethod(lambda _: 0.0)
 
     def __init__(self, factory: Callable[[], Engine]) -> None:
-        self._at_work = False
-        super().__init__(factory)
+        self._at_work, self._each = False, 0.0
+        super().__init__(factory, asyncio.get_running_loop().time)
 
     def _main(self) -> None:
         self._engine = self._factory()
@@ -39,12 +40,13 @@ class Paced(EngineThread):
         if self._at_work or not self._handed:
             return
         self._at_work, jobs = True, self._next_jobs(self._engine)
-        taken = sum(self.cost(self._loop.time()) for job in jobs if isinstance(job, Step))
-        self._loop.call_later(taken, self._end, jobs)
+        pictures = sum(isinstance(job, Step) for job in jobs)
+        self._each = self.cost(self._clock()) * (TOGETHER if pictures > 1 else 1)
+        self._loop.call_later(pictures * self._each, self._end, jobs)
 
     def _end(self, jobs: list[Job]) -> None:
         self._do(jobs, self._engine)
-        self._at_work = False
+        self._at_work, self._step_s = False, self._each
         self._begin()
 
 
@@ -74,11 +76,16 @@ class Clocked(FakeEngine):
 
 
 class TestTooSlow:
-    @pytest.mark.parametrize("cost", [0.021, 0.022, 0.025, 0.030])
+    @pytest.mark.parametrize("cost", [0.019, 0.021, 0.0225])
+    def test_two_together_are_cheaper_and_still_in_time(self, monkeypatch: pytest.MonkeyPatch, cost: float) -> None:
+        """Up to 40 ms / (2 * TOGETHER)."""
+        assert max(late_shares(monkeypatch, lambda _: cost, 8)[40:]) == 0
+
+    @pytest.mark.parametrize("cost", [0.0235, 0.025, 0.030])
     def test_an_engine_owes_no_more_than_it_lacks(self, monkeypatch: pytest.MonkeyPatch, cost: float) -> None:
-        """What it can draw of two calls' pictures is in time."""
+        """What it can draw of two calls' pictures, one by one, is in time."""
         shares = late_shares(monkeypatch, lambda _: cost, 8)
-        assert np.mean(shares[40:]) == pytest.approx(1 - 0.020 / cost, abs=0.03)
+        assert np.mean(shares[40:]) < 1 - 0.020 / cost + 0.03
 
     def test_a_bad_second_costs_nothing_once_it_is_over(self, monkeypatch: pytest.MonkeyPatch) -> None:
         shares = late_shares(monkeypatch, lambda now: 0.060 if 4 <= now < 5 else 0.019, 8)
@@ -87,7 +94,7 @@ class TestTooSlow:
 
 
 def step(stream: FakeStream, chunks: Samples = CHUNKS[:1], forget: int = 0, skipped: int = 0) -> Step:
-    return Step(cast(Any, stream), chunks, lambda *_: None, lambda _: None, forget, skipped)
+    return Step(cast(Any, stream), chunks, lambda *_: None, lambda _: None, forget=forget, skipped=skipped)
 
 
 def run(stream: FakeStream | None) -> Run:
@@ -99,18 +106,18 @@ def streams(count: int) -> list[FakeStream]:
     return [engine.open(cast(Portrait, None), seed=seed) for seed in range(count)]
 
 
-class TestTurns:
+class TestNext:
     """Literal jobs."""
 
-    def test_an_engine_that_takes_turns_draws_the_first_that_waits(self) -> None:
-        a, b = streams(2)
-        first, second, third, fourth, fifth = jobs = list[Job]([step(a), run(b), step(b), run(b), run(None)])
-        assert next_of(jobs, aligned=False) == ([first, second, fifth], [third, fourth])
-
-    def test_one_that_draws_all_at_once_takes_each_once(self) -> None:
+    def test_a_batch_has_each_stream_once(self) -> None:
         a, b = streams(2)
         first, second, third, fourth = jobs = list[Job]([step(a), step(b), run(a), step(a)])
-        assert next_of(jobs, aligned=True) == ([first, second], [third, fourth])
+        assert next_of(jobs, lambda _: True) == ([first, second], [third, fourth])
+
+    def test_a_batch_that_would_be_late_has_one(self) -> None:
+        a, b = streams(2)
+        first, second, third, fourth, fifth = jobs = list[Job]([step(a), run(b), step(b), run(b), run(None)])
+        assert next_of(jobs, lambda _: False) == ([first, second, fifth], [third, fourth])
 
 
 class TestInPlaceOf:

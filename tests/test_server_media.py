@@ -439,7 +439,7 @@ class TestEngineThread:
         thread = EngineThread(lambda: engine)
         return thread, [engine.open(cast(Portrait, None), seed=seed) for seed in range(count)]
 
-    async def test_what_waits_is_drawn_in_turn_and_of_each_stream_the_newest(self) -> None:
+    async def test_what_waits_together_is_one_batch_with_each_streams_newest(self) -> None:
         engine = Batches()
         thread, [a, b] = await self.opened(engine, 2)
         done: list[int] = []
@@ -448,7 +448,7 @@ class TestEngineThread:
         engine.go.set()
         await thread.close()
         await asyncio.sleep(0)
-        assert engine.batches == [[0], [1]]
+        assert engine.batches == [[0, 1]]
         assert done == [2, 0]
 
     async def test_one_failing_stream_fails_alone(self) -> None:
