@@ -295,7 +295,7 @@ class EngineThread:
 
 
 def next_of(jobs: Sequence[Job], in_time: Callable[[Sequence[Step]], bool]) -> tuple[list[Job], list[Job]]:
-    """The jobs done next, with the first step and those of other streams that stay `in_time` with it; and those that wait.
+    """The jobs done next, with the first step and those of other streams that stay `in_time` with it; and the rest.
 
     A stream's jobs wait for its step, those of others do not.
     """
