@@ -1,17 +1,12 @@
 """Everything the server can be told at its start. Parsed once by the command line, then passed on in parts."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.places import cache_home, data_home
 from engine.units import MAX_SIZE
 
 MEGABYTE = 1_000_000
-
-
-def data_home() -> Path:
-    """Where prepared portraits live unless told otherwise."""
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "les-avatar"
 
 
 @dataclass(frozen=True)
@@ -73,7 +68,7 @@ class Settings:
     port: int = 8080
     max_sessions: int | None = None
     """Calls at once; further ones get 503. None: as many as the machine is measured to carry."""
-    capacity_file: Path = field(default_factory=lambda: data_home() / "capacity.json")
+    capacity_file: Path = field(default_factory=lambda: cache_home() / "capacity.json")
     """Where that measurement is kept."""
     engines: int = 1
     """That step sessions; on a CPU each is a process that uses one core."""

@@ -16,6 +16,7 @@ from engine.portrait import Portrait, default_photo
 from engine.tracks import read_coefficients
 from engine.units import CHUNK
 from server.cli import main
+from server.commands import doctor
 from server.settings import Settings
 
 SIZE = "256"
@@ -160,6 +161,16 @@ class TestDoctor:
         assert main(["doctor"]) == 0
         lines = capsys.readouterr().out
         assert "MISSING" not in lines and "libx264" in lines and "ms a frame" in lines
+
+    def test_tells_what_is_kept_where(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+        (tmp_path / "data" / "les-avatar").mkdir(parents=True)
+        (tmp_path / "data" / "les-avatar" / "a.portrait").write_bytes(bytes(2_000_000))
+        (tmp_path / "file").touch()
+        portraits, cache = doctor._files()
+        assert portraits.fine and f"{tmp_path / 'data' / 'les-avatar'}, 2 MB" in portraits.words
+        assert not cache.fine and not cache.needed and "can't be kept" in cache.words
 
 
 class TestBench:

@@ -7,6 +7,7 @@ import os
 import platform
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import av
 import numpy as np
 
 from engine.avatar import Avatar
+from engine.places import cache_home, data_home
 from engine.units import FRAME_MS
 from server.assistants import hibari_voice, sphinx
 from server.assistants.slots import HEARING_RATE
@@ -69,6 +71,7 @@ def examine() -> Iterator[Finding]:
     yield _processor()
     yield _memory()
     yield _gpu()
+    yield from _files()
     yield _engine()
     yield _assistant()
 
@@ -125,6 +128,23 @@ def _gpu() -> Finding:
     except OSError:
         return Finding("NVIDIA GPU", "no driver found: the CPU renders", needed=False, fine=False)
     return Finding("NVIDIA GPU", "driver found", needed=False)
+
+
+def _files() -> Iterator[Finding]:
+    """What is kept where, and stays when the package goes."""
+    for subject, where, use in (
+        ("portraits", data_home, "the defaults and your own"),
+        ("cache", cache_home, "may be deleted; the next start takes longer"),
+    ):
+        try:
+            folder = where()
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except (OSError, RuntimeError) as error:
+            yield Finding(subject, f"can't be kept: {error}", needed=False, fine=False)
+        else:
+            megabytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+            yield Finding(subject, f"{folder}, {megabytes:.0f} MB: {use}", needed=False)
 
 
 def _assistant() -> Finding:

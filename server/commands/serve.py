@@ -13,6 +13,7 @@ from aiortc.rtcicetransport import parse_stun_turn_uri
 
 from engine.avatar import Avatar
 from engine.backend import choose, has_card
+from engine.places import data_home
 from engine.runtime.tensorrt import GpuMissing
 from engine.runtime.tensorrt_plan import PlanRefused
 from engine.units import DEFAULT_LOOK_AHEAD
@@ -22,7 +23,7 @@ from server.capacity import cores
 from server.commands import Refusal
 from server.engine_thread import Engine
 from server.remote import RemoteEngine
-from server.settings import AssistantSettings, Endpoint, IceSettings, Settings, data_home
+from server.settings import AssistantSettings, Endpoint, IceSettings, Settings
 
 SLACK = 0.25  # pixels: see `Avatar`
 MOST_ENGINES = 8  # unless more are asked for: the process that serves them all has one interpreter lock
