@@ -10,6 +10,7 @@ from engine.evaluation.integrity import determinant
 from engine.face import load
 from engine.face.coefficients import INDEX
 from engine.portrait import Portrait, crown, default_photo, prepare
+from engine.portrait.behind import mirrored
 from engine.portrait.fit import fit_head
 from engine.portrait.frame import Frame, make_frame
 from engine.portrait.landmarks import Rgb, find_faces
@@ -92,6 +93,20 @@ def cropped(who: str) -> tuple[Frame, Rgb]:
     part = photo[round(top - wide / 3) : round(bottom + wide / 2), round(left - wide) : round(right + wide)]
     frame = make_frame(np.ascontiguousarray(part), find_faces(part)[0])
     return frame, continued(frame, fit_head(frame, load()), load()).picture
+
+
+class TestPatterns:
+    def test_a_wall_goes_on_in_its_pattern(self) -> None:
+        stripes = (128 + 60 * np.sin(np.arange(400) * 2 * np.pi / 40)).astype(np.uint8)
+        wall = np.repeat(np.repeat(stripes[:, None, None], 400, 1), 3, 2)
+        beyond = np.zeros((400, 400), np.uint8)
+        beyond[:, 200:] = 1
+        found = mirrored(wall, beyond, 24, 160)[50:350, :, 0]
+        assert not found[:, :195].any()
+        strength = [float(found[:, x].std()) for x in (210, 260, 310)]
+        assert np.std(wall[50:350, 0]) * 0.7 < strength[0]
+        assert strength[0] > strength[1] > strength[2]
+        assert not found[:, 370:].any()
 
 
 class TestCropped:

@@ -28,8 +28,11 @@ def behind(picture: Rgb, alpha: Floats) -> Rgb:
     return mixed
 
 
-def mirrored(picture: Rgb, person: Mask) -> Floats:
-    """[h, w, 3] the detail of the known part, reflected into the person at the nearest point of the edge."""
+def mirrored(picture: Rgb, person: Mask, coarse: float = _COARSE, rim: float = _RIM) -> Floats:
+    """[h, w, 3] the detail of the known part, reflected into the person at the nearest point of the edge.
+
+    Detail is what is finer than `coarse` texels; `rim` texels behind the edge it has faded.
+    """
     away, labels = cv2.distanceTransformWithLabels(person, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     rows, cols = np.nonzero(person == 0)
     place = np.zeros((labels.max() + 1, 2), np.float32)
@@ -37,13 +40,15 @@ def mirrored(picture: Rgb, person: Mask) -> Floats:
     nearest = place[labels]
     here = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in person.shape[::-1])), -1)
     source = cv2.GaussianBlur(2 * nearest - here, (0, 0), 2)
-    found = cv2.remap(_detail(picture, person == 0), source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-    fade = np.clip(1 - away / _RIM, 0, 1) * (person > 0)
+    found = cv2.remap(
+        _detail(picture, person == 0, coarse), source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+    )
+    fade = np.clip(1 - away / rim, 0, 1) * (person > 0)
     return np.asarray(found * fade[..., None], np.float32)
 
 
-def _detail(picture: Rgb, known: npt.NDArray[np.bool_]) -> Floats:
+def _detail(picture: Rgb, known: npt.NDArray[np.bool_], coarse: float) -> Floats:
     """[h, w, 3] what the known part has beyond its low frequencies; 0 elsewhere."""
     weight = known.astype(np.float32)[..., None]
-    total, share = (cv2.GaussianBlur(a, (0, 0), _COARSE) for a in (picture * weight, weight))
+    total, share = (cv2.GaussianBlur(a, (0, 0), coarse) for a in (picture * weight, weight))
     return np.asarray((picture - total / np.maximum(share, 1e-3)[..., None]) * weight, np.float32)

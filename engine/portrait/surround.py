@@ -29,6 +29,7 @@ _SOFT = 3.0  # texels: the blur of an outline that is made up
 _EDGE = 6  # texels from the photo's edge to what it shows for sure
 _CLEAR = 12  # texels about the person and the face that may show either
 _SAME = 22.0  # of L*a*b*, 8 bits a channel: colours so near are one material
+_OTHER = 44.0  # the same: colours so far apart are two
 _HUE = 13.0  # of a* and b*: the same of skin, in whatever shade
 _ROUND = 32  # texels behind the photo's edge over which an outline tells how it bends
 _SLOPE = 0.25, 1.2  # of shoulders that the photo's side cuts off
@@ -37,8 +38,10 @@ _WHOLE = 0.3  # of the face's width: half a neck that no collar closes
 _COLLAR = 0.15, 0.2  # face widths below the chin: where a made-up neckline begins at the neck's sides; its depth
 _CLOTH = (52.0, 55.0, 62.0)  # made-up clothes, in the light of a face of
 _FACE_LEVEL = 150.0
+_STRAND = 61  # texels: hair that falls is as broad
 _FALLS = 100.0  # texels below the photo over which hair that falls beyond it ends
 _SIZE = SIDE * TEXELS
+_PATTERN = 24.0, 160.0  # texels: how coarse a background's pattern may be, and how far it goes on
 _FEW = 2000  # texels that are too few to continue anything from
 
 
@@ -84,6 +87,8 @@ class _Seen(NamedTuple):
     hair: Where
     neck: Where
     clothes: Where
+    body: Where
+    """What may be shoulders: below the eyes no hair, above the chin no skin either."""
 
 
 class _Cut(NamedTuple):
@@ -109,13 +114,20 @@ def continued(frame: Frame, geometry: Geometry, head: Head) -> Frame:
         (_neck(seen, cut, TEXELS * face_width(geometry)), _from(frame, seen.neck)),
         (_crown(seen, cut), _from(frame, seen.hair) + mirrored(frame.picture, (~seen.hair).astype(np.uint8))),
     ]
-    beyond = _from(frame, ~_grown(seen.person))
+    beyond = _ground(frame, ~_grown(seen.person))
     for share, colours in layers:
         beyond += (colours - beyond) * cv2.GaussianBlur(share, (0, 0), _SOFT)[..., None]
     edge = np.pad(frame.inside, 1, mode="edge").astype(np.uint8)
     kept = np.minimum(cv2.distanceTransform(edge, cv2.DIST_L2, 3)[1:-1, 1:-1, None] / _SEAM, 1)
     mixed: Rgb = np.round(frame.picture * kept + beyond * (1 - kept)).clip(0, 255).astype(np.uint8)
     return replace(frame, picture=mixed)
+
+
+def _ground(frame: Frame, where: Where) -> Floats:
+    """[1024, 1024, 3] the background continued, with its patterns mirrored at the photo's edge."""
+    known = frame.inside & where
+    detail = mirrored(frame.picture, (~known).astype(np.uint8), *_PATTERN) if known.sum() > _FEW else 0
+    return np.asarray(_from(frame, where) + detail, np.float32)
 
 
 def _from(frame: Frame, where: Where) -> Floats:
@@ -153,16 +165,35 @@ def _seen(frame: Frame, lines: Outline, cut: _Cut) -> _Seen:
     about = person & ~_grown(face > 0)
     hair = about & ~bare
     hair[cut.chin :] = False
+    eyes = round(EYES_AT[1] * TEXELS)
+    body = person & ~hair
+    body[: cut.chin] = False
     if hair.sum() < _FEW:  # bald
         hair = person.copy()
-        hair[round(EYES_AT[1] * TEXELS) :] = False
+        hair[eyes:] = False
     else:  # it may fall over the shoulders
-        like = np.linalg.norm(lab - np.median(lab[hair], axis=0), axis=-1)
+        top = hair[:eyes].sum() > _FEW
+        like = np.linalg.norm(lab - np.median(lab[:eyes][hair[:eyes]] if top else lab[hair], axis=0), axis=-1)
+        raised = hair & (like > _OTHER)  # shoulders above the chin
+        raised[:eyes] = False
+        body, hair = body | raised, hair & ~raised
         hair[cut.chin :] = (about & (like < np.minimum(np.linalg.norm(off, axis=-1), _SAME)))[cut.chin :]
+        hair = _hanging(hair, cut.chin)
+        body &= ~hair
     below = about & ~hair
     below[: cut.chin] = False
-    clothes = cv2.erode((below & ~bare).astype(np.uint8), np.ones((_EDGE, _EDGE), np.uint8)) > 0
-    return _Seen(person, hair, below & bare, clothes)
+    hue = np.median(lab[below & ~bare], axis=0) if (below & ~bare).any() else np.zeros(3)
+    skin = np.hypot(off[..., 1], off[..., 2]) < np.hypot(lab[..., 1] - hue[1], lab[..., 2] - hue[2])  # in a shadow
+    clothes = cv2.erode((below & ~bare & ~skin).astype(np.uint8), np.ones((_EDGE, _EDGE), np.uint8)) > 0
+    return _Seen(person, hair, below & bare, clothes, body)
+
+
+def _hanging(hair: Where, chin: int) -> Where:
+    """Below the chin without what is narrow, or hangs on no hair above."""
+    whole = hair.astype(np.uint8)
+    whole[chin:] = cv2.morphologyEx(whole, cv2.MORPH_OPEN, np.ones((1, _STRAND), np.uint8))[chin:]
+    _, parts = cv2.connectedComponents(whole)
+    return (whole > 0) & np.isin(parts, np.unique(parts[:chin]))
 
 
 def _cloth(frame: Frame, seen: _Seen) -> Floats:
@@ -212,7 +243,7 @@ def _trunk(seen: _Seen, cut: _Cut, lines: Outline) -> Floats:
     for side, way in ((cut.left, -1), (cut.right, 1)):
         y, x = np.ogrid[:_SIZE, :_SIZE]
         out = way * (x - side)
-        line = _shoulder(seen.person & ~seen.hair, side, way, cut.chin)
+        line = _shoulder(seen.body, side, way)
         if line is not None:
             share[(out > -2 * _EDGE) & (y > line[0] + line[1] * out)] = 1
             share[(y > cut.bottom - 2 * _EDGE) & (way * (x - middle) >= 0) & (out < 0)] = 1
@@ -223,13 +254,13 @@ def _trunk(seen: _Seen, cut: _Cut, lines: Outline) -> Floats:
     return share
 
 
-def _shoulder(person: Where, side: int, way: int, chin: int) -> tuple[int, float] | None:
+def _shoulder(body: Where, side: int, way: int) -> tuple[int, float] | None:
     """The row in which a shoulder crosses the photo's left or right edge, and its slope; None if it does not."""
-    rows = [np.flatnonzero(person[chin:, side - way * back]) for back in (_EDGE, _EDGE + _ROUND)]
+    rows = [np.flatnonzero(body[:, side - way * back]) for back in (_EDGE, _EDGE + _ROUND)]
     if not all(found.size for found in rows):
         return None
     first, before = (int(found[0]) for found in rows)
-    return chin + first, float(np.clip((first - before) / _ROUND, *_SLOPE))
+    return first, float(np.clip((first - before) / _ROUND, *_SLOPE))
 
 
 def _neck(seen: _Seen, cut: _Cut, width: float) -> Floats:
