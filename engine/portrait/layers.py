@@ -69,6 +69,8 @@ def build_layers(fit: Fit, head: Head) -> dict[str, npt.NDArray[Any]]:
     cut_off = crown.cut_off(fit.matte)
     fit = replace(fit, matte=crown.rounded(fit.matte, cut_off))
     slits = find_slits(landmarks)
+    left, right = (layers_eyes.on_lid(slit, fit.picture) for slit in slits.eyes)
+    slits = replace(slits, eyes=(left, right))
     fit = replace(fit, iris=layers_eyes.measured(fit.picture, slits.eyes, fit.iris))
     eyeballs = _eyeballs(fit, slits)
     light = _light(eyeballs["whites"], fit)

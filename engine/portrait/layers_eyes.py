@@ -1,5 +1,7 @@
 """Eyeballs: the white completed where iris and lids hid it, and the iris completed below the lid."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,10 @@ _ASIDE = 0.045  # radii by which its landmarks may lie beside an iris
 _RIM = 0.88  # radii: colours farther out are mixed with the white's
 _SHINE, _NEAR_WHITE = 45.0, 0.75  # a light's reflection is so much lighter than its ring; of the white's light
 _INMOST = 0.65  # radii: lights farther out would leave the iris; they go with it
+_BELOW = np.arange(-1.5, 5.01, 0.25, dtype=np.float32)  # units below its landmarks where a lower lid may begin
+_LOWER = 3.5  # units that it may lie below them
+_WARMER, _SURE = 0.04, 0.015  # share of the colour a unit: fainter is no edge; the mean along it that tells one
+_PALE = 0.25  # the same share: what is warmer may be no white
 _BINS = 16  # rings a radius
 _UNSEEN = np.array([(0.36, 22, 18, 16), (0.42, 66, 48, 38), (0.8, 74, 56, 45), (1.0, 42, 32, 28)], np.float32)
 """Radius and colour of an iris that lids hide: pupil, dark brown, rim."""
@@ -40,6 +46,25 @@ def inside(slit: Slit, points: Array) -> Array:
     u, v = slit.local(points)
     base, patch = slit.edges(u)
     return np.where(np.abs(u) < 1, np.minimum(v - base, patch - v), -1).astype(np.float32)
+
+
+def on_lid(slit: Slit, picture: Picture) -> Slit:
+    """The slit with its lower edge where skin follows the eyeball: landmarks may draw it across the white.
+
+    A lower lid that rose with what they leave of white and iris would show them twice.
+    """
+    u = np.linspace(-1, 1, slit.base.size, dtype=np.float32)
+    points = slit.point(np.broadcast_to(u, (_BELOW.size, u.size)), slit.base - _BELOW[:, None])
+    colours = cv2.remap(picture, points * TEXELS - 0.5, None, cv2.INTER_LINEAR).astype(np.float32)
+    warm = (colours[..., 0] - colours[..., 2]) / np.maximum(colours.max(-1), 16)
+    middle = np.abs(u) < 0.85
+    rise = np.gradient(cv2.GaussianBlur(warm, (0, 0), sigmaX=5, sigmaY=2), 0.25, axis=0)
+    weight = np.maximum(rise.max(0) - _WARMER, 0) * middle
+    if weight.mean() < _SURE or np.percentile(warm[_BELOW < 0][:, middle], 30) > _PALE:
+        return slit
+    bow = np.polynomial.Polynomial.fit(u, _BELOW[rise.argmax(0)], 2, w=np.sqrt(weight))
+    lower = np.clip(bow(u), 0, _LOWER) * (1 - u**4)
+    return replace(slit, base=(slit.base - lower).astype(np.float32))
 
 
 def measured(picture: Picture, slits: tuple[Slit, Slit], irises: Array) -> Array:
