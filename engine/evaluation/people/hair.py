@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from engine.evaluation.people.cast import Person
-from engine.evaluation.people.noise import along, fade, unit
+from engine.evaluation.people.noise import along, fade, noise, unit
 from engine.evaluation.people.places import Points, Skull, beard_area
 from engine.evaluation.people.strands import (
     Roots,
@@ -22,6 +22,7 @@ from engine.evaluation.people.strands import (
 )
 from engine.face.source import Floats
 
+ASKEW = 0.009  # how much higher the left brow begins than the right
 HAIR_RADIUS = 0.00085  # twice a real one's: half as many hairs cover
 
 
@@ -38,11 +39,18 @@ def _density(points: Points, skull: Skull, skin: Skin, soft: float) -> Floats:
     return dense
 
 
+def _fineness(roots: Roots, skull: Skull) -> Floats:
+    """[N] of the full thickness: hair is finer at the hairline."""
+    fine: Floats = 0.4 + 0.6 * fade(roots.value(skull.inside), -0.02, 0.18)
+    return fine
+
+
 def _crop(person: Person, points: Points, skull: Skull, skin: Skin, rng: np.random.Generator) -> list[Strands]:
     """Short all over, shorter at the sides and the hairline, combed forwards on top and down elsewhere."""
-    roots = roots_on(skin, _density(points, skull, skin, 0.09), 70_000, rng)
+    dense = _density(points, skull, skin, 0.18 + 0.25 * person.hair.receding)
+    roots = roots_on(skin, dense, 70_000, rng)
     x, y, z = (roots.at - [0, points.eye[1], points.skull[2]]).T
-    top = fade(y, 0.55, 1.0)
+    top = fade(y, 0.58, 1.04)
     swirl = waves(roots.at, 41)
     length = person.hair.length_dm * (0.28 + 0.72 * top) * fade(roots.value(skull.inside), -0.12, 0.14)
     length *= 1 + 0.18 * swirl[:, 1] + rng.uniform(-0.2, 0.2, len(x))
@@ -54,23 +62,23 @@ def _crop(person: Person, points: Points, skull: Skull, skin: Skin, rng: np.rand
     end = unit(way + 0.15 * roots.normals * lift + rng.normal(0, 0.12, way.shape))
     hairs = bent(roots, start, end, np.maximum(length, 0.012), 6)
     hairs = wandering(clumped(hairs, 1800, 0.32, rng), 0.0012, rng)
-    return [tapered(hairs, HAIR_RADIUS * 0.85, 0.35)]
+    return [tapered(hairs, HAIR_RADIUS * 0.85 * _fineness(roots, skull), 0.35)]
 
 
 def _curls(person: Person, points: Points, skull: Skull, skin: Skin, rng: np.random.Generator) -> list[Strands]:
     """Tight curls that stand away from the skull."""
-    roots = roots_on(skin, _density(points, skull, skin, 0.12), 42_000, rng)
+    roots = roots_on(skin, _density(points, skull, skin, 0.16), 44_000, rng)
     swirl = waves(roots.at, 51)
-    edge = fade(roots.value(skull.inside), -0.04, 0.40)
+    edge = fade(roots.value(skull.inside), 0.0, 0.45)
     up = fade(roots.at[:, 1], skull.ear_bottom, points.top_y - 0.3)
-    length = person.hair.length_dm * (0.25 + 0.75 * edge) * (0.6 + 0.4 * up) * (1 + 0.15 * swirl[:, 1])
+    length = person.hair.length_dm * (0.20 + 0.80 * edge) * (0.6 + 0.4 * up) * (1 + 0.15 * swirl[:, 1])
     length *= rng.uniform(0.75, 1.1, len(length))
     out = unit(roots.at - points.skull)
     start = unit(roots.normals + 0.25 * swirl)
     hairs = bent(roots, start, unit(out + [0, 0.15, 0] + 0.2 * swirl), length, 26)
     hairs = clumped(hairs, 2600, 0.55, rng)
     hairs = curled(hairs, 0.020, 6.0 * person.hair.length_dm / 0.35, rng, 2600)
-    return [tapered(wandering(hairs, 0.0016, rng), HAIR_RADIUS * 0.9, 0.5)]
+    return [tapered(wandering(hairs, 0.0016, rng), HAIR_RADIUS * 0.9 * _fineness(roots, skull), 0.5)]
 
 
 def _long(person: Person, points: Points, skull: Skull, skin: Skin, rng: np.random.Generator) -> list[Strands]:
@@ -90,20 +98,20 @@ def _long(person: Person, points: Points, skull: Skull, skin: Skin, rng: np.rand
     spread = rng.normal(0, 0.012, (len(guide), 1, 3)) * np.minimum(1, 2 * t)
     hairs = _drawn_together(falls[guide] + apart + spread, 420, 0.3, rng)
     hairs = wandering(hairs, 0.0016, rng)
-    stray = wandering(hairs[rng.choice(len(hairs), 1200)], 0.009, rng)
-    fine = 0.4 + 0.6 * fade(roots.value(skull.inside), -0.02, 0.18)
+    stray = wandering(hairs[rng.choice(len(hairs), 1500)], 0.013, rng)
     shade = rng.normal(0, 1, len(guides.at))[guide]
     return [
-        replace(tapered(hairs, 0.0010 * fine, 0.6), shade=shade),
-        tapered(stray, 0.0005, 0.6),
+        replace(tapered(hairs, 0.0010 * _fineness(roots, skull), 0.6), shade=shade),
+        tapered(stray, 0.0006, 0.6),
         _down(part, points, skull, skin, rng),
     ]
 
 
 def _parted(at: Floats, part: float) -> Floats:
-    """[N] 1 where hair falls to the person's left, -1 to the right; the parting wavers."""
+    """[N] 1 where hair falls to the person's left, -1 to the right; the parting wavers, and single hairs cross it."""
     _, middling, fine = waves(at, 41).T
-    side: Floats = np.where(at[:, 0] + 0.008 * middling + 0.003 * fine > part, 1.0, -1.0)
+    single = noise(at, 60, 44, 1)
+    side: Floats = np.where(at[:, 0] + 0.012 * middling + 0.006 * fine + 0.022 * single > part, 1.0, -1.0)
     return side
 
 
@@ -113,8 +121,9 @@ def _falls(roots: Roots, part: float, points: Points, skull: Skull, skin: Skin, 
     side, (coarse, middling, _) = _parted(roots.at, part), waves(roots.at, 41).T
     eye, layer, head = points.eye[1], rng.uniform(0, 1, count), skin.part(skull.ear < 0.1)
     root_at = _around(roots.at, side, points)
-    goal = np.interp(root_at, [0, 40, 70, 100, 180], [84, 88, 98, 114, 176]) + 4 * coarse + rng.normal(0, 3, count)
-    goal -= rng.uniform(0, 14, count) * fade(root_at, 80, 40)  # some of the front's hair frames the face
+    goal = np.interp(root_at, [0, 40, 70, 100, 180], [70, 74, 94, 114, 176]) + 4 * coarse + rng.normal(0, 3, count)
+    framing = 18 * rng.uniform(0, 1, count) + 10 * middling  # degrees that the front's hair falls nearer to the face
+    goal -= framing * fade(root_at, 80, 40)
     lift = (0.03 + 0.12 * layer) * (1 + 0.3 * middling)
     at, grown = roots.at, [roots.at]
     for knot in range(1, knots):
@@ -236,13 +245,14 @@ def brow_hair(person: Person, points: Points, skin: Skin) -> list[Strands]:
 
 def _brow(person: Person, points: Points, skin: Skin, side: int, rng: np.random.Generator) -> Strands:
     size, woman = points.size, person.female > 0.5
-    count = int((520 if woman else 480) * min(person.brow, 1.2))
+    count = int((600 if woman else 560) * min(person.brow, 1.2))
     t = rng.beta(1.1, 1.15, count)
     across = np.clip(rng.normal(0, 0.55, count), -1.3, 1.3)
     width = (0.034 if woman else 0.042) * person.brow * np.interp(t, [0, 0.15, 0.5, 0.8, 1], [0.85, 1.1, 1, 0.62, 0.22])
     arch = np.interp(t, [0, 0.3, 0.65, 0.85, 1], [0.170, 0.203, 0.232, 0.212, 0.155])
     eye = points.eyes[0 if side > 0 else 1]
-    high = arch + across * width - (0.0 if woman else 0.022) + 0.006 * side + 0.006 * rng.normal(size=count)
+    arch += ASKEW * side * (1 - 1.6 * t) - (0.0 if woman else 0.022)
+    high = arch + across * width + 0.006 * rng.normal(size=count)
     over = np.stack([eye[0] + side * size * (0.455 * t - 0.175), eye[1] + size * high, np.zeros(count)], 1)
     root = _onto_skin(over, skin, points)
     _, normal = skin.nearest(root)
@@ -254,7 +264,7 @@ def _brow(person: Person, points: Points, skin: Skin, side: int, rng: np.random.
     q = np.linspace(0, 1, 6)[None, :, None]
     hairs = root[:, None] + length[:, None, None] * (way[:, None] * q + 0.28 * over_the_arch[:, None] * q**2)
     hairs += normal[:, None] * (0.010 * np.sin(np.minimum(2.2 * q, 2.6)) - 0.003)
-    thick = 0.00050 if woman else 0.00072
+    thick = 0.00042 if woman else 0.00060
     radii = thick * np.array([0.8, 1, 0.95, 0.8, 0.55, 0.2]) * rng.uniform(0.5, 1.15, (count, 1))
     return Strands(wandering(hairs, 0.0012, rng), radii)
 

@@ -94,18 +94,20 @@ def skull_of(person: Person, points: Points, rest: Floats, ear: Floats) -> Skull
     top, bottom, z = float(ears[:, 1].max()), float(ears[:, 1].min()), float(ears[:, 2].mean())
     azimuth = _azimuth(rest, points)
     at_ear = float(np.percentile(_azimuth(ears, points), 3))
-    eye, front = points.eye[1], points.eye[1] + 0.73 * points.size
-    side = eye - 0.12
+    eye, woman = points.eye[1], person.female > 0.5
+    front = eye + (0.73 if woman else 0.69) * points.size
+    corner, whiskers = (0.0, eye - 0.20) if woman else (0.05, eye - 0.36)
     line = {
-        0: front + 0.02, 12: front + 0.01, 25: front + 0.02, 36: front - 0.10, 44: front - 0.27, 52: front - 0.46,
-        at_ear - 16: eye + 0.20, at_ear - 8: side, at_ear - 3: side - 0.02, at_ear + 6: top - 0.03,
+        0: front - 0.01, 12: front, 22: front - 0.01 + corner, 31: front - 0.11 + corner, 39: front - 0.27 + corner / 2,
+        47: front - 0.42, 54: eye + 0.16 * points.size, at_ear - 20: eye + 0.10, at_ear - 11: eye - 0.06,
+        at_ear - 7: whiskers, at_ear - 2: whiskers, at_ear + 6: top - 0.03,
         at_ear + 22: top - 0.05, at_ear + 40: bottom + 0.02, 150: bottom - 0.25, 180: bottom - 0.28,
     }  # fmt: skip
     hairline = np.interp(azimuth, list(line), list(line.values()))
-    hairline += 0.05 * noise(rest, 2.5, 5) + 0.02 * noise(rest, 9, 6)
+    hairline += 0.05 * noise(rest, 2.5, 5) + 0.03 * noise(rest, 9, 6)
     receding = person.hair.receding
-    temples = np.exp(-(((azimuth - 30) / 13) ** 2)) + 0.5 * np.exp(-((azimuth / 16) ** 2))
-    hairline += receding * 0.34 * temples
+    temples = np.exp(-(((azimuth - 30) / 13) ** 2)) + 0.25 * np.exp(-((azimuth / 16) ** 2))
+    hairline += receding * (0.34 * temples + 0.10 * noise(rest, 4, 7))
     crown = fade(rest[:, 1], top + 0.30, top + 0.62) * fade(rest[:, 2], points.skull[2] - 0.75, points.skull[2] - 0.2)
     return Skull(rest[:, 1] - hairline, ear, top, bottom, z, np.clip(receding * 1.25 * crown, 0, 1))
 
@@ -131,7 +133,11 @@ def fields(person: Person, points: Points, skull: Skull, rest: Floats, inner: Fl
     red += 0.25 * blob(rest, mouth, (0.4, 0.22, 0.3)) + 0.25 * both(
         0.5 * apart, eye[1], eye[2] + 0.12, (0.22, 0.13, 0.2)
     )
-    dark = 0.55 * both(0.46 * apart, eye[1] - 0.10, eye[2] + 0.15, (0.17, 0.07, 0.2))
+    sallow = 0.8 * blob(rest, (0, eye[1] + 0.45 * size, nose[2] - 0.2), (0.5 * size, 0.3 * size, 0.5))
+    sallow += 0.5 * blob(rest, mouth + [0, 0.02, 0], (0.34, 0.2, 0.3))
+    tired = both(0.47 * apart, eye[1] - 0.13 * size, eye[2] + 0.15, (0.15 * size, 0.06 * size, 0.2))
+    tired += both(0.36 * apart, eye[1] - 0.08 * size, eye[2] + 0.15, (0.08 * size, 0.07 * size, 0.2))
+    dark = 0.40 * both(0.46 * apart, eye[1] - 0.10, eye[2] + 0.15, (0.17, 0.07, 0.2))
     dark += 0.25 * both(0.30 * apart, eye[1] + 0.03, eye[2] + 0.12, (0.09, 0.12, 0.2))
     dark += 0.08 * both(0.5 * apart, eye[1] + 0.10, eye[2] + 0.12, (0.2, 0.06, 0.2))
     oily = 0.8 * blob(rest, (0, eye[1] + 0.5, nose[2] - 0.25), (0.4, 0.3, 0.4)) + 0.9 * blob(
@@ -141,10 +147,12 @@ def fields(person: Person, points: Points, skull: Skull, rest: Floats, inner: Fl
     freckles = 0.9 * cheek + blob(rest, nose + [0, 0.15, 0], (0.3, 0.2, 0.4))
     furrow, phase = _furrows(points, rest)
     crop = person.hair.style in ("crop", "curls")
-    scalp = fade(skull.inside, *((0.0, 0.22) if crop else (-0.04, 0.12))) * (skull.ear < 0.3) * (1 - skull.bald)
+    scalp = fade(skull.inside, *((-0.05, 0.20) if crop else (-0.08, 0.10))) * (skull.ear < 0.3) * (1 - skull.bald)
     return {
         "red": np.clip(red + 0.12 * noise(rest, 1.5, person.seed), 0, 1.2),
         "dark": np.clip(dark, 0, 1),
+        "sallow": np.clip(sallow, 0, 1),
+        "tired": np.clip(tired, 0, 1),
         "scalp": scalp,
         "lips_near": (blob(rest, mouth, (0.5 * size, 0.28 * size, 0.45)) > 0.02).astype(float),
         "inner": inner,
@@ -194,6 +202,8 @@ def _furrows(points: Points, rest: Floats) -> tuple[Floats, Floats]:
     weight, phase = [0.9 * forehead], [(y - eye[1]) * 8.5 / size + 0.25 * noise(rest, 1.6, 61)]
     frown = blob(rest, (0, eye[1] + 0.18 * size, points.nose[2] - 0.12), (0.10 * size, 0.12 * size, 0.3))
     weight, phase = [*weight, 0.8 * frown], [*phase, x * 11 / size + 0.5 + 0.1 * noise(rest, 3, 62)]
+    throat = fade(y, points.chin_y - 0.02, points.chin_y - 0.14) * fade(abs(x), 0.5, 0.25) * (rest[:, 2] > 0)
+    weight, phase = [*weight, 1.5 * throat], [*phase, (y - 0.35 * x**2) * 3.6 + 0.12 * noise(rest, 1.2, 65)]
     for side, centre in zip((1, -1), points.eyes, strict=True):
         corner = centre + [side * 0.19 * size, -0.015, 0.02]
         out, up = side * (x - corner[0]), y - corner[1]
