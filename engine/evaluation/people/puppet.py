@@ -7,6 +7,7 @@ from typing import Any
 import bpy
 import numpy as np
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
@@ -118,27 +119,29 @@ class Puppet:
         for name, values in fields(person, points, skull, rest, _at(inner, uv)).items():
             objects.attribute(fine.data, name, values)
         objects.attribute(fine.data, "rest", rest)
-        lash_roots = self._grow(skull)
-        near = np.exp(-((cKDTree(lash_roots).query(rest)[0] / 0.018) ** 2))
-        objects.attribute(fine.data, "lash_roots", near)
-        picture = objects.picture("lips", np.repeat(lips[..., None], 3, 2), "Non-Color")
+        lash_roots, brow_roots = self._grow(skull)
+        for name, roots, reach in (("lash_roots", lash_roots, 0.018), ("brow_roots", brow_roots, 0.022)):
+            objects.attribute(fine.data, name, np.exp(-((cKDTree(roots).query(rest)[0] / reach) ** 2)))
+        soft = gaussian_filter(lips, len(lips) / 400)
+        picture = objects.picture("lips", np.repeat(soft[..., None], 3, 2), "Non-Color")
         fine.data.materials.clear()
         fine.data.materials.append(skin_material(person, picture))
 
-    def _grow(self, skull: Skull) -> Floats:
-        """All hair; the roots [N, 3] of the upper lashes."""
+    def _grow(self, skull: Skull) -> tuple[Floats, Floats]:
+        """All hair; the roots [N, 3] of the upper lashes and of the brows."""
         person, points, skin = self._person, self._points, self._skin
         head, brow, lash = hair_material(person.hair), brow_material(person.hair), _lash_material()
         on_head = [self._rooted(strands, head) for strands in head_hair(person, points, skull, skin)]
         self._things += on_head
         self._hanging = [thing.object for thing in on_head] if person.hair.style == "long" else []
         self._things += [self._rooted(strands, head) for strands in beard_hair(person, points, skin)]
-        self._things += [self._rooted(strands, brow) for strands in brow_hair(person, points, skin)]
+        brows = brow_hair(person, points, skin)
+        self._things += [self._rooted(strands, brow) for strands in brows]
         rings = {name: self._body.mesh.vertices[ring] for name, ring in self._body.rings.items()}
         rows = lash_hair(person, points, rings)
         for strands, eye in rows:
             self._things.append(self._on_lid(strands, eye, lash))
-        return np.concatenate([strands.roots for strands, _ in rows[::2]])
+        return np.concatenate([strands.roots for strands, _ in rows[::2]]), np.concatenate([s.roots for s in brows])
 
     def _rooted(self, strands: Strands, material: Any) -> Thing:
         """Hair that goes where its root goes."""
@@ -183,7 +186,8 @@ def hair_material(hair: Hair, name: str = "hair", rough: float = 0.25) -> Any:
     t = Nodes(name)
     random = t.add("HairInfo").outputs["Random"]
     white = t.math("LESS_THAN", random, hair.grey)
-    melanin = t.total(hair.melanin, t.product(t.attribute("shade"), -0.11))
+    along = t.add("HairInfo").outputs["Intercept"]
+    melanin = t.total(hair.melanin, t.product(t.attribute("shade"), -0.11), t.product(along, along, -hair.bleached))
     inputs = {"Melanin": t.blend(white, melanin, 0.03), "Melanin Redness": hair.redness, "Random": random}
     inputs |= {"Roughness": rough, "Radial Roughness": 0.38, "Random Color": 0.30, "Random Roughness": 0.2, "Coat": 0.0}
     return t.surface(t.add("BsdfHairPrincipled", inputs, parametrization="MELANIN"))

@@ -21,13 +21,15 @@ def skin_material(person: Person, lips: Any) -> Any:
         furrowed = t.product(_furrow(t, at), t.attribute("furrow"), 0.55 * skin.wrinkles)
         colour = t.mix(furrowed, colour, _scaled(skin.dark, 0.9, 0.75, 0.75))
     colour = _hair_shadow(t, person, at, colour)
+    hidden = t.total(t.attribute("scalp"), t.product(t.attribute("brow_roots"), 0.7))
     colour = _lips(t, skin, at, colour, lip, creases)
     colour = t.mix(inner, colour, FLESH)
     colour = t.mix(t.product(t.attribute("lash_roots"), min(1.0, 0.6 * person.lash)), colour, LASH_ROOTS)
     colour = t.mix(wet, colour, tuple(0.5 * (a + b) for a, b in zip(FRESH, skin.base, strict=True)))
     # Before dark skin the same light glares, and its highlight turns pores into flakes.
-    gloss, matt = (0.0, 0.50) if skin.dense else (1.0, 0.40)
-    rough = t.total(t.product(t.noise(at, 30), 0.16), t.ramp(t.attribute("oily"), 0, 1, matt, matt - 0.13 * gloss))
+    gloss, matt = (0.25, 0.48) if skin.dense else (1.0, 0.38)
+    uneven = t.product(t.noise(at, 30, 4, 0.7), 0.22)
+    rough = t.total(uneven, t.ramp(t.attribute("oily"), 0, 1, matt, matt - 0.13 * gloss))
     for where, value in ((lip, 0.50 if skin.dense else 0.32), (wet, 0.15), (inner, 0.22)):
         rough = t.blend(where, rough, value)
     return t.surface(
@@ -37,11 +39,12 @@ def skin_material(person: Person, lips: Any) -> Any:
                 "Base Color": colour,
                 "Roughness": rough,
                 "IOR": 1.4,
-                "Subsurface Weight": 1.0,
+                # Light that came in beside hair would come out red beneath it.
+                "Subsurface Weight": t.ramp(hidden, 0.0, 0.5, 1.0, 0.15),
                 "Subsurface Radius": (1.0, 0.45, 0.3) if skin.dense else (1.0, 0.35, 0.2),
                 "Subsurface Scale": 0.012 if skin.dense else 0.017,
-                "Normal": t.bump(_relief(t, skin, at, lip, creases), 0.0045),
-                "Coat Weight": t.product(t.attribute("oily"), 0.16 * gloss),
+                "Normal": t.bump(_relief(t, skin, at, lip, creases), 0.0050),
+                "Coat Weight": t.product(t.attribute("oily"), t.ramp(t.noise(at, 4), 0.3, 0.7, 0.08, 0.26), gloss),
                 "Coat Roughness": 0.32,
                 "Sheen Weight": 0.02,
                 "Sheen Roughness": 0.5,
@@ -54,12 +57,15 @@ def skin_material(person: Person, lips: Any) -> Any:
 def _complexion(t: Nodes, skin: Skin, at: Socket) -> Socket:
     middling, fine = t.noise(at, 9, 4, 0.6), t.noise(at, 46, 3, 0.6)
     red = t.total(t.attribute("red"), t.product(t.less(middling, 0.5), 0.75))
-    colour = t.mix(t.product(t.ramp(red, 0, 1), 0.65), skin.base, skin.red)
+    colour = t.mix(t.product(t.attribute("sallow"), 0.55), skin.base, _scaled(skin.base, 0.99, 0.98, 0.80))
+    colour = t.mix(t.product(t.ramp(red, 0, 1), 0.78), colour, skin.red)
+    colour = t.mix(t.product(t.attribute("tired"), 0.38), colour, _scaled(skin.base, 0.70, 0.74, 0.88))
     colour = t.mix(t.product(t.attribute("dark"), 0.45), colour, skin.dark)
     colour = t.mix(
         t.product(t.ramp(t.noise(at, 2.2, 4), 0.45, 0.75), 0.45), colour, _scaled(skin.base, 1.04, 1.02, 0.86)
     )
-    colour = t.mix(t.product(t.ramp(fine, 0.48, 0.78), 0.22), colour, _scaled(skin.red, 0.95, 0.95, 0.95))
+    colour = t.mix(t.product(t.ramp(t.noise(at, 3.6, 4, 0.65), 0.48, 0.72), 0.30), colour, skin.red)
+    colour = t.mix(t.product(t.ramp(fine, 0.48, 0.78), 0.28), colour, _scaled(skin.red, 0.95, 0.95, 0.95))
     colour = t.mix(
         t.product(_spots(t, at, 26.0, 0.22, 0.72), t.attribute("freckled"), skin.freckles), colour, skin.dark
     )
@@ -67,7 +73,7 @@ def _complexion(t: Nodes, skin: Skin, at: Socket) -> Socket:
         spots = _spots(t, at, 9.0, 0.30, 0.80)
         colour = t.mix(t.product(spots, t.noise(at, 30), 0.75 * skin.wrinkles), colour, skin.dark)
     mole_distance, mole = t.cells(at, 5.3)
-    moles = t.product(t.ramp(mole_distance, 0.05, 0.028), t.ramp(t.channel(mole, 1), 0.90, 0.92))
+    moles = t.product(t.ramp(mole_distance, 0.05, 0.028), t.ramp(t.channel(mole, 1), 0.86, 0.88))
     return t.mix(t.product(moles, 0.5), colour, _scaled(skin.dark, 0.45, 0.45, 0.45))
 
 
@@ -82,22 +88,23 @@ def _hair_shadow(t: Nodes, person: Person, at: Socket, colour: Socket) -> Socket
     if person.beard:
         roots = t.product(t.attribute("beard"), t.ramp(t.noise(at, 95, 2, 0.6), 0.35, 0.7, 0.6, 1.0))
         colour = t.mix(t.product(roots, 0.38 * person.beard.density * share), colour, STUBBLE)
+    colour = t.mix(t.product(t.attribute("brow_roots"), 0.28 * share), colour, STUBBLE)
     return t.mix(t.product(t.attribute("scalp"), 0.80 * share), colour, (0.03, 0.021, 0.016))
 
 
 def _lips(t: Nodes, skin: Skin, at: Socket, colour: Socket, lip: Socket, creases: Socket) -> Socket:
     red = t.mix(t.ramp(creases, 0.35, 0.7), skin.lip, _scaled(skin.lip, 1.25, 1.35, 1.35))
-    return t.mix(t.product(lip, t.ramp(t.noise(at, 14), 0.2, 0.6, 0.72, 0.92)), colour, red)
+    return t.mix(t.product(lip, t.ramp(t.noise(at, 14), 0.2, 0.6, 0.58, 0.84)), colour, red)
 
 
 def _relief(t: Nodes, skin: Skin, at: Socket, lip: Socket, creases: Socket) -> Socket:
     """Heights in units of the bump's distance."""
     pores = t.product(t.ramp(t.cells(at, 62.0)[0], 0.0, 0.42), t.ramp(t.attribute("porous"), 0, 1, 0.2, 0.5))
     fine = t.product(t.ramp(t.cells(at, 110.0)[0], 0.0, 0.45), 0.45)
-    height = t.total(pores, fine, t.product(t.noise(at, 24, 4, 0.6), 1.3), t.product(t.noise(at, 9, 4, 0.6), 1.6))
-    height = t.product(height, 0.45 if skin.dense else 1.0)
+    height = t.total(pores, fine, t.product(t.noise(at, 24, 4, 0.6), 1.3), t.product(t.noise(at, 9, 4, 0.6), 1.2))
+    height = t.product(height, 0.48 if skin.dense else 1.0)
     height = t.product(height, t.less(1.0, t.product(lip, 0.8)))
-    height = t.total(height, t.product(creases, lip, 2.4))
+    height = t.total(height, t.product(creases, lip, 1.8 if skin.dense else 3.0))
     if skin.wrinkles:
         height = t.less(height, t.product(_furrow(t, at), t.attribute("furrow"), 3.2 * skin.wrinkles))
         height = t.total(height, t.product(t.noise(at, 18, 2, 0.7), 1.5 * skin.wrinkles))
