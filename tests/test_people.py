@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from engine.evaluation.people.body import Body, build
-from engine.evaluation.people.cast import CAST
+from engine.evaluation.people.cast import CAST, IRIS
 from engine.evaluation.people.noise import along, fade, unit
 from engine.evaluation.people.places import Points, beard_area, points_of
 from engine.evaluation.people.truth import PICTURES, coefficients_of, window_of
@@ -98,6 +98,21 @@ class TestBody:
             return float(np.abs(points[upper, 1] - level)[3:-3].max())
 
         assert gap(shut) < 0.01 * gap(rest)
+
+    @pytest.mark.parametrize(("name", "side"), list(itertools.product(CAST, ("left", "right"))))
+    def test_at_rest_the_upper_lid_lies_over_the_iris_and_the_lower_about_its_edge(self, name: str, side: str) -> None:
+        person = build(CAST[name])
+        (centres, radii), which = person.eyes, ("left", "right").index(side)
+
+        def over_the_middle(lid: str) -> float:
+            """In radii of the iris."""
+            margin = person.mesh.vertices[person.rings[f"lid_{lid}_{side}"]]
+            margin = margin[np.argsort(margin[:, 0])]
+            height = np.interp(centres[which, 0], margin[:, 0], margin[:, 1]) - centres[which, 1]
+            return float(height / (IRIS * radii[which]))
+
+        assert 0.6 < over_the_middle("upper") < 0.9
+        assert -1.3 < over_the_middle("lower") < -0.9
 
     @pytest.mark.parametrize("name", CAST)
     def test_lips_touch_at_rest(self, name: str) -> None:

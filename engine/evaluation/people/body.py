@@ -121,7 +121,7 @@ def _details(person: Person) -> Iterator[tuple[str, float]]:
             yield f"{folder}/{side}{name}", weight
     rng = np.random.default_rng(person.seed)
     for name in ASKEW:
-        yield f"asym/asym-{name}-{rng.choice(['l', 'r'])}", float(rng.uniform(0.04, 0.16))
+        yield f"asym/asym-{name}-{rng.choice(['l', 'r'])}", float(rng.uniform(0.06, 0.22))
     for name in VARIED:
         weight = float(rng.normal(0, 0.15))
         yield f"{name}-{'incr' if weight > 0 else 'decr'}", abs(weight)

@@ -6,16 +6,17 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.evaluation.people import objects
-from engine.evaluation.people.cast import Colour, Person
+from engine.evaluation.people.cast import IRIS, Colour, Person
 from engine.evaluation.people.nodes import Nodes
 from engine.evaluation.people.noise import fade, unit
 from engine.face.source import Floats, Integers
 
-IRIS = 0.40  # radius, as all below in eyeball radii
-PUPIL = 0.43  # of the iris
+PUPIL = 0.41  # of the iris
 LIMBUS = float(np.arcsin(IRIS))
-CORNEA = 0.66  # radius of its sphere
+CORNEA = 0.66  # radius of its sphere, in eyeball radii
 LID_SHADE = (0.09, 0.06, 0.05)
+CARUNCLE = np.array([0.66, 0.40, 0.37])
+"""The flesh in the inner corner, sRGB."""
 SEGMENTS = 64
 LAMP = tuple(unit(np.array([-3.0, 1.8, 9.8])).tolist())
 """Towards the lamp that the cornea mirrors."""
@@ -41,8 +42,8 @@ def _object(person: Person, ball: bool, points: Floats, faces: Integers, side: i
         shell.visible_shadow = False
         return shell
     uv = points[:, :2] / 2 + 0.5
-    picture = objects.picture("iris", eye_texture(person.iris, person.seed + side))
-    eyeball = objects.mesh("eye", points, faces, _eye_material(picture, person.lash - 1), uv=uv[faces])
+    picture = objects.picture("iris", eye_texture(person.iris, person.seed + side, side))
+    eyeball = objects.mesh("eye", points, faces, _eye_material(picture, 0.30 + 0.5 * person.lash), uv=uv[faces])
     objects.attribute(eyeball.data, "white", fade(np.hypot(*points.T[:2]) + (points[:, 2] < 0), IRIS, IRIS + 0.04))
     return eyeball
 
@@ -81,9 +82,8 @@ def _eye_material(picture: Any, shade: float) -> Any:
     """`shade` is how dark the lashes make what lies close to the lids."""
     t = Nodes("eye")
     colour = t.image(picture, t.uv())
-    if shade > 0:
-        clear = t.add("AmbientOcclusion", {"Distance": 0.12}, samples=8).outputs["AO"]
-        colour = t.mix(t.ramp(clear, 0.2, 0.9, shade, 0.0), colour, LID_SHADE)
+    clear = t.add("AmbientOcclusion", {"Distance": 0.12}, samples=8).outputs["AO"]
+    colour = t.mix(t.ramp(clear, 0.15, 0.95, shade, 0.0), colour, LID_SHADE)
     return t.surface(
         t.add(
             "BsdfPrincipled",
@@ -112,17 +112,20 @@ def _cornea_material() -> Any:
     return material
 
 
-def eye_texture(iris: Colour, seed: int, size: int = 1024) -> npt.NDArray[np.float64]:
+def eye_texture(iris: Colour, seed: int, side: int, size: int = 1024) -> npt.NDArray[np.float64]:
     """[size, size, 3] sRGB, 0 to 1, of the ball from the front; the picture's half width is its radius."""
     rng = np.random.default_rng(seed)
     axis = (np.arange(size) + 0.5) / size * 2 - 1
     x, y = np.meshgrid(axis, -axis)
     away, angle = np.hypot(x, y), np.arctan2(y, x)
-    white = np.ones((size, size, 3)) * [0.78, 0.735, 0.70]
-    white *= 1 - fade(away, 0.42, 0.95)[..., None] * [0.12, 0.26, 0.28]
+    white = np.ones((size, size, 3)) * [0.66, 0.625, 0.60]
+    white *= 1 - fade(away, 0.42, 0.95)[..., None] * [0.12, 0.28, 0.28]
     white *= 1 - 0.45 * _veins(rng, size)[..., None] * [0.15, 0.75, 0.75]
+    corner = fade(-side * x, 0.66, 0.80)[..., None]
+    white += corner * (CARUNCLE - white)
     painted = _iris(rng, np.array(iris) ** (1 / 2.2), np.clip(away / IRIS, 0, 1), angle)
-    edge = fade(away, IRIS * 0.91, IRIS * 1.09)[..., None]
+    painted *= (0.88 - 0.25 * np.clip(y / IRIS, -1, 1))[..., None]  # the lid shades it, and light gathers opposite
+    edge = fade(away, IRIS * 0.88, IRIS * 1.11)[..., None]
     return np.clip(painted * (1 - edge) + white * edge, 0, 1)
 
 
@@ -135,15 +138,16 @@ def _iris(rng: np.random.Generator, colour: Floats, t: Floats, angle: Floats) ->
         sway += 0.5 * np.sin(angle * rng.integers(9, 17) - t * rng.uniform(6, 12))
         fibres += weight * np.sin(count * angle + start + 1.3 * sway + 1.5 * np.sin(t * rng.uniform(5, 11) + start))
     fibres = fibres / 8.4 + 0.5
-    warm = np.clip(colour * [1.35, 1.12, 0.80] + [0.05, 0.02, 0], 0, 1)
+    warm = np.clip(colour * [1.22, 1.06, 0.84] + [0.02, 0.01, 0], 0, 1)
     outwards, rim = fade(t, 0.38, 0.62)[..., None], fade(t, 0.72, 1.0)[..., None]
     shade = (warm * (1 - outwards) + colour * outwards) * (1 - rim) + 0.62 * colour * rim
     shade = shade * (0.62 + 0.72 * fibres[..., None])
-    shade *= (1 - 0.25 * np.exp(-(((t - 0.55 - 0.03 * np.sin(7 * angle)) / 0.05) ** 2)))[..., None]
+    ruff = 0.56 + sum(0.016 * np.sin(n * angle + rng.uniform(0, 6)) for n in (3, 7, 11, 17))
+    shade *= (1 - 0.22 * np.exp(-(((t - ruff) / 0.09) ** 2)))[..., None]
     shade *= (1 - 0.66 * fade(t, 0.78, 0.99))[..., None]
     blotch = 0.5 + 0.5 * np.sin(angle * 2 + rng.uniform(0, 6)) * np.sin(angle * 5 + rng.uniform(0, 6))
     shade *= (0.88 + 0.24 * blotch)[..., None]
-    return np.clip(shade * fade(t, PUPIL - 0.03, PUPIL + 0.04)[..., None], 0.008, 1)
+    return np.clip(shade * fade(t, PUPIL - 0.04, PUPIL + 0.08)[..., None], 0.008, 1)
 
 
 def _veins(rng: np.random.Generator, size: int) -> Floats:
