@@ -43,7 +43,7 @@ def _object(person: Person, ball: bool, points: Floats, faces: Integers, side: i
         return shell
     uv = points[:, :2] / 2 + 0.5
     picture = objects.picture("iris", eye_texture(person.iris, person.seed + side, side))
-    eyeball = objects.mesh("eye", points, faces, _eye_material(picture, 0.30 + 0.5 * person.lash), uv=uv[faces])
+    eyeball = objects.mesh("eye", points, faces, _eye_material(picture), uv=uv[faces])
     objects.attribute(eyeball.data, "white", fade(np.hypot(*points.T[:2]) + (points[:, 2] < 0), IRIS, IRIS + 0.04))
     return eyeball
 
@@ -78,12 +78,12 @@ def _lathe(polar: Floats, radius: Floats) -> tuple[Floats, Integers]:
     return points, np.stack([here, here + SEGMENTS, beside + SEGMENTS, beside], -1).reshape(-1, 4)
 
 
-def _eye_material(picture: Any, shade: float) -> Any:
-    """`shade` is how dark the lashes make what lies close to the lids."""
+def _eye_material(picture: Any) -> Any:
+    """Darker close to the lids, as lids and lashes shade it."""
     t = Nodes("eye")
     colour = t.image(picture, t.uv())
     clear = t.add("AmbientOcclusion", {"Distance": 0.12}, samples=8).outputs["AO"]
-    colour = t.mix(t.ramp(clear, 0.15, 0.95, shade, 0.0), colour, LID_SHADE)
+    colour = t.mix(t.ramp(clear, 0.15, 0.95, 0.8, 0.0), colour, LID_SHADE)
     return t.surface(
         t.add(
             "BsdfPrincipled",
