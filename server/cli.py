@@ -172,17 +172,22 @@ def _add_track(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--portrait", default="anna", help=PORTRAIT_HELP)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--portrait", help=f"{PORTRAIT_HELP} (default: anna)")
+    what.add_argument(
+        "--sessions", type=_whole(1), help="so many talking default portraits on one engine, without a server"
+    )
+    what.add_argument(
+        "--calls", type=_whole(1), help="so many calls of default portraits over WebRTC, to a whole server"
+    )
     parser.add_argument("--seconds", type=_seconds, default=10, help="how long, of each kind")
-    parser.add_argument("--size", type=int, default=FRAME_SIZE)
+    parser.add_argument("--size", type=int, default=FRAME_SIZE, help="of the pictures, pixels square")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the same for programs")
-    parser.add_argument("--sessions", type=_whole(0), default=0, help="so many on one engine, without a server")
-    calls = parser.add_argument_group("the whole server, called over WebRTC by callers without a screen")
-    calls.add_argument("--calls", type=_whole(0), default=0, help="how many at once")
+    _add_engines(parser)
+    calls = parser.add_argument_group("with --calls")
     calls.add_argument(
         "--churn", type=_seconds, default=0, metavar="SECONDS", help="every so often one leaves and another comes"
     )
-    _add_engines(calls)
     calls.add_argument("--speech", type=Path, metavar="FILE", help="what they say (default: a sentence over and over)")
     calls.add_argument("--silent", action="store_true", help="they say nothing")
     parser.set_defaults(command=bench.run)

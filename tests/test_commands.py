@@ -115,6 +115,7 @@ class TestRender:
             (["--coefficients", "{folder}/voice.wav"], "voice.wav"),
             (["--coefficients", "{folder}/none.csv"], "none.csv"),
             (["--coefficients", "{folder}/none.csv", "--emotion", "anger=1"], "goes with --audio"),
+            (["--audio", "{folder}/voice.wav", "--relative"], "goes with --coefficients"),
         ],
     )
     def test_refusals(
@@ -197,13 +198,36 @@ class TestBench:
         assert main(["bench", "--seconds", "0.1", "--size", "256", "--json", str(out)]) == 2
         assert f"can't write {out}" in capsys.readouterr().err
 
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--churn", "3"], "--churn goes with --calls"),
+            (["--sessions", "2", "--silent"], "--silent goes with --calls"),
+            (["--engines", "2"], "--engines goes with --calls"),
+            (["--calls", "1", "--size", "288"], "--size must be one of 256, 384"),
+            (["--sessions", "1", "--size", "5"], "--size must be a multiple of 32"),
+            (["--runtime", "tensorrt"], "NVIDIA"),
+        ],
+    )
+    def test_options_that_would_do_nothing(
+        self, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+    ) -> None:
+        assert words in refusal(capsys, "bench", *arguments)
+
+    def test_measures_one_thing_at_a_time(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as stopped:
+            main(["bench", "--calls", "2", "--portrait", "otto"])
+        assert stopped.value.code == 2 and "not allowed with" in capsys.readouterr().err
+
     def test_calls_the_whole_server(self, tmp_path: Path) -> None:
         command = [sys.executable, "-m", "server.cli", "bench", "--calls", "2", "--seconds", "16", "--churn", "8"]
+        command += ["--size", "256"]
         subprocess.run([*command, "--json", str(tmp_path / "b.json")], check=True)
         report = json.loads((tmp_path / "b.json").read_text())
         assert len(report["frames a second"]) == 3 and min(report["frames a second"]) > 5
         assert {"emotion.set to applied, ms", "call 3: time between pictures, ms"} <= {
             r["name"] for r in report["rows"]
         }
+        assert report["picture"] == "256 x 256"
         assert report["pictures looked at"] >= 3 and report["of them another session's"] == 0
         assert report["CPU, cores"].endswith("the callers")

@@ -6,7 +6,6 @@ in one line before any of it is loaded.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.places import data_home
 from engine.runtime.network import Signature, TensorSpec
 
 BUILD = "python -m trt_build build"
@@ -99,7 +99,7 @@ class Manifest:
 
 def plans_home() -> Path:
     """Where plans are built and looked for unless told otherwise."""
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "les-avatar" / "plans"
+    return data_home() / "plans"
 
 
 def write_plan(folder: Path, plan: bytes, manifest: Manifest) -> Path:

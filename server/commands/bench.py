@@ -13,6 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.avatar import Avatar, Stream
+from engine.backend import choose
+from engine.runtime.tensorrt import GpuMissing
+from engine.runtime.tensorrt_plan import PlanRefused
 from engine.units import CHUNK, FPS, FRAME_MS
 from server.capacity import machine
 from server.commands import Refusal
@@ -32,12 +35,20 @@ SETTLING = 150  # frames until a network that hears silence is at rest
 Floats = npt.NDArray[np.float32]
 
 
+OF_CALLS = ("churn", "speech", "silent", "engines")  # options that mean nothing to the other measurements
+
+
 def run(options: argparse.Namespace) -> int:
+    if not options.calls and (given := [f"--{name}" for name in OF_CALLS if getattr(options, name)]):
+        raise Refusal(f"{given[0]} goes with --calls")
     if options.speech:
         read_file(options.speech)  # the callers, in processes of their own, would say it late
     print(f"{machine()}\nPython {platform.python_version()}, av {version('av')}, aiortc {version('aiortc')}\n")
     measured = _of_calls if options.calls else of_sessions if options.sessions else of_frames
-    rows, facts = measured(options)
+    try:
+        rows, facts = measured(options)
+    except (GpuMissing, PlanRefused) as missing:
+        raise Refusal(str(missing)) from missing
     print(f"{'':<46}{'p50':>8}{'p95':>8}{'p99':>8}", *rows, "", sep="\n")
     print(*(f"{name}: {value}" for name, value in facts.items()), sep="\n")
     if options.json:
@@ -57,7 +68,9 @@ def _of_calls(options: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
 def of_frames(options: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
     """One stream on one thread, talking and silent, and the encoding of what it draws."""
     cv2.setNumThreads(1)  # as in the processes that draw calls
-    avatar, portrait, size = Avatar(slack=SLACK), open_portrait(options.portrait), checked_size(options.size)
+    size, portrait = checked_size(options.size), open_portrait(options.portrait or "anna")
+    backend = choose(options.runtime, plans=options.plans)
+    avatar = Avatar(look_ahead=options.look_ahead, slack=SLACK, backend=backend)
     talking = talk(max(options.seconds, 1))
     voices = {"talking": talking, "silent": np.zeros_like(talking)}
     trials = {how: Trial(avatar, avatar.open(portrait, size=size)) for how in voices}
@@ -69,7 +82,7 @@ def of_frames(options: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
     engine, _, encoder = np.median(taken["talking"], axis=0)
     shares = [sum(taken[how][:, [0, 2]].mean(axis=0)) for how in ("silent", "talking")]
     facts = {
-        "picture": f"{size} x {size}, one thread, {len(talking)} frames",
+        "picture": f"{size} x {size}, one thread, {len(talking)} frames, {backend.name}",
         "engine / encoder": round(float(engine / encoder), 1),
         "silent / talking, in the mean": round(float(shares[0] / shares[1]), 2),
         "talking portraits on one core": round(float(FRAME_MS / (engine + encoder)), 1),

@@ -20,6 +20,7 @@ from server.commands.rows import Row
 from server.commands.watch import Watch
 from server.engine_thread import Engine
 from server.place import Place
+from server.protocol import SIZES
 from server.remote import RemoteEngine
 from server.settings import Settings
 
@@ -30,6 +31,8 @@ MOST_ROWS = 8  # calls that get a row each
 
 async def of_calls(options: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
     """A server in this process, its engines where `serve` has them, and callers over the loopback in another."""
+    if options.size not in SIZES:
+        raise Refusal(f"--size must be one of {', '.join(map(str, SIZES))} with --calls, not {options.size}")
     factory, engines = serve.engines(options)
     async with _serving(Settings(port=0, max_sessions=options.calls, engines=engines), factory) as (url, place):
         drawing = [
@@ -54,6 +57,7 @@ async def of_calls(options: argparse.Namespace) -> tuple[list[Row], dict[str, An
     churn = f", one of them another every {options.churn:g} s" if options.churn else ""
     facts: dict[str, Any] = {
         "calls": f"{options.calls} {kind} for {options.seconds:g} s{churn}; {engines} engines",
+        "picture": f"{options.size} x {options.size}",
         "held (p95 of the time between pictures at most 48 ms)": f"{sum(map(_held, reports))} of {len(reports)}",
         "frames a second": [round(_rate(report), 2) for report in reports],
         "late share": [r["stats"][-1]["late_share"] for r in reports if r["stats"]],
@@ -98,7 +102,7 @@ async def _one_more(url: str, after_s: float) -> str:
 
 async def _call(url: str, options: argparse.Namespace) -> asyncio.subprocess.Process:
     command = [sys.executable, "-m", "server.commands.callers", url, "--calls", str(options.calls)]
-    command += ["--seconds", str(options.seconds), "--churn", str(options.churn)]
+    command += ["--seconds", str(options.seconds), "--churn", str(options.churn), "--size", str(options.size)]
     command += ["--silent"] if options.silent else []
     command += ["--speech", str(options.speech)] if options.speech else []
     return await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)

@@ -36,7 +36,8 @@ Shown = Callable[[Sequence[Picture]], None]
 
 
 def of_sessions(options: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
-    backend, count, size = choose(options.runtime), options.sessions, checked_size(options.size)
+    size, count = checked_size(options.size), options.sessions
+    backend = choose(options.runtime, plans=options.plans)
     avatar = Avatar(look_ahead=options.look_ahead, slack=SLACK, backend=backend)
     portraits = [open_portrait(name) for name in default_names()]
     streams = [

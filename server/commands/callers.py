@@ -32,7 +32,7 @@ from av.video.codeccontext import VideoCodecContext
 from websockets.asyncio.client import connect
 
 from engine.audio import load_audio
-from engine.units import SAMPLE_RATE
+from engine.units import FRAME_SIZE, SAMPLE_RATE
 from server.commands.eye import COLOURS, Eye, face_of_jpeg
 from server.hearing import JITTER_BUFFER
 from server.media import audio_frame
@@ -235,6 +235,9 @@ class Plan:
     churn_s: float = 0.0
     """From one who leaves, whom another follows at once, to the next; 0: all stay."""
 
+    size: int = FRAME_SIZE
+    """Of the pictures they ask for, pixels square."""
+
     def turns(self, place: int) -> Iterator[tuple[int, float]]:
         """(serial number, seconds) of the calls in one of `count` places, one after the other."""
         if not self.churn_s:
@@ -257,7 +260,7 @@ async def calls(url: str, speech: Sequence[bytes], plan: Plan) -> list[Report]:
         for number, seconds in plan.turns(place):
             rounds, colour = divmod(number, len(COLOURS))
             portrait = list(faces)[(number + rounds) % len(faces)]
-            wish: dict[str, Any] = {"portrait": portrait, "source": "microphone", "seed": number}
+            wish: dict[str, Any] = {"portrait": portrait, "source": "microphone", "size": plan.size, "seed": number}
             eye = Eye(portrait, COLOURS[colour], faces) if plan.churn_s else None
             if eye:
                 wish["background"] = eye.colour
@@ -290,10 +293,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--speech", type=Path, help="any sound file")
     parser.add_argument("--silent", action="store_true", help="say nothing")
     parser.add_argument("--churn", type=float, default=0, help="seconds from one caller's leaving to the next's")
+    parser.add_argument("--size", type=int, default=FRAME_SIZE, help="of the pictures they ask for")
     options = parser.parse_args(arguments)
     vars(aiortc.rtcrtpreceiver)["get_decoder"] = lambda _: KeyFrames()
     speech = encoded(voice(options.speech, options.silent))
-    plan = Plan(options.calls, options.seconds, options.churn)
+    plan = Plan(options.calls, options.seconds, options.churn, options.size)
     with asyncio.Runner(loop_factory=fast_loop()) as runner:
         print(json.dumps([asdict(report) for report in runner.run(calls(options.url, speech, plan))]))
 

@@ -64,6 +64,8 @@ def _write(options: argparse.Namespace, size: int, alpha: bool, pictures: Iterat
 
 
 def _from_voice(options: argparse.Namespace, size: int, background: Background) -> Iterator[tuple[Rgb, Coefficients]]:
+    if options.relative:
+        raise Refusal("--relative goes with --coefficients")
     events = _emotions(options)
     samples = load_audio(options.audio)
     avatar = Avatar(look_ahead=options.look_ahead)
