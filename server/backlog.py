@@ -1,7 +1,7 @@
 """Sound that comes faster than a conversation takes it: kept here, in order, so that whoever brings it never waits.
 
-A socket whose reader waited for room could not hear that it should stop. The queue is bounded; what exceeds it is
-refused, never dropped.
+A socket whose reader waited for room could not hear that it should stop. The queue is bounded; what exceeds it, be it
+sound, marks or cues, is refused, never dropped. An end always has room: there is one to an utterance.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from server.conversation import Conversation, SpeechRefused
 
 MAX_BYTES = 32 << 20  # 11 minutes at 24 kHz
 PIECE = 9600  # bytes handed on at once: 0.2 s at 24 kHz
+STEP_BYTES = 512  # that whatever waits takes besides its sound
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +24,7 @@ class Step:
 
     utterance: str
     do: Callable[[], None]
-    bytes: int = 0
+    bytes: int = STEP_BYTES
 
 
 class Backlog:
@@ -36,18 +37,20 @@ class Backlog:
 
     def append(self, utterance: str, pcm: bytes) -> None:
         """Raises SpeechRefused when too much waits."""
-        if self._bytes + len(pcm) > self._max_bytes:
-            raise SpeechRefused(
-                "buffer_full", "too much sound waits to be spoken; send it about as fast as it is heard"
-            )
-        for start in range(0, len(pcm), PIECE):
-            piece = pcm[start : start + PIECE]
-            self._add(Step(utterance, partial(self._conversation.append, utterance, piece), len(piece)))
+        pieces = [pcm[start : start + PIECE] for start in range(0, len(pcm), PIECE)]
+        self._check_room(len(pcm) + len(pieces) * STEP_BYTES)
+        for piece in pieces:
+            do = partial(self._conversation.append, utterance, piece)
+            self._add(Step(utterance, do, len(piece) + STEP_BYTES))
 
     def mark(self, utterance: str, name: str) -> None:
+        """Raises SpeechRefused when too much waits."""
+        self._check_room(STEP_BYTES)
         self._add(Step(utterance, partial(self._conversation.mark, utterance, name)))
 
     def cue(self, utterance: str, emotion: Les) -> None:
+        """Raises SpeechRefused when too much waits."""
+        self._check_room(STEP_BYTES)
         self._add(Step(utterance, partial(self._conversation.cue, utterance, emotion)))
 
     def end(self, utterance: str) -> None:
@@ -74,6 +77,10 @@ class Backlog:
     async def drained(self) -> None:
         """Waits until nothing waits."""
         await self._none.wait()
+
+    def _check_room(self, bytes: int) -> None:
+        if self._bytes + bytes > self._max_bytes:
+            raise SpeechRefused("buffer_full", "too much waits to be spoken; send it about as fast as it is heard")
 
     def _do(self, step: Step) -> None:
         try:

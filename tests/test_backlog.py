@@ -1,13 +1,13 @@
 """Sound that comes faster than a conversation takes it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
 from engine.les import Les
-from server.backlog import PIECE, Backlog
+from server.backlog import PIECE, STEP_BYTES, Backlog
 from server.conversation import MarkHeard, SpeechRefused
 from tests.conversation_fakes import FakeConversation
 
@@ -89,7 +89,7 @@ async def test_dropping_all_in_the_moment_in_which_it_came() -> None:
 async def test_too_much_is_refused_and_not_lost_in_silence() -> None:
     conversation = FakeConversation(buffer_ms=500)
     id = conversation.begin()
-    async with handing_on(conversation, max_bytes=SECOND) as backlog:
+    async with handing_on(conversation, max_bytes=SECOND + SECOND // PIECE * STEP_BYTES) as backlog:
         backlog.append(id, bytes(SECOND))
         with pytest.raises(SpeechRefused) as refused:
             backlog.append(id, b"\0\0")
@@ -104,3 +104,19 @@ async def test_what_the_conversation_refuses_is_reported() -> None:
         backlog.append("nobody", bytes(SECOND))
         await backlog.drained()
     assert [code for code, _ in conversation.reports] == ["unknown_utterance"]
+
+
+@pytest.mark.parametrize("kind", ["mark", "cue", "sound"])
+async def test_what_is_small_is_bounded_too(kind: str) -> None:
+    conversation = FakeConversation(buffer_ms=0)
+    id = conversation.begin()
+    async with handing_on(conversation, max_bytes=100 * STEP_BYTES) as backlog:
+        send: Callable[[], None] = {
+            "mark": lambda: backlog.mark(id, "here"),
+            "cue": lambda: backlog.cue(id, Les()),
+            "sound": lambda: backlog.append(id, bytes(2)),
+        }[kind]
+        with pytest.raises(SpeechRefused, match="too much waits"):
+            for _ in range(101):
+                send()
+        backlog.end(id)

@@ -170,12 +170,12 @@ class Answers:
         item = response.items.get(text_in(event, "item_id")) or self._begin(response, event)
         if item is None:
             return
-        for cue in self._cues:
-            self._backlog.cue(item.utterance, cue)
-        self._cues.clear()
         pcm = self._format.decode(decoded(text_in(event, "delta")))
         item.received += len(pcm)
+        cues, self._cues = self._cues, []
         try:
+            for cue in cues:
+                self._backlog.cue(item.utterance, cue)
             self._backlog.append(item.utterance, pcm)
         except SpeechRefused as refused:
             self._refuse(response, refused)
