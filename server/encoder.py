@@ -85,7 +85,8 @@ def open_vp8(width: int, height: int, ceiling: int, speed: int = SPEED) -> Video
         "lag-in-frames": "0",
         "minrate": str(ceiling),  # equal to maxrate and bit_rate: else it is not held to the rate
         "maxrate": str(ceiling),
-        "bufsize": str(ceiling // 2),
+        "bufsize": str(ceiling // 4),
+        "rc_init_occupancy": str(ceiling),  # what the first picture is made from: less shows a blurred face at first
         "undershoot-pct": "100",
         "overshoot-pct": "15",
     }
