@@ -1,6 +1,7 @@
 /** The page put together: who listens to whom. No element is touched here, no protocol spoken. */
 
 import { Api } from "./api.js";
+import { Awake } from "./awake.js";
 import { Expression } from "./expression.js";
 import { vector } from "./les.js";
 import { Microphone } from "./microphone.js";
@@ -25,6 +26,7 @@ class App {
   #api = new Api();
   #session = new Session(this.#api);
   #microphone = new Microphone();
+  #awake = new Awake();
   #expression = new Expression();
   #stage = new Stage();
   #portraits = new Portraits();
@@ -33,6 +35,7 @@ class App {
   #spectrum = new Spectrum();
   #stats = new Stats();
 
+  #able = "RTCPeerConnection" in window;
   #known = /** @type {import("./api.js").Portrait[]} */ ([]);
   #chosen = /** @type {import("./api.js").Portrait | null} */ (null);
   #phase = "closed";
@@ -42,7 +45,7 @@ class App {
   #activity = /** @type {string | null} */ (null);
   #audible = true;
   #leaving = 0;
-  #trouble = /** @type {"connection" | "microphone" | "other" | null} */ (null);
+  #trouble = /** @type {"connection" | "microphone" | "picture" | "other" | null} */ (null);
 
   constructor() {
     new Theme();
@@ -63,10 +66,10 @@ class App {
 
   async start() {
     this.#microphone.list();
-    if (!("RTCPeerConnection" in window)) return this.#complain("other", words.ofServer({ code: "no_webrtc" }));
+    if (!this.#able) this.#refuse();
     await this.#list();
     this.#conversation.offer(await this.#api.assistants(), JSON.parse(localStorage.getItem(VOICE_KEY)));
-    if (this.#invitation) return this.#join(this.#invitation);
+    if (this.#invitation && this.#able) return this.#join(this.#invitation);
     const kept = localStorage.getItem(PORTRAIT_KEY);
     this.#choose(this.#known.find(({ id }) => id === kept) ?? this.#known[0]);
   }
@@ -87,7 +90,7 @@ class App {
 
   /** Who asked for less motion sees the still picture until the call. */
   get #previews() {
-    return !matchMedia("(prefers-reduced-motion: reduce)").matches;
+    return this.#able && !matchMedia("(prefers-reduced-motion: reduce)").matches;
   }
 
   async #list() {
@@ -156,6 +159,7 @@ class App {
     this.#stage.addEventListener("hangup", () => this.#hangUp());
     this.#stage.addEventListener("interrupt", () => this.#session.interrupt());
     this.#stage.addEventListener("retry", () => this.#session.retry());
+    this.#stage.addEventListener("paused", () => this.#playOn());
     this.#stage.addEventListener("mute", () => this.#mute());
     this.#stage.addEventListener("sound", () => this.#hear(!this.#audible));
     this.#stage.addEventListener("device", ({ detail }) => this.#useDevice(detail));
@@ -168,6 +172,8 @@ class App {
   }
 
   #hearPage() {
+    addEventListener("click", () => this.#playOn(), true); // after a touch browsers play what they held back
+    addEventListener("online", () => this.#session.retry());
     addEventListener("pagehide", () => this.#session.close());
     addEventListener("pageshow", ({ persisted }) => persisted && this.#return());
     document.addEventListener("visibilitychange", () => {
@@ -178,7 +184,9 @@ class App {
   }
 
   #return() {
-    if (this.#chosen && !this.#session.wanted && this.#previews) this.#open();
+    this.#playOn();
+    if (this.#session.wanted) this.#session.retry(); // a hidden page's countdown hardly moves
+    else if (this.#chosen && this.#previews) this.#open();
   }
 
   async #call() {
@@ -220,9 +228,22 @@ class App {
     this.#show();
   }
 
-  #unplugged() {
-    this.#hangUp();
-    this.#complain("microphone", "The microphone was unplugged. Choose another one, then call again.");
+  /** The microphone is gone, as headsets go: the call goes on with the system's, where it has another one. */
+  async #unplugged() {
+    this.#microphone.deviceId = "";
+    try {
+      await this.#speakAnew();
+    } catch (error) {
+      this.#hangUp();
+      this.#complain("microphone", words.ofMicrophone(error));
+    }
+  }
+
+  /** With the microphone that is chosen now. */
+  async #speakAnew() {
+    const track = await this.#microphone.start();
+    if (this.#talking) await this.#session.speak(track);
+    else this.#microphone.stop(); // hung up meanwhile
   }
 
   #mute() {
@@ -242,19 +263,29 @@ class App {
     this.#microphone.deviceId = id;
     if (!this.#talking) return;
     try {
-      await this.#session.speak(await this.#microphone.start());
+      await this.#speakAnew();
     } catch (error) {
       this.#complain("microphone", words.ofMicrophone(error));
     }
   }
 
   /** @param {MediaStream} stream */
-  async #play(stream) {
+  #play(stream) {
     this.#stage.listen(this.#audible && (this.#talking || this.#joined));
+    this.#watch(this.#stage.onAir(stream));
+  }
+
+  #playOn() {
+    this.#watch(this.#stage.resume());
+  }
+
+  /** @param {Promise<void>} playing */
+  async #watch(playing) {
     try {
-      await this.#stage.onAir(stream);
+      await playing;
+      this.#settle("picture");
     } catch (error) {
-      if (error.name === "NotAllowedError") this.#complain("other", "The browser holds the picture back until you press Call.");
+      if (error.name === "NotAllowedError") this.#complain("picture", words.HELD_BACK);
       else if (error.name !== "AbortError") throw error; // AbortError: the second track restarted it
     }
   }
@@ -334,7 +365,13 @@ class App {
     if (portrait.id === this.#chosen?.id) this.#choose(this.#known[0]);
   }
 
-  /** @param {"connection" | "microphone" | "other"} trouble @param {string} said @param {string} [countdown] @param {boolean} [retry] */
+  /** The portraits can be looked at all the same. */
+  #refuse() {
+    this.#stage.close();
+    this.#complain("other", words.ofServer({ code: "no_webrtc" }));
+  }
+
+  /** @param {"connection" | "microphone" | "picture" | "other"} trouble @param {string} said @param {string} [countdown] @param {boolean} [retry] */
   #complain(trouble, said, countdown, retry) {
     this.#trouble = trouble;
     this.#stage.complain(said, countdown, retry);
@@ -352,6 +389,7 @@ class App {
     const talking = this.#phase !== "live" ? "connecting" : this.#assisted ? (this.#activity ?? "listening") : "talking";
     this.#stage.scene(this.#asking ? "asking" : this.#talking ? talking : watching, this.#talking);
     this.#stage.interruptible(this.#assisted, this.#activity === "speaking");
+    this.#awake.keep(this.#talking);
   }
 }
 

@@ -22,6 +22,7 @@ const BY_MICROPHONE_ERROR = Object.freeze({
   InsecureContext: "Browsers lend the microphone only to https:// pages and to localhost. Open the page that way, then call.",
 });
 
+export const HELD_BACK = "The browser holds the picture back. Touch or click the page to see it.";
 const DISMISSED = "The question about the microphone was closed unanswered. Call again, and allow it.";
 
 const BY_REASON = Object.freeze({

@@ -134,6 +134,11 @@ def says(page: Page, words: str) -> None:
     expect(page.locator("#status")).to_have_text(words)
 
 
+def a_second_passes(page: Page) -> None:
+    """In a call, whose button takes a quick second press for a part of the first."""
+    expect(page.locator("#clock")).not_to_have_text("0:00")
+
+
 def complains(page: Page, words: str) -> None:
     expect(page.locator("#alert-words")).to_contain_text(words)
 
@@ -176,6 +181,30 @@ class TestBeforeTheCall:
         assert tables["AXES"] == list(AXES)
         assert {name: pytest.approx(dict(units)) for name, units in EMOTIONS.items()} == tables["EMOTIONS"]
 
+    def test_what_the_browser_pauses_goes_on(self, open_page: Open, url: str) -> None:
+        probed = open_page(url)
+        says(probed.page, "Live")
+        video = probed.page.locator("video")
+        video.evaluate("(video) => video.pause()")
+        wait_until(probed.page, "!document.querySelector('video').paused")
+        video.evaluate("(v) => (v.play = () => Promise.reject(new DOMException('', 'NotAllowedError')), v.pause())")
+        complains(probed.page, "The browser holds the picture back.")
+        video.evaluate("(video) => delete video.play")
+        probed.page.locator("#name").click()
+        expect(probed.page.locator("#alert")).to_be_hidden()
+        assert not video.evaluate("(video) => video.paused")
+
+    def test_without_webrtc_there_are_pictures_and_one_line(self, browser: Browser, url: str) -> None:
+        context = browser.new_context()
+        page = context.new_page()
+        page.add_init_script("delete window.RTCPeerConnection")
+        page.goto(url)
+        complains(page, "This browser has no WebRTC.")
+        expect(page.locator("#still")).to_have_attribute("alt", "Portrait of Anna")
+        expect(page.get_by_role("button", name="Call")).to_be_disabled()
+        says(page, "Still picture")
+        context.close()
+
 
 class TestCall:
     def test_the_voice_goes_up_and_comes_back(self, open_page: Open, url: str) -> None:
@@ -207,6 +236,82 @@ class TestCall:
         says(page, "Live")
         page.get_by_role("button", name="Call").dblclick()
         says(page, "In a call")
+
+    def test_two_taps_call_once(self, open_page: Open, url: str) -> None:
+        """A phone counts each of them as a first."""
+        page = open_page(url).page
+        says(page, "Live")
+        tap = "call.dispatchEvent(new MouseEvent('click', { bubbles: true, detail: 1 }))"
+        page.locator("#call").evaluate(f"(call) => void ({tap}, {tap})")
+        says(page, "In a call")
+
+    def test_a_headset_that_goes_does_not_end_it(self, open_page: Open, url: str) -> None:
+        page = open_page(url).page
+        says(page, "Live")
+        page.evaluate(
+            """() => {
+                const media = navigator.mediaDevices;
+                const ask = media.getUserMedia.bind(media);
+                media.getUserMedia = async (wish) => {
+                    const stream = await ask(wish);
+                    (window.asked ??= []).push({ wish: wish.audio.deviceId?.exact, track: stream.getAudioTracks()[0] });
+                    return stream;
+                };
+            }"""
+        )
+        page.get_by_role("button", name="Call").click()
+        says(page, "In a call")
+        page.locator("#microphone").select_option(index=1)
+        wait_until(page, "asked.length === 2 && asked[0].track.readyState === 'ended'")
+        page.evaluate("asked[1].track.dispatchEvent(new Event('ended'))")
+        wait_until(page, "asked.length === 3")
+        assert page.evaluate("asked[1].wish") and not page.evaluate("asked[2].wish")
+        says(page, "In a call")
+        none = "() => Promise.reject(new DOMException('', 'NotFoundError'))"
+        page.evaluate(f"void (navigator.mediaDevices.getUserMedia = {none})")
+        page.evaluate("asked[2].track.dispatchEvent(new Event('ended'))")
+        complains(page, "No microphone was found.")
+        says(page, "Live")
+
+    def test_a_device_that_goes_between_calls_is_not_asked_for(self, open_page: Open, url: str) -> None:
+        page = open_page(url).page
+        says(page, "Live")
+        page.get_by_role("button", name="Call").click()
+        says(page, "In a call")
+        page.locator("#microphone").select_option(index=1)
+        a_second_passes(page)
+        page.get_by_role("button", name="Hang up").click()
+        page.evaluate("void (navigator.mediaDevices.enumerateDevices = async () => [])")
+        page.evaluate("void navigator.mediaDevices.dispatchEvent(new Event('devicechange'))")
+        expect(page.locator("#microphone option")).to_have_count(1)
+        page.evaluate(
+            """() => {
+                const media = navigator.mediaDevices;
+                const ask = media.getUserMedia.bind(media);
+                media.getUserMedia = (wish) => ((window.wish = wish), ask(wish));
+            }"""
+        )
+        page.wait_for_timeout(500)  # as a hand takes: a quick second press is a part of the first
+        page.get_by_role("button", name="Call").click()
+        says(page, "In a call")
+        assert page.evaluate("wish.audio.deviceId") is None
+
+    def test_the_screen_stays_on_until_it_ends(self, open_page: Open, url: str) -> None:
+        page = open_page(url).page
+        says(page, "Live")
+        page.evaluate(
+            """() => {
+                const release = () => (window.lock = 'released');
+                const request = async (kind) => ((window.lock = kind), { release });
+                Object.defineProperty(navigator, 'wakeLock', { value: { request } });
+            }"""
+        )
+        page.get_by_role("button", name="Call").click()
+        says(page, "In a call")
+        wait_until(page, "window.lock === 'screen'")
+        a_second_passes(page)
+        page.get_by_role("button", name="Hang up").click()
+        wait_until(page, "window.lock === 'released'")
 
     def test_mute_and_sound(self, open_page: Open, url: str) -> None:
         page = open_page(url).page

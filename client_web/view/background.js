@@ -12,11 +12,12 @@ export class Background extends EventTarget {
   #kind = /** @type {HTMLSelectElement} */ (byId("background"));
   #colour = /** @type {HTMLInputElement} */ (byId("background-colour"));
   #note = byId("background-note");
-  #file = /** @type {HTMLInputElement} */ (el("input", { type: "file", accept: "image/jpeg,image/png,image/webp" }));
+  #file = /** @type {HTMLInputElement} */ (el("input", { type: "file", accept: "image/jpeg,image/png,image/webp", hidden: true }));
   #last = "photo";
 
   constructor() {
     super();
+    this.#kind.after(this.#file); // iOS tells nothing of one outside the page
     this.#kind.addEventListener("change", () => this.#turnTo(this.#kind.value));
     this.#colour.addEventListener("change", () => this.#choose(this.#colour.value));
     this.#file.addEventListener("change", () => this.#send(this.#file.files[0]));

@@ -1,6 +1,6 @@
 /**
  * The portrait and the call's controls.
- * Events: `call`, `hangup`, `mute`, `interrupt`, `sound`, `device` (detail: id), `retry`.
+ * Events: `call`, `hangup`, `mute`, `interrupt`, `sound`, `device` (detail: id), `retry`, `paused` (by the browser).
  */
 
 import { byId, el } from "./dom.js";
@@ -18,6 +18,7 @@ const SAYS = Object.freeze({
   thinking: "Thinking …",
   speaking: "Speaking",
 });
+const DOUBLE_TAP_MS = 350;
 const IN_CALL = new Set(["talking", "idle", "listening", "thinking", "speaking"]);
 
 export class Stage extends EventTarget {
@@ -33,12 +34,16 @@ export class Stage extends EventTarget {
   #scene = /** @type {Scene} */ ("still");
   #inCall = false;
   #clock = 0;
+  #pressed = -Infinity;
 
   constructor() {
     super();
-    this.#callButton.addEventListener("click", ({ detail }) => {
-      if (detail < 2) this.#emit(this.#inCall ? "hangup" : "call"); // a double click's second would take the first back
+    this.#callButton.addEventListener("click", ({ detail, timeStamp }) => {
+      const again = detail > 1 || timeStamp - this.#pressed < DOUBLE_TAP_MS; // phones call each tap the first
+      this.#pressed = timeStamp;
+      if (!again) this.#emit(this.#inCall ? "hangup" : "call"); // the second would take the first back
     });
+    this.#video.addEventListener("pause", () => this.#emit("paused"));
     this.#mute.addEventListener("click", () => this.#emit("mute"));
     this.#interrupt.addEventListener("click", () => this.#emit("interrupt"));
     this.#sound.addEventListener("click", () => this.#emit("sound"));
@@ -87,6 +92,16 @@ export class Stage extends EventTarget {
     if ("requestVideoFrameCallback" in this.#video) this.#video.requestVideoFrameCallback(shown);
     else this.#video.addEventListener("playing", shown, { once: true });
     await this.#video.play();
+  }
+
+  /** Goes on with what the browser has paused. @returns {Promise<void>} rejects where it refuses */
+  async resume() {
+    if (this.#video.srcObject?.active && this.#video.paused) await this.#video.play();
+  }
+
+  /** No call can be held here. */
+  close() {
+    this.#callButton.disabled = true;
   }
 
   /** The still picture takes over again. */
