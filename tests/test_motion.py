@@ -10,7 +10,9 @@ from engine.face.coefficients import GAZE_DEGREES, INDEX, NAMES
 from engine.motion import Activity, Motion, MotionAmounts
 from engine.motion.gaze import LIMIT_DEG
 from engine.motion.manner import MANNERS
+from engine.motion.spring import Spring
 from engine.motion.stress import Stress
+from engine.units import FPS
 
 MINUTE = 25 * 60
 STILL = MotionAmounts(head=0, gaze=0, blink=0)
@@ -244,3 +246,16 @@ class TestActivities:
     def test_eyes_stay_within_their_limits(self) -> None:
         for activity in MANNERS:
             assert (abs(eyes(run(6, activity=activity))) <= LIMIT_DEG + 1e-3).all()
+
+
+class TestSpring:
+    @pytest.mark.parametrize("time_s", [0.13, 0.17])
+    def test_a_blow_swings_it_out_without_a_jerk(self, time_s: float) -> None:
+        spring = Spring(1, time_s)
+        spring.kick(1.0)
+        way = np.array([spring.step(0.0)[0] for _ in range(3 * FPS)])
+        steps = np.diff(way, prepend=0)
+        assert abs(way.max() - 1) < 0.05
+        assert abs(way.argmax() / FPS - time_s) < 0.09
+        assert np.abs(np.diff(steps, prepend=0)).max() < 0.2
+        assert abs(way[-1]) < 1e-3
