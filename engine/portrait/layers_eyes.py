@@ -24,7 +24,7 @@ _RIM = 0.88  # radii: colours farther out are mixed with the white's
 _SHINE, _NEAR_WHITE = 45.0, 0.75  # a light's reflection is so much lighter than its ring; of the white's light
 _INMOST = 0.65  # radii: lights farther out would leave the iris; they go with it
 _BELOW = np.arange(-1.5, 5.01, 0.25, dtype=np.float32)  # units below its landmarks where a lower lid may begin
-_LOWER = 3.5  # units that it may lie below them
+_OFF, _LOWER = 1.4, 3.5  # units that it must lie below them, or they are as good; that it may
 _WARMER, _SURE = 0.04, 0.015  # share of the colour a unit: fainter is no edge; the mean along it that tells one
 _PALE = 0.25  # the same share: what is warmer may be no white
 _BINS = 16  # rings a radius
@@ -63,7 +63,9 @@ def on_lid(slit: Slit, picture: Picture) -> Slit:
     if weight.mean() < _SURE or np.percentile(warm[_BELOW < 0][:, middle], 30) > _PALE:
         return slit
     bow = np.polynomial.Polynomial.fit(u, _BELOW[rise.argmax(0)], 2, w=np.sqrt(weight))
-    lower = np.clip(bow(u), 0, _LOWER) * (1 - u**4)
+    lower = np.clip(bow(u), 0, _LOWER) * (1 - u**2) ** 1.5
+    if lower.max() < _OFF:
+        return slit
     return replace(slit, base=(slit.base - lower).astype(np.float32))
 
 
