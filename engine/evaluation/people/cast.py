@@ -66,7 +66,7 @@ class Person:
     brow: float = 1.0
     """Thickness of the brows."""
     lash: float = 1.0
-    """Fullness of the lashes; more than 1 also shades the eyes."""
+    """Fullness of the lashes."""
     resting: Mapping[str, float] = field(default_factory=dict)
     """Coefficients of the face at rest."""
 
@@ -92,7 +92,7 @@ CAST: dict[str, Person] = {
             "nose/nose-scale-horiz-decr": 0.15, "nose/nose-width2-decr": 0.2, "nose/nose-point-up": 0.25,
             "nose/nose-point-width-decr": 0.3,
             "chin/chin-width-decr": 0.55, "chin/chin-prominent-incr": 0.15, "chin/chin-triangle": 0.2,
-            "chin/chin-height-decr": 0.7,
+            "chin/chin-height-decr": 0.3,
             "eyes/eye-scale-incr": 1.0, "eyes/eye-eyefold-concave": 0.3,
             "cheek/cheek-volume-decr": 0.35, "cheek/cheek-bones-incr": 0.6, "forehead/forehead-temple-decr": 0.4,
             "head/head-oval": 0.6, "head/head-fat-decr": 0.35, "head/head-scale-horiz-decr": 0.9,
