@@ -172,17 +172,16 @@ class Avatar:
         self,
         *,
         look_ahead: int = DEFAULT_LOOK_AHEAD,
-        threads: int = 1,
         slack: float = 0.0,
         backend: Backend | None = None,
     ) -> None:
-        """`threads` is for one step. `backend` is the CPU unless one is given.
+        """`backend` is the CPU unless one is given.
 
         A silent portrait's own motion may lag by `slack` pixels of a 512 x 512 picture before it is drawn again.
         """
         self.look_ahead = _checked(look_ahead)
         self._slack = slack
-        self._backend = backend or choose("openvino", threads=threads)
+        self._backend = backend or choose("cpu")
         self._cdan = Cdan(self._backend.cdan)
         self._renderers: dict[int, Renderer] = {}
         self._quiet: dict[int, StreamState] = {}

@@ -33,10 +33,10 @@ Floats = npt.NDArray[np.float32]
 
 RENDERER_GRAPH = Path(str(files("engine.renderer") / "data" / "renderer.onnx"))
 RUNTIMES = {
-    "auto": ("tensorrt", "tensorrt_rtx", "torch", "openvino"),
+    "auto": ("tensorrt", "tensorrt_rtx", "torch", "cpu"),
     "tensorrt": ("tensorrt", "tensorrt_rtx"),
     "torch": ("torch",),
-    "openvino": ("openvino",),
+    "cpu": ("cpu",),
 }
 """What each choice tries, in order."""
 
@@ -74,15 +74,12 @@ class Backend:
     """Whether all sessions are best stepped at once, as one batch: on a GPU, which is one thread's."""
 
 
-def choose(runtime: str = "auto", *, threads: int = 1, plans: Path | None = None) -> Backend:
-    """The first of RUNTIMES[runtime] that this machine can run; GpuMissing or PlanRefused, in one line, if none.
-
-    `threads` is for one step on a CPU.
-    """
+def choose(runtime: str = "auto", *, plans: Path | None = None) -> Backend:
+    """The first of RUNTIMES[runtime] that this machine can run; GpuMissing or PlanRefused, in one line, if none."""
     reasons: list[Exception] = []
     for name in RUNTIMES[runtime]:
         try:
-            made = cpu(threads) if name == "openvino" else gpu(name, plans or plans_home())
+            made = cpu() if name == "cpu" else gpu(name, plans or plans_home())
         except (GpuMissing, PlanRefused) as reason:
             reasons.append(reason)
             continue
@@ -92,9 +89,8 @@ def choose(runtime: str = "auto", *, threads: int = 1, plans: Path | None = None
     raise reasons[0]
 
 
-def cpu(threads: int = 1) -> Backend:
-    network = on_cpu(threads=threads)
-    return Backend("openvino", network, lambda size: OneByOne(CpuRenderer(size)), aligned=False)
+def cpu() -> Backend:
+    return Backend("cpu", on_cpu(), lambda size: OneByOne(CpuRenderer(size)), aligned=False)
 
 
 def gpu(name: str, plans: Path) -> Backend:

@@ -80,7 +80,7 @@ def trial(engine: Engine, portrait: Portrait) -> float:
 
 def machine() -> str:
     """What a measurement is good for: another processor or another version has to be measured anew."""
-    return f"{processor()}, {os.cpu_count()} CPUs, les-avatar {version('les-avatar')}, openvino {version('openvino')}"
+    return f"{processor()}, {os.cpu_count()} CPUs, les-avatar {version('les-avatar')}, numba {version('numba')}"
 
 
 def cores() -> int:

@@ -58,7 +58,7 @@ class TestRenderer:
 class TestChoice:
     def test_without_a_card_the_cpu_serves_unless_a_gpu_was_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(backends, "card", _no_card)
-        assert choose("auto").name == "openvino"
+        assert choose("auto").name == "cpu"
         for runtime in ("tensorrt", "torch"):
             with pytest.raises(GpuMissing, match="no NVIDIA driver"):
                 choose(runtime)
@@ -78,9 +78,9 @@ class TestChoice:
         monkeypatch.setattr(backends, "gpu", refuse)
         monkeypatch.setattr(backends, "card", lambda: ("NVIDIA L4", "8.9"))
         with caplog.at_level(logging.WARNING):
-            assert choose("auto").name == "openvino"
+            assert choose("auto").name == "cpu"
         assert [record.getMessage() for record in caplog.records] == [
-            f"openvino serves: {reason}" for reason in ("stale", "absent", "no CUDA")
+            f"cpu serves: {reason}" for reason in ("stale", "absent", "no CUDA")
         ]
         with pytest.raises(PlanRefused, match="stale"):
             choose("tensorrt")
@@ -102,7 +102,7 @@ class TestChoice:
         options = {"engines": 4, "look_ahead": 1, "plans": None}
         factory, count = serve.engines(argparse.Namespace(runtime="auto", **options))
         assert count == 1 and factory().aligned
-        assert serve.engines(argparse.Namespace(runtime="openvino", **options))[1] == 4
+        assert serve.engines(argparse.Namespace(runtime="cpu", **options))[1] == 4
 
     def test_other_sizes_have_the_graphs_border(self) -> None:
         border = graph_signature(RENDERER_GRAPH)

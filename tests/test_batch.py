@@ -58,7 +58,7 @@ def talk(frames: int, seed: int) -> Array:
 
 
 class TestNetworks:
-    @pytest.mark.parametrize("made", [*NETWORKS.values(), on_cpu], ids=[*NETWORKS, "as it serves"])
+    @pytest.mark.parametrize("made", [*NETWORKS.values(), lambda graph: on_cpu()], ids=[*NETWORKS, "as it serves"])
     def test_cdan_over_a_stream(self, made: Callable[[Path], Network]) -> None:
         network = made(CDAN_GRAPH)
         state = initial_state(network.signature, 3)

@@ -11,18 +11,21 @@ import torch
 from torch import Tensor
 
 from engine.audio.mel import BANDS, BINS, FLOOR, WINDOW, mel_filters
-from engine.cdan import CDAN_GRAPH, CDAN_WEIGHTS, Cdan, Floats, StreamState, on_cpu
-from engine.cdan.network import ACTIVITY_HIGH, ACTIVITY_LOW, SEAL_HALF, Config, LipSeal, State, pressed, ramp
-from engine.cdan.network import Cdan as Net
-from engine.cdan.spectra import (
+from engine.cdan import CDAN_GRAPH, CDAN_WEIGHTS, Cdan, Floats, StreamState, cpu
+from engine.cdan.constants import (
+    ACTIVITY_HIGH,
+    ACTIVITY_LOW,
     FINE_BINS,
     FINE_FIRST,
     FINE_WINDOW,
     PAST,
     RISE,
-    Spectra,
-    noise_floor,
+    SEAL_HALF,
+    Config,
 )
+from engine.cdan.network import Cdan as Net
+from engine.cdan.network import LipSeal, State, pressed, ramp
+from engine.cdan.spectra import Spectra, noise_floor
 from engine.cdan.training.export import load, write_graph
 from engine.face import load as load_head
 from engine.face.coefficients import FACE
@@ -196,6 +199,16 @@ class TestWhatShips:
         assert offline.std() > 0.01 and len(given) == 600 * FPS
         np.testing.assert_allclose(np.stack(given), offline[0].numpy(), atol=1e-4)
 
+    def test_its_steps_are_the_graphs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Matrices as they are, every look-ahead, units at work."""
+        monkeypatch.setattr(cpu, "LARGE", 1 << 40)
+        graph, ours = Cdan(OpenVinoNetwork(CDAN_GRAPH)), Cdan(cpu.CpuNetwork(CDAN_WEIGHTS))
+        sound, les = speech_like(4).reshape(-1, CHUNK), np.random.default_rng(7).random((1, UNITS), np.float32)
+        for look_ahead in range(3):
+            np.testing.assert_allclose(
+                run(ours, sound, les, look_ahead), run(graph, sound, les, look_ahead), rtol=0, atol=1e-4
+            )
+
     def test_eight_bits_say_what_the_graph_says(self, served: Cdan) -> None:
         """Over a minute of speech, half of it in noise. A picture shows no difference of 0.01."""
         sound, les = talk(60).copy(), np.zeros((1, UNITS), np.float32)
@@ -204,12 +217,12 @@ class TestWhatShips:
         differs = np.abs(exact - eight)[:, exact.std(axis=0) > 0.01]
         assert differs.shape[1] > 10 and np.quantile(differs, 0.999) < 0.01 and differs.mean() < 0.001
 
-    def test_graph_equals_a_fresh_export(self, shipped: Net, served: Cdan, tmp_path: Path) -> None:
+    def test_graph_equals_a_fresh_export(self, shipped: Net, tmp_path: Path) -> None:
         write_graph(shipped, tmp_path / "fresh.onnx")
-        fresh = Cdan(on_cpu(tmp_path / "fresh.onnx"))
+        kept, fresh = (Cdan(OpenVinoNetwork(graph)) for graph in (CDAN_GRAPH, tmp_path / "fresh.onnx"))
         les = np.random.default_rng(5).random((1, UNITS), np.float32)
         chunks = speech_like(3).reshape(-1, CHUNK)
-        np.testing.assert_array_equal(run(served, chunks, les), run(fresh, chunks, les))
+        np.testing.assert_array_equal(run(kept, chunks, les), run(fresh, chunks, les))
 
     def test_sizes_stay_within_what_was_promised(self) -> None:
         state = OpenVinoNetwork(CDAN_GRAPH).signature.inputs[3:]

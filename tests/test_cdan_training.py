@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.audio.mel import BANDS
+from engine.cdan.constants import PAST, REGIONS, Config
 from engine.cdan.glance import BEFORE, about
 from engine.cdan.glance import FRAMES as FRAMES_SEEN
-from engine.cdan.network import REGIONS, Cdan, Config, TimeLayer
-from engine.cdan.spectra import PAST, SILENCE, Sound, Spectra
+from engine.cdan.network import Cdan, TimeLayer
+from engine.cdan.spectra import SILENCE, Sound, Spectra
 from engine.cdan.training import augment, glance, mixing
 from engine.cdan.training.ablation import RIVALS
 from engine.cdan.training.dataset import Corpus

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from engine.cdan.constants import SEAL_HALF
 from engine.face import LES_TO_FACE
 from engine.face.coefficients import FACE
 from engine.les import AXES, Les
@@ -13,7 +14,6 @@ from engine.units import CHUNK, FPS, SAMPLE_RATE
 
 pytest.importorskip("engine.evaluation.material", exc_type=ImportError)  # needs the extra `train`
 
-from engine.cdan.network import SEAL_HALF
 from engine.cdan.training.export import load
 from engine.cdan.training.phones import BILABIAL, PAUSE, Phone
 from engine.cdan.training.voices import Flite, Utterance

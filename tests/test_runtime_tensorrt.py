@@ -305,7 +305,7 @@ class TestMissing:
             raise OSError(name)
 
         monkeypatch.setattr(ctypes, "CDLL", none)
-        with pytest.raises(GpuMissing, match="no NVIDIA driver.*install it, or serve with --runtime openvino"):
+        with pytest.raises(GpuMissing, match="no NVIDIA driver.*install it, or serve with --runtime cpu"):
             card()
         with pytest.raises(GpuMissing, match="no NVIDIA driver"):
             choose("tensorrt")

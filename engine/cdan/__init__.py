@@ -7,23 +7,22 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engine.runtime import Network, OpenVinoNetwork, initial_state, next_state
+from engine.cdan.cpu import CpuNetwork
+from engine.runtime import Network, initial_state, next_state
 
 __all__ = ["CDAN_GRAPH", "CDAN_WEIGHTS", "Cdan", "Heard", "StreamState", "on_cpu"]
 
 CDAN_GRAPH = Path(__file__).parent / "data" / "cdan.onnx"
 CDAN_WEIGHTS = Path(__file__).parent / "data" / "cdan.safetensors"
 
-TOGETHER = (1, 2)  # streams, by which a process that draws is full; between frames, caches cold, two take a third more
-
 Floats = npt.NDArray[np.float32]
 StreamState = Mapping[str, Floats]
 """One stream's memory: tensors by the graph's `<field>_in` names, batch 1. Never changed in place."""
 
 
-def on_cpu(graph: Path = CDAN_GRAPH, *, threads: int = 1) -> Network:
-    """As it serves: near what the graph says, and sooner. Streams that wait together are stepped together."""
-    return OpenVinoNetwork(graph, threads=threads, eight_bits=True, rows=TOGETHER)
+def on_cpu() -> Network:
+    """As it serves: near what the graph says, and sooner."""
+    return CpuNetwork(CDAN_WEIGHTS)
 
 
 class Heard(NamedTuple):
@@ -39,8 +38,8 @@ class Heard(NamedTuple):
 class Cdan:
     """Steps any number of streams at once. After a stream's chunk n its output belongs to chunk n - look_ahead."""
 
-    def __init__(self, network: Network | None = None, *, threads: int = 1) -> None:
-        self._network = network or on_cpu(threads=threads)
+    def __init__(self, network: Network | None = None) -> None:
+        self._network = network or on_cpu()
 
     def open(self) -> StreamState:
         """The memory of a stream that has heard nothing."""

@@ -10,7 +10,6 @@ Causal throughout: `forward` is one big `step`, and a step sees its chunks and t
 """
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 import torch
@@ -20,52 +19,25 @@ from torch import Tensor, nn
 from engine.audio.mel import BANDS
 from engine.cdan import glance
 from engine.cdan.causal import CausalConv
-from engine.cdan.glance import Glance
-from engine.cdan.spectra import (
-    FEATURES,
+from engine.cdan.constants import (
+    ACTIVITY_HIGH,
+    ACTIVITY_LOW,
+    EASE,
     FINE_BINS,
     PAST,
-    SHAPE,
-    Sound,
-    Spectra,
-    lag_waves,
-    noise_floor,
-    spectrum_features,
+    REGIONS,
+    SEAL_HALF,
+    SEAL_SLOPE,
+    Config,
+    lip_seal,
+    speaks,
 )
+from engine.cdan.glance import Glance
+from engine.cdan.spectra import FEATURES, SHAPE, Sound, Spectra, lag_waves, noise_floor, spectrum_features
 from engine.face.coefficients import FACE
 from engine.face.les_map import LES_TO_FACE
 from engine.les import AXES
 from engine.units import HOPS_PER_FRAME, MAX_LOOK_AHEAD
-
-
-@dataclass(frozen=True)
-class Config:
-    """Sizes of the network."""
-
-    stem: int = 128
-    """Channels of the convolutions at 100 Hz."""
-    stems: int = 2
-    """Residual convolutions at 100 Hz."""
-    dilations: tuple[int, ...] = (1, 2, 4, 8)
-    """Hops between the taps of each wide convolution that follows them."""
-    width: int = 224
-    """Channels of the context at 25 Hz."""
-    heads: int = 4
-    layers: int = 4
-    window: int = 24
-    """Frames that one layer's attention looks back on, the present one included."""
-    token: int = 48
-    """Channels of the feature and structure tokens."""
-    glance: int = 96
-    """Channels of what the second opinion on closures comes to."""
-    crossings: int = 2
-    """Rounds of feature and structure attention."""
-    phones: int = 41
-    """Classes of the auxiliary phone head; 0 is the pause."""
-    feature: bool = True
-    """The face's regions ask the facial units."""
-    structure: bool = True
-    """Regions ask one another, and frames the frames before them."""
 
 
 class State(NamedTuple):
@@ -192,25 +164,6 @@ class TimeLayer(nn.Module):
         return x + self.down(F.gelu(y)), local, keys, values
 
 
-REGIONS: tuple[tuple[str, ...], ...] = (
-    ("brow",),
-    ("eye",),
-    ("cheek", "nose", "nasolabial", "nostril"),
-    ("jaw", "mouthClose"),
-    ("mouthUpper", "mouthShrugUpper", "mouthRollUpper"),
-    ("mouthLower", "mouthShrugLower", "mouthRollLower", "lip"),
-    ("mouthFunnel", "mouthPucker", "mouthLeft", "mouthRight", "mouthPress"),
-    ("mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch", "sharp"),
-    ("tongue",),
-)
-"""Parts of the face, each by how its coefficients' names begin."""
-
-
-def region_of(coefficient: str) -> int:
-    """Index in REGIONS."""
-    return next(i for i, starts in enumerate(REGIONS) if coefficient.startswith(starts))
-
-
 class Crossing(nn.Module):
     """Regions ask the facial units (feature dimension), then one another (structure dimension). r is [B, T, R, d]."""
 
@@ -240,12 +193,6 @@ class Crossing(nn.Module):
         return self.regions_out((q @ k.transpose(2, 3) * r.shape[-1] ** -0.5).softmax(-1) @ v)
 
 
-SEAL_HALF = 0.38  # posterior of a closure that brings the lips half-way together
-SEAL_SLOPE = 1.5  # of the logit
-ACTIVITY_LOW, ACTIVITY_HIGH = 0.7, 0.9  # posterior of speech: below is exact rest
-EASE = 4  # frames in which units give way to a beginning speech, and come back: in one, a stretched mouth leapt
-
-
 def ramp(logit: Tensor, low: float, high: float) -> Tensor:
     """From 0 where the posterior is `low` to 1 where it is `high`, even in its logit."""
     zero, one = (math.log(p / (1 - p)) for p in (low, high))
@@ -265,21 +212,7 @@ def pressed(logit: Tensor) -> Tensor:
 
 
 class LipSeal(nn.Module):
-    """Shut lips: what a face becomes while p, b or m closes, whatever else it shows. On this head mouthClose takes back
-    exactly what jawOpen parts; the jaw itself comes half-way up; what else parts the lips goes. A raised upper lip
-    comes half-way down and the lower lip meets it: all the way would be a leap as speech never makes in a frame."""
-
-    KEPT = {"jawOpen": 0.5, "mouthFunnel": 0.1, "mouthSmile": 0.8, "mouthStretch": 0.6, "tongueOut": 0.0}
-    KEPT |= {
-        "mouthLowerDown": 0.0,
-        "mouthUpperUp": 0.5,
-        "mouthShrugUpper": 0.0,
-        "mouthClose": 0.0,
-        "mouthRollLower": 0.3,
-        "lipBite": 0.0,
-    }
-    MEETING = {"mouthClose": 0.06, "mouthShrugLower": 0.25}  # for a mouthUpperUp of 1, by the head's inner lips
-    PRESSED = {"mouthPress": 0.08, "mouthRollLower": 0.25, "mouthRollUpper": 0.25}
+    """Shut lips: what a face becomes while p, b or m closes, whatever else it shows: `lip_seal` tells how."""
 
     keep: Tensor
     """[63, 63]"""
@@ -288,14 +221,9 @@ class LipSeal(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        plain = [name.removesuffix("Left").removesuffix("Right") for name in FACE]
-        keep = torch.diag(torch.tensor([self.KEPT.get(name, 1.0) for name in plain]))
-        keep[FACE.index("jawOpen"), FACE.index("mouthClose")] = self.KEPT["jawOpen"]
-        for name, share in self.MEETING.items():
-            for i in (FACE.index("mouthUpperUpLeft"), FACE.index("mouthUpperUpRight")):
-                keep[i, FACE.index(name)] = share / 2
-        self.register_buffer("keep", keep, persistent=False)
-        self.register_buffer("press", torch.tensor([self.PRESSED.get(n, 0.0) for n in plain]), persistent=False)
+        keep, press = lip_seal()
+        self.register_buffer("keep", torch.from_numpy(keep), persistent=False)
+        self.register_buffer("press", torch.from_numpy(press), persistent=False)
 
     def forward(self, face: Tensor, seal: Tensor) -> Tensor:
         """`face` [..., 63], `seal` [...] from 0, open, to 1, shut."""
@@ -335,9 +263,7 @@ class Cdan(nn.Module):
         self.read = nn.Parameter(0.02 * torch.randn(len(FACE), c.token))
         self.seal = LipSeal()
         self.register_buffer("table", torch.from_numpy(LES_TO_FACE.copy()), persistent=False)
-        # Only the seal shuts lips: else the network hedges, a little of mouthClose all the time.
-        speaks = [[region_of(name) == r and name != "mouthClose" for name in FACE] for r in range(len(REGIONS))]
-        self.register_buffer("speaks", torch.tensor(speaks, dtype=torch.float32), persistent=False)
+        self.register_buffer("speaks", torch.from_numpy(speaks()), persistent=False)
 
     def init_state(self, batch: int) -> State:
         c, new = self.config, self.read.new_zeros

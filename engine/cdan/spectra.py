@@ -12,12 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.audio.mel import BANDS, BINS, FLOOR, WINDOW, mel_filters
+from engine.cdan.constants import FALL, FINE_BINS, FINE_FIRST, FINE_WINDOW, PAST, RISE
 from engine.units import CHUNK, HOP, HOPS_PER_FRAME, SAMPLE_RATE
 
 SILENCE = 0.5 * float(np.log10(FLOOR)) + 2.5
-FINE_WINDOW = 2 * CHUNK  # samples, 80 ms: resolves the harmonics of any voice
-FINE_FIRST, FINE_BINS = 4, 96  # bins of SAMPLE_RATE / FINE_WINDOW = 12.5 Hz: 50 to 1237 Hz
-PAST = FINE_WINDOW - CHUNK  # samples that the next windows begin with
 SHAPE = BANDS + 1
 FEATURES = SHAPE + BANDS  # of a hop
 
@@ -80,10 +78,6 @@ def power(sound: Tensor, basis: Tensor, stride: int) -> Tensor:
 def decibels(power: Tensor) -> Tensor:
     """In units of 20 dB, 2.5 at full scale."""
     return 0.5 * power.clamp(min=FLOOR).log10() + 2.5
-
-
-FALL = 0.25  # of the way down, each frame
-RISE = 0.024  # units a frame: 12 dB a second, little over the length of a vowel
 
 
 def noise_floor(mel: Tensor, past: Tensor, known: Tensor) -> Tensor:

@@ -14,12 +14,13 @@ from scipy.signal import lfilter
 
 from engine.audio import as_chunks
 from engine.avatar import QUIET, Avatar
-from engine.cdan import CDAN_GRAPH, Cdan, on_cpu
+from engine.cdan import CDAN_GRAPH, Cdan
 from engine.cdan.training.voices import Utterance
 from engine.face import LES_TO_FACE
 from engine.face.coefficients import FACE
 from engine.les import Les
 from engine.portrait import Portrait
+from engine.runtime import OpenVinoNetwork
 from engine.units import CHUNK, DEFAULT_LOOK_AHEAD, FPS, HOP, HOPS_PER_FRAME, MIN_SIZE
 
 Floats = npt.NDArray[np.float32]
@@ -34,10 +35,10 @@ class Driver(Protocol):
 
 
 class NetworkDriver:
-    """A graph of CDAN, stepped chunk by chunk as the avatar steps it; all sounds together, as sessions are."""
+    """The network as it serves, or a graph of another, chunk by chunk as the avatar steps it; all sounds together."""
 
     def __init__(self, graph: Path = CDAN_GRAPH, look_ahead: int = DEFAULT_LOOK_AHEAD) -> None:
-        self._cdan = Cdan(on_cpu(graph))
+        self._cdan = Cdan(None if graph == CDAN_GRAPH else OpenVinoNetwork(graph))
         self._ahead = look_ahead
 
     def drive(self, said: Sequence[Utterance], les: Les) -> list[Floats]:

@@ -16,7 +16,8 @@ from torch import Tensor
 from engine.audio import as_chunks
 from engine.avatar import QUIET
 from engine.cdan import CDAN_WEIGHTS
-from engine.cdan.network import SEAL_HALF, Cdan
+from engine.cdan.constants import SEAL_HALF
+from engine.cdan.network import Cdan
 from engine.cdan.training import augment, texts
 from engine.cdan.training.export import load
 from engine.cdan.training.phones import BILABIAL, PAUSE

@@ -6,8 +6,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from engine.renderer.compiled import compiled
 from engine.renderer.constants import FIRST_GLINT, FIRST_IRIS, NARROWEST
+from engine.runtime.compiled import compiled
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from engine.renderer.compiled import compiled
+from engine.runtime.compiled import compiled
 
 Words = npt.NDArray[np.uint32]
 Floats = npt.NDArray[np.float32]

@@ -9,7 +9,7 @@ words give unless it is told otherwise each time (`U`), and such loops take thre
 import numpy as np
 import numpy.typing as npt
 
-from engine.renderer.compiled import compiled
+from engine.runtime.compiled import compiled
 
 U = np.uint32
 Words = npt.NDArray[np.uint32]

@@ -51,12 +51,10 @@ def card() -> tuple[str, str]:
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError as error:
-        raise GpuMissing(
-            "no NVIDIA driver found (libcuda.so.1): install it, or serve with --runtime openvino"
-        ) from error
+        raise GpuMissing("no NVIDIA driver found (libcuda.so.1): install it, or serve with --runtime cpu") from error
     device, name, part = ctypes.c_int(), ctypes.create_string_buffer(256), ctypes.c_int()
     if driver.cuInit(0) or driver.cuDeviceGet(ctypes.byref(device), 0):
-        raise GpuMissing("the NVIDIA driver finds no GPU: see nvidia-smi, or serve with --runtime openvino")
+        raise GpuMissing("the NVIDIA driver finds no GPU: see nvidia-smi, or serve with --runtime cpu")
     driver.cuDeviceGetName(name, len(name), device)
     parts = []
     for attribute in (_MAJOR, _MINOR):

@@ -26,7 +26,7 @@ from server.commands.sources import open_portrait
 from server.talk import talk
 
 PORT = 8080
-PACKAGES = ("aiortc", "av", "fastapi", "numpy", "openvino", "opencv-python-headless", "uvicorn", "websockets")
+PACKAGES = ("aiortc", "av", "fastapi", "numba", "numpy", "openvino", "opencv-python-headless", "uvicorn", "websockets")
 OPTIONAL = {
     "uvloop": "a faster event loop",
     "tensorrt": "rendering on an NVIDIA GPU",

@@ -51,7 +51,7 @@ def engines(options: argparse.Namespace) -> tuple[Callable[[], Engine], int]:
 
     A GPU takes all sessions in one batch, from this process; on a CPU every core draws in a process of its own.
     """
-    if options.runtime != "openvino" and (options.runtime != "auto" or has_card()):
+    if options.runtime != "cpu" and (options.runtime != "auto" or has_card()):
         backend = choose(options.runtime, plans=options.plans)  # now: if what was asked for can't serve, nothing begins
         if backend.aligned:
             return partial(Avatar, look_ahead=options.look_ahead, slack=SLACK, backend=backend), 1

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.audio.mel import BANDS
-from engine.cdan.network import Cdan, Config, Output, State
+from engine.cdan.constants import Config
+from engine.cdan.network import Cdan, Output, State
 from engine.cdan.spectra import FEATURES, Sound, spectrum_features
 from engine.cdan.training.dataset import Corpus
 from engine.cdan.training.export import write_graph

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.cdan.constants import PAST
 from engine.cdan.network import LipSeal
-from engine.cdan.spectra import PAST, Sound, Spectra
+from engine.cdan.spectra import Sound, Spectra
 from engine.cdan.training import mixing, moods
 from engine.cdan.training.articulation import phone_at, tracks
 from engine.cdan.training.composition import Mouth, compose, table

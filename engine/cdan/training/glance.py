@@ -21,9 +21,10 @@ from torch import Tensor, nn
 
 from engine.audio.mel import BANDS
 from engine.cdan import CDAN_GRAPH
+from engine.cdan.constants import FINE_BINS, PAST
 from engine.cdan.glance import HIDDEN
 from engine.cdan.network import Cdan, State
-from engine.cdan.spectra import FINE_BINS, PAST, SHAPE, SILENCE, Sound, Spectra, shape
+from engine.cdan.spectra import SHAPE, SILENCE, Sound, Spectra, shape
 from engine.cdan.training import augment
 from engine.cdan.training.dataset import Corpus, delayed, truth_tensors
 from engine.cdan.training.export import load, write_graph, write_weights
