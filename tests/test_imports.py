@@ -15,7 +15,8 @@ ALLOWED: dict[str, set[str]] = {
     "engine.les": {"engine.units"},
     "engine.face": {"engine.units"},
     "engine.audio": {"engine.units"},
-    "engine.runtime": set(),
+    "engine.places": set(),
+    "engine.runtime": {"engine.places"},
     "engine.cdan.training.sheet": {
         f"engine.{p}" for p in "units les face audio cdan portrait renderer film tracks".split()
     },
@@ -54,7 +55,7 @@ ASSISTANTS_MAY = {
     f"server.{p}"
     for p in "assistants conversation settings backlog side_by_side sound_format bridges.twilio_stream".split()
 } | {"engine.les"}
-SERVER_SHARED = {"engine.background", "engine.units", "engine.les", "engine.portrait", "engine.face", "engine.motion"}
+SERVER_SHARED = {f"engine.{p}" for p in "background units places les portrait face motion".split()}
 
 
 def modules() -> Iterator[tuple[str, Path]]:

@@ -13,7 +13,7 @@ COMPILE = (
     "import sys; sys.path.insert(0, sys.argv[1]); sys.dont_write_bytecode = True\n"
     "import numpy as np; import loops; print(loops.double(np.ones(3)).sum())"
 )
-LOOPS = "from engine.renderer.compiled import compiled\n\n@compiled\ndef double(a):\n    return a * 2\n"
+LOOPS = "from engine.runtime.compiled import compiled\n\n@compiled\ndef double(a):\n    return a * 2\n"
 
 
 class TestHomes:
