@@ -117,7 +117,9 @@ def features(mel: Floats, rows: int, floor: Floats, known: float, out: Floats) -
         floor[j] = low + (np.float32(FALL) * above if above < 0 else min(above, np.float32(RISE)))
     for i in range(rows):
         line, to = mel[i * bands : (i + 1) * bands], out[i * (2 * bands + 1) :]
-        level = line.sum() / np.float32(bands)
+        level = _ZERO
+        for j in range(bands):
+            level += line[j] / np.float32(bands)
         to[bands] = level
         for j in range(bands):
             to[j] = np.float32(2) * (line[j] - level)
@@ -224,7 +226,9 @@ def hints(said: Floats, opinion: float, active: Floats, out: Floats) -> None:
     active[EASE - 1] = activity
     out[0], out[1], out[2] = activity, activity * sigmoid(said[2]), activity * np.tanh(said[3])
     out[3] = activity * sigmoid(np.float32(SEAL_SLOPE) * (said[1] + opinion - _SHUT))
-    out[4] = active.sum() / np.float32(EASE)
+    out[4] = _ZERO
+    for i in range(EASE):
+        out[4] += active[i] / np.float32(EASE)
 
 
 @compiled

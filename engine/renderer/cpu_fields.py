@@ -5,7 +5,7 @@ A face moves few coefficients at a time, each in one place: a CPU has a third of
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import cv2
@@ -54,9 +54,7 @@ Layer = npt.NDArray[Any]  # float16 or float32, as it is kept
 _STILL = 2**-10  # units: a map is nothing where it moves points by less
 _DARK = 3e-4  # the same of the maps of light, in log
 _FAINT = 2**-12 / np.iinfo(np.int16).max  # a map's weight, if less than 2**-12 is the most that it adds
-_FACE = tuple(
-    slice(int(o / FACE.cell), int(o / FACE.cell) + n) for o, n in zip(FACE_ORIGIN, (FACE.cols, FACE.rows), strict=True)
-)
+_FACE_LEFT, _FACE_TOP = (int(o / FACE.cell) for o in FACE_ORIGIN)  # in FRAME
 
 
 class Placed(NamedTuple):
@@ -103,6 +101,7 @@ class Maps:
 
     @classmethod
     def cropped(cls, maps: Layer, least: float) -> "Maps":
+        """`maps` [K, C, rows, cols], nothing where they are at most `least`."""
         shown = seen(maps, least)
         boxes = np.concatenate([ends(np.any(shown, axis)) for axis in (2, 1)], 1)
         sizes = maps.shape[1] * (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
@@ -116,15 +115,15 @@ class Maps:
             values[start : start + size] = np.rint(part / steps[k])
         return cls(values, steps, np.column_stack([starts, boxes]), maps.shape[1:])
 
+    def inside(self, top: int, left: int, rows: int, cols: int) -> "Maps":
+        """The same as a part, from `top`, `left` on, of maps with so many rows and columns."""
+        return replace(self, boxes=self.boxes + (0, top, top, left, left), shape=(self.shape[0], rows, cols))
+
     def sum(self, weights: Floats) -> Floats:
         """[C, rows, cols]."""
         out = np.zeros(self.shape, np.float32)
-        self.add(weights, out)
-        return out
-
-    def add(self, weights: Floats, out: Floats) -> None:
-        """The sum, added to `out` [C, rows, cols]."""
         kernels.mix(weights * self.steps, self.values, self.boxes, _FAINT, out)
+        return out
 
 
 class Pose(NamedTuple):
@@ -146,7 +145,8 @@ class CpuFields:
     def __init__(self, layers: Mapping[str, npt.NDArray[Any]]) -> None:
         """`layers` as `engine.renderer.fields.FieldInputs`."""
         self._p = p = {name: np.ascontiguousarray(layers[name], np.float32) for name in _SMALL}
-        self._face, self._mouth = (Maps.cropped(layers[name], _STILL) for name in ("face_maps", "mouth_maps"))
+        face, self._mouth = (Maps.cropped(layers[name], _STILL) for name in ("face_maps", "mouth_maps"))
+        self._face = face.inside(_FACE_TOP, _FACE_LEFT, FRAME.rows, FRAME.cols)
         self._eyes = [Maps.cropped(eye, _STILL) for eye in layers["eye_maps"]]
         lights = np.tensordot(layers["shade_mix"], layers["shade_maps"].astype(np.float32), 1)
         self._lights = Maps.cropped(lights[:, None], _DARK)
@@ -166,9 +166,9 @@ class CpuFields:
         head = pose(coefficients[len(NAMES) :], p["pivot"], float(p["iod"][0]))
         mouth_touch, *eye_touches = (np.concatenate([delta, touch]) for touch in self._touches(delta))
         mouth_to, *eyes_to = _snapped(head.move(self._middles) - self._middles[:, :2] + self._corners)
-        mouth = _window(self._mouth.sum(mouth_touch), head, p["mouth_pose"], p["mouth_at"], mouth_to, MOUTH)
+        mouth = _window(self._mouth.sum(mouth_touch), head, p["mouth_pose"], self._corners[0], mouth_to, MOUTH)
         left, right = (
-            _window(eye.sum(touch), head, p["eye_pose"][i], p["eye_at"][i], eyes_to[i], EYE)
+            _window(eye.sum(touch), head, p["eye_pose"][i], self._corners[1 + i], eyes_to[i], EYE)
             for i, (eye, touch) in enumerate(zip(self._eyes, eye_touches, strict=True))
         )
         closed = _closed(delta, p["eye_gap"])
@@ -193,10 +193,7 @@ class CpuFields:
         return np.split(np.maximum(-(self._gaps[0] + delta @ self._gaps[1:]), 0), self._ends)
 
     def _person(self, delta: Floats, head: Pose) -> Floats:
-        expression = np.zeros((3, FRAME.rows, FRAME.cols), np.float32)
-        cols, rows = _FACE
-        self._face.add(delta, expression[:, rows, cols])
-        fields = _unfold(_displace(expression, head, self._p["frame_pose"], _ORIGIN, FRAME), FRAME)
+        fields = _unfold(_displace(self._face.sum(delta), head, self._p["frame_pose"], _ORIGIN, FRAME), FRAME)
         return kernels.invert(fields, FRAME.cell, _ORIGIN, True, STEPS, STRIDE, STEEPEST) - _HERE
 
     def _sprites(self, delta: Floats, head: Pose) -> Floats:

@@ -67,6 +67,13 @@ def light_up(line: Words, gain: Words) -> None:
 
 
 @compiled
+def copy(line: Words, to: Words) -> None:
+    """As `to[:] = line`, for which numba would compile what it says if their lengths differed, in seconds."""
+    for i in range(len(to)):
+        to[i] = line[i]
+
+
+@compiled
 def blended(high: U, low: U) -> U:
     """A pixel over another."""
     alpha = U(high >> U(24))
@@ -228,14 +235,14 @@ def drape(
         fetch(texture, x[:n], y[:n], scratch, line[:n])
         for j in range(n):
             x[j], y[j] = x[j] * by + from_x, y[j] * by + from_y
-        first, last = within(x[:n], y[:n], gain.shape[1], gain.shape[0], 8)
+        first, last = within(x[:n], y[:n], gain.shape[1], gain.shape[0], np.int64(8))
         if first < last:
             fetch(gain, x[first:last], y[first:last], scratch, lights[first:last])
             light_up(line[first:last], lights[first:last])
         if onto:
             cover(picture[row, start:stop], line[:n])
         else:
-            picture[row, start:stop] = line[:n]
+            copy(line[:n], picture[row, start:stop])
 
 
 @compiled
@@ -275,11 +282,11 @@ def plate(
         for j in range(count):
             x[j] = a * np.float32(left + j) + begin_x
             y[j] = d * np.float32(left + j) + begin_y
-        first, last = within(x, y, texture.shape[1], texture.shape[0], 1) if onto else (0, count)
+        first, last = within(x, y, texture.shape[1], texture.shape[0], np.int64(1)) if onto else (0, count)
         if first < last:
             fetch(texture, x[first:last], y[first:last], scratch, line[first:last])
             part = picture[row - corner[1], left - corner[0] + first : left - corner[0] + last]
             if onto:
                 cover(part, line[first:last])
             else:
-                part[:] = line[first:last]
+                copy(line[first:last], part)
