@@ -7,9 +7,11 @@ process of its own (`server.remote`), so that as many cores draw as there are th
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from server.engine_thread import Engine, EngineThread
+
+T = TypeVar("T")
 
 
 class Engines:
@@ -38,6 +40,10 @@ class Engines:
     async def run_on_each(self, work: Callable[[Engine], Any]) -> list[Any]:
         """`work(engine)` in all threads at once."""
         return await asyncio.gather(*(thread.run(work) for thread in self._threads))
+
+    async def run_on_one(self, work: Callable[[Engine], T]) -> T:
+        """`work(engine)` in the first thread."""
+        return await self._threads[0].run(work)
 
     async def close(self) -> None:
         self.ready.cancel()

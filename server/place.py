@@ -45,8 +45,7 @@ class Place:
         """Waits for the engine, prepares the default portraits and warms up."""
         try:
             await self.engines.ready
-            await self.portraits.prepare_defaults()
-            await self._warm_up()
+            await self._prepare()
             await self._measure()
             memory.settle()
             self._governing = asyncio.create_task(self.sessions.govern())
@@ -75,8 +74,20 @@ class Place:
             calls = f"{self.sessions.limit} call{'s' * (self.sessions.limit > 1)}"
             log.info("%.0f frames a second: %s", self.capacity.frames_per_second, calls)
 
-    async def _warm_up(self) -> None:
-        """The first steps of an engine are slow; nobody should wait for them."""
+    async def _prepare(self) -> None:
+        """The default portraits; the engines warm up with the first one while the others are prepared."""
+        first = asyncio.Event()
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._warm_up(first))
+                both.create_task(self.portraits.prepare_defaults(first.set))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
+    async def _warm_up(self, first: asyncio.Event) -> None:
+        """The first steps of an engine are slow; nobody should wait for them. One engine goes before: what it compiles
+        is kept, and the others need not compile it too."""
+        await first.wait()
         portrait = await self.portraits.load(self.portraits.list()[0].id)
         silence = np.zeros(CHUNK, np.float32)
 
@@ -85,6 +96,7 @@ class Place:
             for _ in range(WARM_STEPS):
                 engine.step([(stream, silence)])
 
+        await self.engines.run_on_one(step)
         await self.engines.run_on_each(step)
 
 

@@ -72,8 +72,8 @@ class Portraits:
         self._preparing = asyncio.Lock()  # one at a time: the cores belong to the calls
         self._waiting = 0
 
-    async def prepare_defaults(self) -> None:
-        """Whatever is missing, or was prepared from another photo or by other code."""
+    async def prepare_defaults(self, there: Callable[[], object] = bool) -> None:
+        """Whatever is missing, or was prepared from another photo or by other code. `there` is called after each."""
         self._directory.mkdir(parents=True, exist_ok=True)
         self._sweep()
         for name in default_names():
@@ -85,6 +85,8 @@ class Portraits:
                     await self._add(name, name.capitalize(), photo, stamp)
                 except PortraitError as error:  # calls can be taken with the others, or with its last good version
                     log.error("the default portrait %r could not be prepared: %s", name, error)
+            if self._path(name, SUFFIX).exists():
+                there()
         if not self.list():
             raise PortraitError("failed", "no default portrait could be prepared")
 

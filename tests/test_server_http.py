@@ -19,9 +19,12 @@ from websockets.typing import Origin, Subprotocol
 from engine.background import Background
 from engine.les import AXES
 from engine.portrait import PortraitError, default_names, default_photo
+from server.app import create_app
 from server.engine_thread import EngineLost
 from server.live import MAX_OUTBOX
-from server.portraits import Portraits, prepare_in_process
+from server.place import Place
+from server.portraits import Portraits, Prepare, prepare_in_process
+from server.settings import Settings
 from server.web import host_allowed
 from tests.server_fakes import Caller, FakeEngine, FakeStream
 from tests.server_running import Running, load, prepare_at_once, running, until
@@ -503,6 +506,32 @@ class TestDefaults:
         assert [entry.id for entry in portraits.list()] == list(default_names())
         with pytest.raises(PortraitError):
             await self.prepared(tmp_path / "empty", [], fails=True)
+
+
+class TestStart:
+    async def start(self, directory: Path, engine: FakeEngine, prepare: Prepare) -> Place:
+        """What a server is when its start has ended."""
+        app = create_app(Settings(portraits_dir=directory, max_sessions=1), lambda: engine, prepare, load)
+        async with app.router.lifespan_context(app):
+            place: Place = app.state.place
+            await until(lambda: place.ready or bool(place.problem))
+        return place
+
+    async def test_the_engine_warms_up_while_the_other_portraits_are_prepared(self, tmp_path: Path) -> None:
+        engine, first = FakeEngine(), default_photo(default_names()[0])
+
+        async def prepare(photo: bytes, out: Path) -> dict[str, Any]:
+            await until(lambda: any(stream.frame for stream in engine.streams) or photo == first)
+            return await prepare_at_once(photo, out)
+
+        assert (await self.start(tmp_path, engine, prepare)).ready
+
+    async def test_without_portraits_it_says_why(self, tmp_path: Path) -> None:
+        async def prepare(photo: bytes, out: Path) -> dict[str, Any]:
+            raise PortraitError("failed", "scripted")
+
+        place = await self.start(tmp_path, FakeEngine(), prepare)
+        assert not place.ready and place.problem == "no default portrait could be prepared"
 
 
 class TestPreparingInAProcess:
