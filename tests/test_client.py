@@ -507,7 +507,7 @@ class TestPortraits:
         cv2.imwrite(str(photo), np.full((64, 64, 3), 127, np.uint8))
         page = open_page(url).page
         says(page, "Live")
-        page.locator("input[type=file]").set_input_files(photo)
+        page.locator("#portraits + input").set_input_files(photo)
         expect(page.locator("#portrait-note")).to_contain_text("ada is ready, with reservations:")
         expect(page.locator("#portrait-note li")).to_contain_text(["Light: from one side", "Face: 412 pixels high"])
         expect(page.locator("#name")).to_have_text("ada")
@@ -519,7 +519,7 @@ class TestPortraits:
         photo.write_text("Dear server,")
         page = open_page(url).page
         says(page, "Live")
-        page.locator("input[type=file]").set_input_files(photo)
+        page.locator("#portraits + input").set_input_files(photo)
         expect(page.locator("#portrait-note")).to_have_text("this is no picture; send a JPEG, PNG or WebP photo")
         expect(page.locator("#name")).to_have_text("Anna")
 
