@@ -52,7 +52,7 @@ from engine.renderer.constants import (
 Floats = npt.NDArray[np.float32]
 Layer = npt.NDArray[Any]  # float16 or float32, as it is kept
 _STILL = 2**-10  # units: a map is nothing where it moves points by less
-_DARK = 3e-4  # the same of the maps of light, in log
+_DARK = 2e-4  # the same of the maps of light, in log
 _FAINT = 2**-12 / np.iinfo(np.int16).max  # a map's weight, if less than 2**-12 is the most that it adds
 _FACE_LEFT, _FACE_TOP = (int(o / FACE.cell) for o in FACE_ORIGIN)  # in FRAME
 
