@@ -104,7 +104,7 @@ VOWELS: Mapping[str, tuple[Gesture, ...]] = {
 """A diphthong is two gestures, each half of its time."""
 
 _LIPS = _gesture(Pull(0.5, 0.3, 0.2, 0.2), jaw=0.10, down=0.1)
-_TEETH = _gesture(Pull(2.0, 3.0, 0.4, 0.4, bite=4.0), jaw=0.03, bite=0.35, roll=0.3, up=0.34)
+_TEETH = _gesture(Pull(2.0, 3.0, 0.4, 0.4, bite=4.0), jaw=0.03, bite=0.35, roll=0.3, up=0.38)
 _HISS = _gesture(Pull(2.2, 1.2, 0.8, 0.5), jaw=0.03, forward=0.08, wide=0.25, down=0.35, up=0.22)
 _HUSH = _gesture(
     Pull(2.0, 1.0, 1.0, 1.4), jaw=0.03, forward=0.12, funnel=0.45, pucker=0.4, down=0.1, up=0.05
