@@ -30,7 +30,7 @@ from engine.portrait import Portrait
 from engine.units import FRAME_SIZE, exact_div
 from server.conversation import Activity
 from server.engine_thread import Engine, EngineLost, Samples
-from server.worker import Placed, Request, Same
+from server.worker import Placed, Request, Same, Turn
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ class RemoteStream:
         self.worker, self.number, self.size = worker, number, size
         self.shown = np.zeros((0, 0), np.uint8)
         """Its last picture, I420."""
+        self._before: list[tuple[str, int]] = []
         weakref.finalize(self, worker.gone.append, number).atexit = False
 
     def set_emotion(self, target: Les, *, transition_s: float, hold_s: float | None = None) -> int:
@@ -69,7 +70,7 @@ class RemoteStream:
         self._tell("set_activity", activity, addressed=addressed)
 
     def skip(self, frames: int) -> None:
-        self._tell("skip", frames)
+        self._before.append(("skip", frames))
 
     def stand_before(self, background: Background) -> None:
         self._tell("stand_before", background)
@@ -78,7 +79,12 @@ class RemoteStream:
         self._tell("hush")
 
     def unhear(self, chunks: int) -> None:
-        self._tell("unhear", chunks)
+        self._before.append(("unhear", chunks))
+
+    def turn(self, chunks: Samples) -> Turn:
+        """What its worker is asked for with the next step, the only thing that follows `skip` and `unhear`."""
+        before, self._before = tuple(self._before), []
+        return Turn(self.number, before, chunks)
 
     def _tell(self, method: str, *arguments: Any, **options: Any) -> Any:
         return self.worker.ask("tell", self.number, method, arguments, options)
@@ -199,7 +205,7 @@ class RemoteEngine:
     def _step(self, work: Sequence[tuple[RemoteStream, Samples]]) -> list[RemotePicture | Exception]:
         worker = work[0][0].worker
         try:
-            answers = worker.ask("step", [(stream.number, chunks) for stream, chunks in work])
+            answers = worker.ask("step", [stream.turn(chunks) for stream, chunks in work])
         except EngineLost as lost:
             return [lost] * len(work)
         return [_shown(stream, answer) for (stream, _), answer in zip(work, answers, strict=True)]

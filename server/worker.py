@@ -38,6 +38,15 @@ class Request(NamedTuple):
     arguments: tuple[Any, ...]
 
 
+class Turn(NamedTuple):
+    """One stream's part of a step."""
+
+    number: int
+    before: tuple[tuple[str, int], ...]
+    """`skip` and `unhear`, which cost no request of their own: an answer may wait for the asker's interpreter lock."""
+    chunks: Samples
+
+
 class Placed(NamedTuple):
     """A picture in the common memory."""
 
@@ -94,12 +103,15 @@ class Host:
     def tell(self, number: int, method: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         return getattr(self._streams[number], method)(*arguments, **options)
 
-    def step(self, work: Sequence[tuple[int, Samples]]) -> list[Placed | Same | Exception]:
+    def step(self, work: Sequence[Turn]) -> list[Placed | Same | Exception]:
         """The pictures must fit into the memory together; they are overwritten by the next step."""
+        errors = {turn.number: error for turn in work if (error := self._bring_up(turn))}
+        steps = [(self._streams[turn.number], turn.chunks) for turn in work if turn.number not in errors]
+        pictures = iter(self._engine.step(steps) if steps else ())
         answers: list[Placed | Same | Exception] = []
         offset = 0
-        pictures = self._engine.step([(self._streams[number], chunks) for number, chunks in work])
-        for (number, _), picture in zip(work, pictures, strict=True):
+        for number, *_ in work:
+            picture = errors.get(number) or next(pictures)
             if isinstance(picture, Exception):
                 answers.append(portable(picture))
                 continue
@@ -112,6 +124,15 @@ class Host:
             answers.append(Placed(picture.frame, offset, planes.shape))
             offset += planes.size
         return answers
+
+    def _bring_up(self, turn: Turn) -> Exception | None:
+        """Takes the stream to where the step begins, or says why it can't be."""
+        try:
+            for method, count in turn.before:
+                getattr(self._streams[turn.number], method)(count)
+        except Exception as error:  # the root of this stream's session, and of no other
+            return error
+        return None
 
 
 def serve(connection: Connection, memory: mmap.mmap) -> None:

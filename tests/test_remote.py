@@ -95,6 +95,22 @@ class TestStreams:
         assert shown(engine, stream)[0].frame == 4
         assert stream.set_emotion(Les(), transition_s=0.0) == 5
 
+    def test_what_is_skipped_costs_no_request(self, engine: RemoteEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+        stream, asked = engine.open(ANYONE, size=SIZE), list[str]()
+        ask = stream.worker.ask
+        monkeypatch.setattr(stream.worker, "ask", lambda name, *rest: asked.append(name) or ask(name, *rest))
+        stream.unhear(1)
+        stream.skip(4)
+        assert [shown(engine, stream)[0].frame for _ in range(2)] == [4, 5]
+        assert asked == ["step", "step"]
+
+    def test_one_that_can_not_be_brought_up_fails_alone(self, engine: RemoteEngine) -> None:
+        streams = [engine.open(ANYONE, seed=seed, size=SIZE) for seed in range(3)]
+        streams[1].unhear(2)  # it heard one
+        pictures = shown(engine, *streams)
+        assert isinstance(pictures[1], IndexError)
+        assert [read(picture.rgb)[3] for picture in pictures[::2]] == [bits(0), bits(2)]
+
     def test_sizes_change(self, engine: RemoteEngine) -> None:
         stream = engine.open(ANYONE, size=512)
         engine.resize(stream, 320)
