@@ -2,8 +2,8 @@
 
 With fewer frames encoders also take less care of each (`Measures.hurried`).
 
-Down soon when pictures are late, up again after a while in which the step above would have fitted. Each time a climb
-fails, the next is tried later. Pure: reads no clock.
+Down soon when pictures are late for want of time, up again after a while in which the step above would have fitted.
+Each time a climb fails, the next is tried later. Pure: reads no clock.
 """
 
 from dataclasses import dataclass
@@ -23,15 +23,21 @@ class Quality:
 
     @property
     def cost(self) -> float:
-        """Of a second, about, where the best quality costs 1: part of a frame's cost does not go with its size."""
-        return self.fps / FPS * (0.4 + 0.6 * self.share**2)
+        """Of an engine's time, about, where the best quality costs 1.
+
+        Part of a frame's cost does not go with its size, and the network hears every slot, drawn or not.
+        """
+        return HEARING + (1 - HEARING) * self.fps / FPS * (0.4 + 0.6 * self.share**2)
 
 
+HEARING = 0.35  # of an engine's time at the best quality
 STEPS = (Quality(), Quality(20), Quality(15), Quality(15, 0.75), Quality(15, 0.5))
 LATE = 0.1  # share of the pictures in a second, above which it was a bad one
-FINE = 0.02  # below which it was a good one
+FINE = 0.05  # up to which it was a good one
 BUSY = 0.8  # share of its time that an engine thread may be at work
-BAD_SECONDS, SETTLE_S = 2, 4.0
+BAD_SECONDS = 4  # in a row, if there is too little time: the hold follows what engines need within less
+UNEXPLAINED_SECONDS = 10  # if there seems to be enough
+SETTLE_S = 4.0
 PATIENCE_S, MAX_PATIENCE_S, RELAPSE_S = 10.0, 300.0, 30.0
 
 
@@ -59,12 +65,12 @@ class Governor:
         """Returns whether the quality changes.
 
         `late` is the share of the last second's pictures that were late or never came, `busy` the share of it that the
-        busiest engine thread was at work.
+        busiest was at work, of the engine threads and the server itself.
         """
         if now - self._changed < SETTLE_S:
             return False
         self._bad = self._bad + 1 if late > LATE else 0
-        if self._bad >= BAD_SECONDS and self.step + 1 < len(STEPS):
+        if self._bad >= (BAD_SECONDS if busy > BUSY else UNEXPLAINED_SECONDS) and self.step + 1 < len(STEPS):
             relapse = now - self._climbed < RELAPSE_S
             self._patience = min(2 * self._patience, MAX_PATIENCE_S) if relapse else PATIENCE_S
             return self._go(self.step + 1, now)

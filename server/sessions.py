@@ -15,6 +15,7 @@ from engine.portrait import Portrait
 from engine.units import FPS, MAX_LOOK_AHEAD
 from server import memory
 from server import session as core
+from server.capacity import cores
 from server.conversation import Assistant
 from server.engine_thread import EngineThread
 from server.engines import Engines
@@ -30,7 +31,8 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 10
 GOVERNED_S = 1.0
-SETTLED_FRAMES = 2 * FPS  # while its portrait opens, a call's pictures are late whatever the machine carries
+# While portraits open and the hold finds what it takes, a call's pictures are late whatever the machine carries.
+SETTLED_FRAMES = 4 * FPS
 
 
 class Full(Exception):
@@ -110,21 +112,27 @@ class Sessions:
     async def govern(self) -> None:
         """Once a second: whether the machine keeps up, and what it draws if not."""
         seen: dict[str, tuple[int, int]] = {}
-        before, busy_before = self._clock(), self._engines.busy_s
+        before, busy_before = self._clock(), self._busy_s()
         while True:
             await asyncio.sleep(GOVERNED_S)
             if not self._live:
                 self.governor = Governor()
             owed = {id: live.owed for id, live in self._live.items()}
-            now, busy = self._clock(), self._engines.busy_s
+            now, busy = self._clock(), self._busy_s()
             late = late_share(owed, seen)
             # what took an engine longer than a second counts in the one in which it ended
             most = min(max(b - a for a, b in zip(busy_before, busy, strict=True)) / max(now - before, 1e-3), 1.0)
             if self.governor.observe(now, late, most):
-                log.warning("%.0f %% of the pictures are late, engines %.0f %% busy", 100 * late, 100 * most)
+                log.warning("%.0f %% of the pictures are late, the busiest %.0f %% at work", 100 * late, 100 * most)
                 self.adapt(self.governor.quality)
             seen, before, busy_before = owed, now, busy
             await self._clear_up()
+
+    def _busy_s(self) -> list[float]:
+        """Time at work: each engine's by the clock, for what keeps it waiting is lack too, the event loop's, and this
+        process's share of all cores.
+        """
+        return [*self._engines.busy_s, time.thread_time(), time.process_time() / cores()]
 
     def adapt(self, quality: Quality) -> None:
         """Every session gets this from now on."""

@@ -30,6 +30,31 @@ class TestGovernor:
             governor.observe(float(now), 0.5 if now % 2 else 0.0, 0.9)
         assert governor.step == 0
 
+    def test_a_few_bad_seconds_are_a_disturbance(self) -> None:
+        governor = Governor()
+        for now in range(60):
+            governor.observe(float(now), 0.5 if now % 4 else 0.0, 1.0)
+        assert governor.step == 0
+
+    def test_an_overloaded_machine_goes_down_within_a_few_seconds(self) -> None:
+        assert seconds(Governor(), 0, 5, late=0.3, busy=1.0)[-1] == 1
+
+    def test_late_for_no_want_of_time_is_no_overload(self) -> None:
+        governor = Governor()
+        for now in range(0, 300, 10):
+            seconds(governor, now, 6, late=0.5, busy=0.7)
+            seconds(governor, now + 6, 4, late=0.0, busy=0.7)
+        assert governor.step == 0
+
+    def test_late_for_long_is_overload_whatever_is_seen_of_it(self) -> None:
+        assert seconds(Governor(), 0, 15, late=0.5, busy=0.3)[-1] == 1
+
+    def test_comes_back_though_a_picture_in_25_is_late(self) -> None:
+        """As calls on an engine that is shared have it at any rate."""
+        governor = Governor()
+        seconds(governor, 0, 4, late=0.3, busy=1.0)
+        assert seconds(governor, 4, 30, late=0.04, busy=0.65)[-1] == 0
+
     def test_goes_down_step_by_step_while_pictures_are_late(self) -> None:
         steps = seconds(Governor(), 0, 60, late=0.3, busy=1.0)
         assert steps[-1] == len(STEPS) - 1
@@ -53,7 +78,7 @@ class TestGovernor:
         governor, climbs = Governor(), []
         before = 0
         for now in range(4000):
-            governor.observe(float(now), 0.3 if governor.step == 0 else 0.0, 0.3)
+            governor.observe(float(now), *((0.3, 1.0) if governor.step == 0 else (0.0, 0.3)))
             if governor.step < before:
                 climbs.append(now)
             before = governor.step
@@ -65,8 +90,8 @@ class TestGovernor:
         assert [Quality(15, share).side(size) for share in (1.0, 0.5)] == [size, max(256, size // 2)]
 
     def test_the_share_of_late_pictures_is_that_of_settled_calls_in_the_last_second(self) -> None:
-        before = {"a": (100, 50), "gone": (80, 0), "again": (500, 400), "joining": (25, 20)}
-        now = {"a": (125, 55), "new": (25, 25), "again": (10, 10), "joining": (50, 45)}
+        before = {"a": (100, 50), "gone": (180, 0), "again": (500, 400), "joining": (75, 20)}
+        now = {"a": (125, 55), "new": (25, 25), "again": (10, 10), "joining": (100, 45)}
         assert late_share(now, before) == pytest.approx(5 / 25)
         assert late_share({}, before) == 0
         assert late_share({"a": (102, 56)}, before) == 1, "four of them were due in the second before"
