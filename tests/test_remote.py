@@ -98,7 +98,12 @@ class TestStreams:
     def test_what_is_skipped_costs_no_request(self, engine: RemoteEngine, monkeypatch: pytest.MonkeyPatch) -> None:
         stream, asked = engine.open(ANYONE, size=SIZE), list[str]()
         ask = stream.worker.ask
-        monkeypatch.setattr(stream.worker, "ask", lambda name, *rest: asked.append(name) or ask(name, *rest))
+
+        def counted(name: str, *arguments: Any) -> Any:
+            asked.append(name)
+            return ask(name, *arguments)
+
+        monkeypatch.setattr(stream.worker, "ask", counted)
         stream.unhear(1)
         stream.skip(4)
         assert [shown(engine, stream)[0].frame for _ in range(2)] == [4, 5]
