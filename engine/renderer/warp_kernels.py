@@ -6,6 +6,8 @@ loop of its own, so that all but the fetching of texels works on many pixels at 
 words give unless it is told otherwise each time (`U`), and such loops take three times as long.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -147,8 +149,11 @@ def spans(lattice: Floats, outline: Floats, cell: float, drift: float) -> Ints:
 
 
 @compiled
-def within(x: Floats, y: Floats, right: float, bottom: float, every: int) -> tuple[int, int]:
-    """From where to where a row's places lie between -1 and `right`, `bottom`; `every` so many are asked."""
+def within(x: Floats, y: Floats, right: float, bottom: float, every: Any) -> tuple[int, int]:
+    """From where to where a row's places lie between -1 and `right`, `bottom`; `every` so many are asked.
+
+    `every` is an np.int64: for plain numbers numba would compile it once a number.
+    """
     count, first, last = len(x), len(x), 0
     for way in range(2):  # from the left, then from the right
         for k in range(0, count, every):
