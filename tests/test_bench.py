@@ -93,11 +93,13 @@ class TestWatch:
 
     async def test_growth_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("server.commands.watch.EVERY_S", 0.02)
-        watch, held = Watch(os.getpid(), [], os.getpid()), []
-        watching = asyncio.create_task(watch.run())
-        for _ in range(20):
-            await asyncio.sleep(0.02)
-            held.append(bytearray(b"x") * (8 << 20))
-        watching.cancel()
+        # A process of its own: this one may have freed enough before to grow without a page more.
+        code = "import time\nheld = []\nfor _ in range(100): held.append(bytes(1) * (4 << 20)); time.sleep(0.02)"
+        with subprocess.Popen([sys.executable, "-c", code]) as growing:
+            watch = Watch(growing.pid, [], os.getpid())
+            watching = asyncio.create_task(watch.run())
+            await asyncio.sleep(1)
+            watching.cancel()
+            growing.kill()
         growth = watch.facts()["memory's growth after the first fifth"]
-        assert float(growth.split()[0]) > 5 and len(held) == 20
+        assert float(growth.split()[0]) > 5
