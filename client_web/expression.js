@@ -2,7 +2,7 @@
  * The face that is wanted, and the one the server has acknowledged. Changes are coalesced: at most 25 messages a second
  * and few on the way at once; what is sent is always the newest whole target, so nothing old can win.
  *
- * Events: `wanted` (levels changed here), `applied` (detail: {latencyMs, frame}), `refused` (detail: the server's error).
+ * Events: `wanted` (levels changed here), `applied` (detail: {latencyMs, frame, asked}: by the hand), `refused` (detail: the server's error).
  */
 
 const EVERY_MS = 40;
@@ -22,9 +22,10 @@ export class Expression extends EventTarget {
   motion = { head: 1, gaze: 1, blink: 1 };
 
   #control = /** @type {import("./control.js").Control | null} */ (null);
-  #sent = /** @type {Map<number, {levels: Levels, at: number}>} */ (new Map());
+  #sent = /** @type {Map<number, {levels: Levels, at: number, asked: boolean}>} */ (new Map());
   #nextId = 1;
   #dirty = false;
+  #asked = false; // whether the hand has moved since the last message
   #timer = 0;
 
   /** @param {"emotion" | "units"} kind @param {string} name @param {number} level 0 to 1 */
@@ -66,6 +67,7 @@ export class Expression extends EventTarget {
 
   #change() {
     this.#dirty = true;
+    this.#asked = true;
     this.dispatchEvent(new Event("wanted"));
     this.#flush();
   }
@@ -82,8 +84,9 @@ export class Expression extends EventTarget {
     const id = this.#nextId++;
     const levels = copy(this.wanted);
     this.#control.send({ ...this.#message(levels), id, transition_ms: this.transitionMs });
-    this.#sent.set(id, { levels, at: performance.now() });
+    this.#sent.set(id, { levels, at: performance.now(), asked: this.#asked });
     this.#dirty = false;
+    this.#asked = false;
     this.#timer = setTimeout(() => {
       this.#timer = 0;
       this.#flush();
@@ -101,7 +104,8 @@ export class Expression extends EventTarget {
     if (!sent) return; // of an earlier connection, or another client of the session
     for (const earlier of this.#sent.keys()) if (earlier <= id) this.#sent.delete(earlier);
     this.applied = sent.levels;
-    this.dispatchEvent(new CustomEvent("applied", { detail: { latencyMs: performance.now() - sent.at, frame } }));
+    const detail = { latencyMs: performance.now() - sent.at, frame, asked: sent.asked };
+    this.dispatchEvent(new CustomEvent("applied", { detail }));
     this.#flush();
   }
 

@@ -37,7 +37,12 @@ const BY_REASON = Object.freeze({
 
 /** @param {{code?: string, message?: string}} error @returns {string} */
 export function ofServer(error) {
-  return BY_CODE[error.code] ?? error.message ?? "The server refused without saying why.";
+  return BY_CODE[error.code] ?? sentence(error.message || "the server refused without saying why");
+}
+
+/** @param {string} line as refusals are written @returns {string} */
+function sentence(line) {
+  return line[0].toUpperCase() + line.slice(1) + (/[.!?…]$/.test(line) ? "" : ".");
 }
 
 /** @param {{name: string, message: string}} error what getUserMedia threw @returns {string} */

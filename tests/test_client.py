@@ -147,6 +147,14 @@ def slide(page: Page, name: str, percent: int) -> None:
     page.get_by_role("slider", name=name, exact=True).fill(str(percent))
 
 
+HIT = """(element) => {
+    const { left, right, top, bottom } = element.getBoundingClientRect();
+    const hit = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+    return element.contains(hit);
+}"""
+"""Whether a finger on its middle touches it: it is in the window, and nothing lies over it."""
+
+
 def level_row(shot: Shot, row: int) -> float:
     """Brightness, 0 to 1, of a row of the fake engine's picture: 1 is loudness, 2 the sum of all units."""
     grey = np.array_split(shot.rgb.mean(axis=2), 4)[row]
@@ -350,6 +358,14 @@ class TestExpression:
         expect(page.get_by_role("slider", name="Happiness", exact=True)).to_have_value("0")
         expect(page.locator("#vector-words")).to_contain_text("Neutral")
 
+    def test_what_nobody_moved_is_not_told(self, open_page: Open, url: str) -> None:
+        probed = open_page(url)
+        says(probed.page, "Live")
+        wait_until(
+            probed.page, "probe.control.some(([, way, said]) => way === 'in' && said.type === 'emotion.applied')"
+        )
+        expect(probed.page.locator("#acknowledgement")).to_be_empty()
+
     def test_a_hundred_moves_are_few_messages(self, open_page: Open, url: str) -> None:
         probed = open_page(url)
         says(probed.page, "Live")
@@ -473,6 +489,18 @@ class TestFailures:
             os.kill(server.pid, signal.SIGKILL)
             expect(page.locator("#alert-words")).to_contain_text("The ", timeout=60_000)
 
+    @pytest.mark.parametrize(("width", "height"), [(360, 640), (740, 360), (1366, 768)])
+    def test_a_complaint_is_seen_from_the_last_slider(self, open_page: Open, url: str, width: int, height: int) -> None:
+        page = open_page(url, viewport={"width": width, "height": height}, reduced_motion="reduce").page
+        expect(page.locator("#name")).to_have_text("Anna")
+        fault = "() => Promise.reject(new DOMException('', 'NotFoundError'))"
+        page.evaluate(f"() => void (navigator.mediaDevices.getUserMedia = {fault})")
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        page.get_by_role("button", name="Call").dispatch_event("click")
+        complains(page, "No microphone was found.")
+        assert page.evaluate("scrollY") > 0
+        assert page.get_by_role("button", name="Close").evaluate(HIT)
+
     def test_an_insecure_page(self, open_page: Open, url: str) -> None:
         page = open_page(url).page
         says(page, "Live")
@@ -502,6 +530,20 @@ class TestPortraits:
         expect(page.locator("#name")).to_have_text("Zola")
         says(page, "Live")
 
+    def test_the_keyboard_keeps_its_place(self, open_page: Open, url: str) -> None:
+        page = open_page(url, reduced_motion="reduce").page
+        page.get_by_role("button", name="Otto").press("Enter")
+        expect(page.locator("#name")).to_have_text("Otto")
+        assert page.evaluate("document.activeElement.textContent") == "Otto"
+
+    @pytest.mark.parametrize("width", [320, 390])
+    def test_the_chosen_one_and_the_way_to_add_one_are_in_sight(self, open_page: Open, url: str, width: int) -> None:
+        page = open_page(url, viewport={"width": width, "height": 844}, reduced_motion="reduce").page
+        page.get_by_role("button", name="Zola").press("Enter")
+        page.locator("#portraits").scroll_into_view_if_needed()
+        for name in ("Zola", "Add photo"):
+            assert page.get_by_role("button", name=name).evaluate(HIT)
+
     def test_an_upload_tells_its_quality(self, open_page: Open, url: str, tmp_path: Path) -> None:
         photo = tmp_path / "ada.png"
         cv2.imwrite(str(photo), np.full((64, 64, 3), 127, np.uint8))
@@ -513,6 +555,7 @@ class TestPortraits:
         expect(page.locator("#name")).to_have_text("ada")
         page.get_by_role("button", name="Delete ada").click()
         expect(page.locator("#name")).to_have_text("Anna")
+        expect(page.locator("#portrait-note")).to_be_empty()
 
     def test_a_photo_that_cannot_be_used(self, open_page: Open, url: str, tmp_path: Path) -> None:
         photo = tmp_path / "letter.jpg"
@@ -520,7 +563,7 @@ class TestPortraits:
         page = open_page(url).page
         says(page, "Live")
         page.locator("#portraits + input").set_input_files(photo)
-        expect(page.locator("#portrait-note")).to_have_text("this is no picture; send a JPEG, PNG or WebP photo")
+        expect(page.locator("#portrait-note")).to_have_text("This is no picture; send a JPEG, PNG or WebP photo.")
         expect(page.locator("#name")).to_have_text("Anna")
 
 
@@ -564,7 +607,7 @@ class TestBackground:
         page = open_page(url).page
         says(page, "Live")
         page.get_by_label("Background", exact=True).select_option("Blurred")
-        expect(page.locator("#background-note")).to_have_text("this portrait was not told from its background")
+        expect(page.locator("#background-note")).to_have_text("This portrait was not told from its background.")
         expect(page.get_by_label("Background", exact=True)).to_have_value("photo")
 
 
@@ -586,6 +629,16 @@ class TestForm:
         page = open_page(url, viewport={"width": width, "height": height}, reduced_motion="reduce").page
         box = page.locator("#portrait").bounding_box()
         assert box and box["width"] / box["height"] < 1.2 and box["y"] + box["height"] < height
+
+    @pytest.mark.parametrize(("width", "height"), [(390, 844), (360, 640), (740, 360), (683, 384), (1440, 900)])
+    def test_no_slider_in_focus_is_hidden(self, open_page: Open, url: str, width: int, height: int) -> None:
+        """WCAG 2.2, 2.4.11, with the face in sight, upwards as well as downwards."""
+        page = open_page(url, viewport={"width": width, "height": height}, reduced_motion="reduce").page
+        expect(page.locator("#name")).to_have_text("Anna")
+        for name in ("Happiness", "Contempt", "Blinks: how much of it", "Sadness"):
+            slider = page.get_by_role("slider", name=name, exact=True)
+            slider.focus()
+            assert slider.evaluate(HIT) and page.locator("#portrait").evaluate(HIT)
 
     def test_every_control_has_a_name(self, open_page: Open, url: str) -> None:
         page = open_page(url, reduced_motion="reduce").page

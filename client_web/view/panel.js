@@ -102,11 +102,12 @@ export class Panel {
     this.#say(this.#expression.pending ? "On its way" : "", "pending");
   }
 
-  #confirm({ latencyMs, frame }) {
+  #confirm({ latencyMs, frame, asked }) {
     const { emotion, units } = this.#expression.applied;
     for (const [name, slider] of this.#emotions) slider.confirm(emotion[name] ?? 0);
     for (const [name, slider] of this.#units) slider.confirm(units[name] ?? 0);
-    if (!this.#expression.pending) this.#say(`Shown after ${Math.round(latencyMs)} ms, frame ${frame}`, "applied");
+    if (this.#expression.pending) return;
+    this.#say(asked ? `Shown after ${Math.round(latencyMs)} ms, frame ${frame}` : "", "applied");
   }
 
   /** @param {string} words @param {"pending" | "applied" | "refused"} state */

@@ -27,7 +27,11 @@ export class Portraits extends EventTarget {
 
   /** @param {import("../api.js").Portrait[]} portraits @param {string | null} chosen id */
   show(portraits, chosen) {
+    const held = this.#row.contains(document.activeElement); // by the keyboard, which would lose its place
     this.#row.replaceChildren(...portraits.map((portrait) => this.#card(portrait, portrait.id === chosen)), this.#adder());
+    const card = /** @type {HTMLElement} */ (this.#row.querySelector("[aria-pressed=true]") ?? this.#row.querySelector(".card"));
+    if (held) card.focus({ preventScroll: true });
+    this.#row.scrollLeft = card.parentElement.offsetLeft - (this.#row.clientWidth - card.offsetWidth) / 2;
   }
 
   /** @param {number} share of the photo's bytes sent */
@@ -73,13 +77,13 @@ export class Portraits extends EventTarget {
   #card(portrait, chosen) {
     const picture = el("img", { src: portrait.thumbnail, alt: "", width: 72, height: 72, loading: "lazy" });
     const card = el("button", { type: "button", className: "card", "aria-pressed": chosen }, picture, el("span", {}, portrait.name));
-    card.addEventListener("click", () => this.dispatchEvent(new CustomEvent("chosen", { detail: portrait })));
+    card.addEventListener("click", () => this.#emit("chosen", portrait));
     return el("li", {}, card, ...(portrait.default ? [] : [this.#remover(portrait)]));
   }
 
   #remover(portrait) {
     const remove = el("button", { type: "button", className: "remove", "aria-label": `Delete ${portrait.name}`, title: "Delete" }, "×");
-    remove.addEventListener("click", () => this.dispatchEvent(new CustomEvent("removed", { detail: portrait })));
+    remove.addEventListener("click", () => this.#emit("removed", portrait));
     return remove;
   }
 
@@ -87,5 +91,11 @@ export class Portraits extends EventTarget {
     const add = el("button", { type: "button", className: "card add" }, drawing("glyph", "0 0 28 28", PLUS), el("span", {}, "Add photo"));
     add.addEventListener("click", () => this.#file.click());
     return el("li", {}, add);
+  }
+
+  /** What was said of an earlier photo is over. @param {string} type @param {import("../api.js").Portrait} portrait */
+  #emit(type, portrait) {
+    this.#note.replaceChildren();
+    this.dispatchEvent(new CustomEvent(type, { detail: portrait }));
   }
 }
