@@ -23,11 +23,11 @@ def anna() -> Rgb:
 
 
 def report(photo: Rgb) -> Report:
-    face = find_faces(photo)[0]
-    frame = make_frame(photo, face)
+    faces = find_faces(photo)
+    frame = make_frame(photo, faces[0])
     whole = np.full(frame.picture.shape[:2], 255, np.uint8)
     fit = Fit(**vars(fit_head(frame, load())), picture=frame.picture, matte=whole, background=frame.picture)
-    return judge(face, frame, fit, True)
+    return judge(faces, frame, fit, True)
 
 
 def glasses(photo: Rgb, thickness: int) -> Rgb:
@@ -73,3 +73,8 @@ class TestWarnings:
     def test_have_an_order_that_does_not_change(self) -> None:
         subjects = [remark.subject for remark in report(anna()).remarks]
         assert subjects == ["face", "sharpness", "pose", "light", "cover", "mouth"]
+
+    def test_of_several_faces_it_says_which(self) -> None:
+        pair = np.hstack([anna(), load_photo(default_photo("otto"))])
+        (choice,) = [remark for remark in report(pair).remarks if remark.subject == "choice"]
+        assert choice.words.startswith("the largest of 2 faces") and not choice.warning

@@ -84,9 +84,20 @@ class TestKinds:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize("data", [b"", b"hello", b"GIF89a" + b"\0" * 50, b"%PDF-1.7\n"])
-    def test_not_an_image(self, data: bytes) -> None:
-        with pytest.raises(PortraitError, match="JPEG, PNG or WebP") as refusal:
+    @pytest.mark.parametrize(
+        ("data", "named"),
+        [
+            (b"", "an empty file"),
+            (b"hello", "no picture"),
+            (b"GIF89a" + b"\0" * 50, "a GIF"),
+            (b"%PDF-1.7\n", "a PDF"),
+            (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "an HEIC photo"),
+            (b"\0\0\0\x0aftypavif\0\0\0\0", "an AVIF"),
+            (b"\n<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG"),
+        ],
+    )
+    def test_not_an_image(self, data: bytes, named: str) -> None:
+        with pytest.raises(PortraitError, match=f"this is {named}.*: save the photo as JPEG, PNG or WebP") as refusal:
             load_photo(data)
         assert refusal.value.code == "not_an_image"
 

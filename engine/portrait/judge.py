@@ -1,6 +1,6 @@
 """Judges a photo as a portrait: size, sharpness, pose, light, what covers the face, an open mouth, and the cut."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -27,12 +27,13 @@ _SKIN = (151, 9, _LEFT_CHEEK, _RIGHT_CHEEK, 4, 164, 199)  # forehead, cheeks, no
 _OPENINGS = ((33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380))
 
 
-def judge(face: Face, frame: Frame, fit: Fit, cut: bool) -> Report:
-    """The report on a face of a photo; `cut` says whether person and background came apart."""
+def judge(faces: Sequence[Face], frame: Frame, fit: Fit, cut: bool) -> Report:
+    """The report on the first of a photo's faces; `cut` says whether person and background came apart."""
     yaw, pitch, roll = fit.pose
-    size = round(float(np.ptp(face.points[:468, 1])))
+    size = round(float(np.ptp(faces[0].points[:468, 1])))
     remarks = (
         _size(size),
+        *_choice(len(faces)),
         _sharpness(fit.picture, fit.landmarks, frame.zoom),
         _pose(yaw, pitch, roll),
         _light(fit.picture, fit.landmarks),
@@ -48,6 +49,11 @@ def _size(pixels: int) -> Remark:
     if pixels >= GOOD_FACE_PX:
         return Remark("face", f"{pixels} pixels high")
     return Remark("face", f"only {pixels} pixels high: skin, teeth and lashes will look soft", True)
+
+
+def _choice(faces: int) -> Iterator[Remark]:
+    if faces > 1:
+        yield Remark("choice", f"the largest of {faces} faces; for another one crop the photo")
 
 
 def _sharpness(picture: Rgb, landmarks: npt.NDArray[np.float32], zoom: float) -> Remark:

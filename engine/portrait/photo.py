@@ -1,6 +1,7 @@
 """Photo files to upright RGB: JPEG, PNG or WebP of any orientation, colour model or depth, within bounded memory."""
 
 import io
+import re
 import warnings
 
 import numpy as np
@@ -14,6 +15,16 @@ Rgb = npt.NDArray[np.uint8]
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS = 80_000_000  # a full decode of this needs 240 MB
 ENOUGH = 4096  # longer edge that is kept: the picture made of it has 1024 pixels
+OTHERS = (  # what photos and documents come in besides, by how their files begin
+    (rb"....ftyp(heic|heix|heim|heis|hevc|mif1|msf1)", "an HEIC photo, as iPhones keep them"),
+    (rb"....ftypavi[fs]", "an AVIF picture"),
+    (rb"GIF8", "a GIF picture"),
+    (rb"II\*\0|MM\0\*", "a TIFF picture or a camera's raw file"),
+    (rb"BM", "a BMP picture"),
+    (rb"%PDF", "a PDF document"),
+    (rb"\s*<(\?xml|svg|!DOCTYPE svg)", "an SVG drawing"),
+    (rb"\Z", "an empty file"),
+)
 GROUND = (128, 128, 128)  # behind transparent pixels
 
 # A truncated file is an error, never a half-grey picture.
@@ -28,13 +39,17 @@ def load_photo(data: bytes, most: int = MAX_PIXELS) -> Rgb:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 return _pixels(image, most)
     except UnidentifiedImageError:
-        raise PortraitError("not_an_image", "this is no JPEG, PNG or WebP picture: save the photo as one") from None
+        raise PortraitError("not_an_image", f"this is {_kind(data)}: save the photo as JPEG, PNG or WebP") from None
     except Image.DecompressionBombError:
         raise _too_many_pixels(most) from None
     except (OSError, SyntaxError, ValueError, MemoryError) as error:
         if isinstance(error, PortraitError):
             raise
         raise PortraitError("broken_image", "the picture is cut off or damaged: export it again") from error
+
+
+def _kind(data: bytes) -> str:
+    return next((words for start, words in OTHERS if re.match(start, data, re.DOTALL)), "no picture")
 
 
 def _too_many_pixels(most: int) -> PortraitError:

@@ -27,7 +27,8 @@ MOST_CLOSED = 0.8  # of both eyes
 def prepare(data: bytes) -> Portrait:
     """The largest face of a photo, ready to be driven. PortraitError for a photo that can't be used."""
     photo = load_photo(data)
-    face = _largest(photo)
+    faces = _found(photo)
+    face = faces[0]
     frame = make_frame(photo, face)
     head = load()
     geometry = fit_head(frame, head)
@@ -37,7 +38,7 @@ def prepare(data: bytes) -> Portrait:
     frame = continued(frame, geometry, head)
     parts = separate(frame, geometry, head)
     fit = Fit(**vars(geometry), picture=parts.picture, matte=parts.matte, background=parts.background)
-    return Portrait(build_layers(fit, head), judge(face, frame, fit, parts.sure), _thumbnail(frame.picture))
+    return Portrait(build_layers(fit, head), judge(faces, frame, fit, parts.sure), _thumbnail(frame.picture))
 
 
 def _check(photo: Rgb, face: Face, geometry: Geometry) -> None:
@@ -51,7 +52,8 @@ def _check(photo: Rgb, face: Face, geometry: Geometry) -> None:
         raise PortraitError("eyes_closed", "the eyes are closed: use a photo with open eyes")
 
 
-def _largest(photo: Rgb) -> Face:
+def _found(photo: Rgb) -> list[Face]:
+    """The largest first, which is large enough."""
     faces = find_faces(photo)
     if not faces:
         raise PortraitError("no_face", "no face was found: use a photo that shows one from the front, well lit")
@@ -61,7 +63,7 @@ def _largest(photo: Rgb) -> Face:
             "face_too_small",
             f"the face is only {height} pixels high: use a photo with one of {SMALLEST_FACE_PX} or more",
         )
-    return faces[0]
+    return faces
 
 
 def _thumbnail(picture: Rgb) -> bytes:
