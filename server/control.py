@@ -10,7 +10,7 @@ from server.live import Control, LiveSession
 from server.pace import MESSAGES, PIECE, Pace
 from server.place import place_of
 from server.protocol import Error
-from server.session import Received
+from server.session_events import Received
 from server.web import origin_allowed
 
 router = APIRouter()

@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.les import Les
 from engine.units import FPS, MAX_LOOK_AHEAD
-from server import session as core
+from server import session_events as events
 from server.conversation import Activity, Attended, Captioned, ConversationEvent, SessionEnded, Speaker, SpeechRefused
 from server.line import Packet
 from server.microphone import Decimator, Samples
@@ -31,7 +31,7 @@ T = TypeVar("T")
 class Stage(Protocol):
     """The session around it."""
 
-    def feed(self, event: core.Event) -> None: ...
+    def feed(self, event: events.Event) -> None: ...
 
     def cut(self, utterances: Collection[str], sounding: bool) -> dict[str, int]:
         """Silences these from their first sample that has not left; the mouth shuts if they were sounding.
@@ -137,7 +137,7 @@ class Dialogue:
         self._playout.paused = False
 
     def attend(self, activity: Activity | None) -> None:
-        self._stage.feed(core.AttendTo(activity))
+        self._stage.feed(events.AttendTo(activity))
 
     async def room(self, utterance: str) -> None:
         while self._playout.full and utterance in self._playout.ids() and not self._ended:
@@ -167,10 +167,10 @@ class Dialogue:
             self._listeners.remove(listener)
 
     def caption(self, speaker: Speaker, id: str, text: str, *, final: bool = True) -> None:
-        self._stage.feed(core.Said(Captioned(speaker, id, text[:MAX_CAPTION], final)))
+        self._stage.feed(events.Said(Captioned(speaker, id, text[:MAX_CAPTION], final)))
 
     def report(self, code: str, message: str) -> None:
-        self._stage.feed(core.Reported(code, message))
+        self._stage.feed(events.Reported(code, message))
 
     # ---- from the session and its call
 
@@ -182,7 +182,7 @@ class Dialogue:
             return Slot(heard)
         slot = self._playout.take(MAX_LOOK_AHEAD)
         for cue in slot.cues:
-            self._stage.feed(core.CueReached(cue.emotion, cue.transition_s))
+            self._stage.feed(events.CueReached(cue.emotion, cue.transition_s))
         self._watch()
         return slot
 
@@ -211,7 +211,7 @@ class Dialogue:
 
     def _tell(self) -> None:
         for event in self._playout.events():
-            self._stage.feed(core.Said(event))
+            self._stage.feed(events.Said(event))
         if not self._playout.full:
             self._moved.set()
 
@@ -220,12 +220,12 @@ class Dialogue:
         starving = None if self._playout.paused else self._playout.starving
         if starving is None:
             if self._starved >= LATE:
-                self._stage.feed(core.Stuck(False))
+                self._stage.feed(events.Stuck(False))
             self._starved = 0
             return
         self._starved += 1
         if self._starved == LATE:
-            self._stage.feed(core.Stuck(True))
+            self._stage.feed(events.Stuck(True))
         if self._starved >= STALLED_S * FPS:
             self._starved = 0
             self.report("speech_stalled", f"no sound of utterance {starving[:64]!r} came for {STALLED_S} s; it ends")

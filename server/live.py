@@ -17,7 +17,8 @@ from aiortc import RTCDataChannel, RTCIceServer
 from engine.background import Background
 from engine.motion import MotionAmounts
 from engine.units import FPS
-from server import session as core
+from server import session_actions as actions
+from server import session_events as events
 from server.assistance import assist
 from server.bargein import BargeIn
 from server.call import Call, CallEvents
@@ -29,6 +30,7 @@ from server.microphone import Samples
 from server.pace import Pace
 from server.peer import BadOffer, Peer
 from server.protocol import Candidate, Message, Stats, message_of, to_json
+from server.session import Session
 from server.speech import SpeechGate
 from server.timeline import media_ms
 
@@ -83,7 +85,7 @@ class Means:
 
 
 class LiveSession:
-    def __init__(self, id: str, token: str, session: core.Session, stream: Stream, means: Means) -> None:
+    def __init__(self, id: str, token: str, session: Session, stream: Stream, means: Means) -> None:
         self.id, self.token = id, token
         self._session, self._stream, self._means = session, stream, means
         self._engine, self._clock = means.engine, means.clock
@@ -122,7 +124,7 @@ class LiveSession:
         anchor = self._call.anchor if self._call else None
         return anchor.start if anchor else None
 
-    def feed(self, event: core.Event) -> None:
+    def feed(self, event: events.Event) -> None:
         for action in self._session.handle(event, self._clock()):
             self._act(action)
         self._rearm()
@@ -185,7 +187,7 @@ class LiveSession:
             self._frames.remove(frames)
             call.leave(frames)
             if not self._anyone():
-                self.feed(core.Lost())
+                self.feed(events.Lost())
             await self._end_deserted_call()
 
     async def part(self, peer: Peer) -> None:
@@ -193,7 +195,7 @@ class LiveSession:
         connected = peer.connected
         await self._part(peer)
         if connected and not self._anyone():
-            self.feed(core.Lost())
+            self.feed(events.Lost())
 
     async def add_candidates(self, candidates: Sequence[Candidate]) -> None:
         """Waits for an offer that is being answered. ValueError for a malformed one; LookupError before any offer."""
@@ -208,47 +210,47 @@ class LiveSession:
         if self._control:
             self._control.close(REPLACED)
         self._control = Control()
-        self.feed(core.ControlOpened())
+        self.feed(events.ControlOpened())
         return self._control
 
     def control_closed(self, control: Control) -> None:
         if control is self._control:
             self._control = None
-            self.feed(core.ControlClosed())
+            self.feed(events.ControlClosed())
 
-    async def end(self, reason: core.Reason) -> None:
-        self.feed(core.Ended(reason))
+    async def end(self, reason: events.Reason) -> None:
+        self.feed(events.Ended(reason))
         await self.ended.wait()
 
-    def _act(self, action: core.Action) -> None:
+    def _act(self, action: actions.Action) -> None:
         match action:
-            case core.Send(message):
+            case actions.Send(message):
                 if self._control:
                     self._control.put(message)
-            case core.Ease(key, target, transition_s):
+            case actions.Ease(key, target, transition_s):
                 ease = partial(self._stream.set_emotion, target, transition_s=transition_s)
                 self._tell_engine(lambda _: ease(), partial(self._scheduled, key))
-            case core.Move(amounts):
+            case actions.Move(amounts):
                 move = partial(self._stream.set_motion, MotionAmounts(**amounts))
                 self._tell_engine(lambda _: move())
-            case core.Draw(fps, size):
+            case actions.Draw(fps, size):
                 self._draw(fps, size)
-            case core.Behave(activity, addressed):
+            case actions.Behave(activity, addressed):
                 self._tell_engine(lambda _: self._stream.set_activity(activity, addressed=addressed))
-            case core.Announce(event):
+            case actions.Announce(event):
                 self.conversation.announce(event)
                 if self._control:
                     self._control.put(message_of(event))
-            case core.Pause():
+            case actions.Pause():
                 self.conversation.pause()
-            case core.Resume():
+            case actions.Resume():
                 self.conversation.resume()
-            case core.Interrupt(utterance):
+            case actions.Interrupt(utterance):
                 self._interrupt(utterance)
-            case core.Assist():
+            case actions.Assist():
                 assert self._means.assistant
                 self._assisting = self._spawn(assist(self.conversation, self._means.assistant))
-            case core.Close(reason):
+            case actions.Close(reason):
                 self._spawn(self._free(reason))
 
     def _draw(self, fps: int, size: int) -> None:
@@ -272,11 +274,11 @@ class LiveSession:
 
     def _scheduled(self, key: int | None, frame: int) -> None:
         if key is not None:
-            self.feed(core.Scheduled(key, frame))
+            self.feed(events.Scheduled(key, frame))
 
     def _failed(self, error: BaseException) -> None:
         log.error("session %s fails: %s", self.id, error)
-        self.feed(core.Ended("failed"))
+        self.feed(events.Ended("failed"))
 
     async def _connect(
         self, sdp: str, *, voice: bool, picture: bool, on_channel: Callable[[RTCDataChannel], None] | None = None
@@ -294,21 +296,21 @@ class LiveSession:
             await self._part(peer)
             raise
         if not self._anyone():
-            self.feed(core.Offered())
+            self.feed(events.Offered())
         return peer, answer
 
     def _new_call(self) -> Call:
-        events = CallEvents(
+        told = CallEvents(
             say=self.conversation.say,
             sound_left=self.conversation.sound_left,
-            picture_left=lambda frame, slot: self.feed(core.PictureLeft(frame, slot)),
-            user=lambda verdict, at: self.feed(core.UserHeard(verdict, at)),
+            picture_left=lambda frame, slot: self.feed(events.PictureLeft(frame, slot)),
+            user=lambda verdict, at: self.feed(events.UserHeard(verdict, at)),
             failed=self._failed,
         )
         own_voice = self._session.source == "microphone"
         ear = SpeechGate().verdict if own_voice else BargeIn().hear
         delay = self._engine.look_ahead if own_voice else 0
-        call = Call(self._stream, self._engine, self._clock, self._means.start, delay, ear, events)
+        call = Call(self._stream, self._engine, self._clock, self._means.start, delay, ear, told)
         call.draw(self._fps)
         return call
 
@@ -330,13 +332,13 @@ class LiveSession:
         if not connected:
             self._spawn(self._part(peer))
             if not self._anyone(besides=peer):
-                self.feed(core.Lost())
+                self.feed(events.Lost())
         else:
             self._connected()
 
     def _connected(self) -> None:
         if self._session.status != "live":
-            self.feed(core.Connected())
+            self.feed(events.Connected())
 
     def _anyone(self, besides: Peer | None = None) -> bool:
         """Whether somebody sees or hears the portrait, or speaks to it."""
@@ -381,7 +383,7 @@ class LiveSession:
         if call is None:
             return
         came = call.microphone.last_arrival is not None
-        self.feed(core.Heard("stalled" if call.microphone.stalled(now) else "live" if came else "none"))
+        self.feed(events.Heard("stalled" if call.microphone.stalled(now) else "live" if came else "none"))
         if self._control:
             numbers = call.meter.summary(now)
             stats = {"queue": self._engine.waiting, "media_ms": media_ms(call.slot), "codec": peer.codec}
@@ -394,7 +396,7 @@ class LiveSession:
         deadline = self._session.deadline
         if deadline is not None and not self._session.closed:
             delay = max(0.0, deadline - self._clock())
-            self._timer = asyncio.get_running_loop().call_later(delay, self.feed, core.TimePassed())
+            self._timer = asyncio.get_running_loop().call_later(delay, self.feed, events.TimePassed())
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -402,7 +404,7 @@ class LiveSession:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _free(self, reason: core.Reason) -> None:
+    async def _free(self, reason: events.Reason) -> None:
         log.info("session %s ends: %s", self.id, reason)
         self._means.forget(self)
         if self._control:

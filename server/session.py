@@ -1,27 +1,17 @@
 """One session's rules, pure: an event and the time go in, actions come out. No clock, no task, no socket.
 
 It knows what the face is asked to show, which requests await their first frame, whether media and control are there,
-when to give up, and what an assistant's portrait is about: who speaks, and what the user's voice does to that. Frames
-of the engine's stream and slots of the connection are told apart: a stream outlives connections.
+when to give up, and what an assistant's portrait is about: who speaks (`floor`), and what the user's voice does to
+that. Frames of the engine's stream and slots of the connection are told apart: a stream outlives connections.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from engine.les import Les
 from server.bargein import Verdict
-from server.conversation import (
-    Activity,
-    Attended,
-    ConversationEvent,
-    SessionEnded,
-    SpeechEnded,
-    SpeechInterrupted,
-    SpeechStarted,
-    Troubled,
-    UserSpoke,
-)
+from server.conversation import Attended, SessionEnded, Troubled, UserSpoke
+from server.floor import Floor
 from server.load import Quality
 from server.protocol import (
     ActivitySet,
@@ -31,7 +21,6 @@ from server.protocol import (
     EmotionReset,
     EmotionSet,
     Error,
-    Message,
     MotionSet,
     Ping,
     Pong,
@@ -44,6 +33,43 @@ from server.protocol import (
     StateGet,
     parse_command,
 )
+from server.session_actions import (
+    Action,
+    Announce,
+    Assist,
+    Behave,
+    Close,
+    Draw,
+    Ease,
+    Interrupt,
+    Move,
+    Pause,
+    Resume,
+    Send,
+)
+from server.session_events import (
+    AttendTo,
+    Connected,
+    ControlClosed,
+    ControlOpened,
+    CueReached,
+    Ended,
+    Event,
+    Heard,
+    Hearing,
+    Lost,
+    Offered,
+    PictureLeft,
+    Reason,
+    Received,
+    Reported,
+    Said,
+    Scheduled,
+    Strained,
+    Stuck,
+    TimePassed,
+    UserHeard,
+)
 from server.targets import sum_of
 from server.timeline import media_ms
 
@@ -52,220 +78,8 @@ CONNECT_S = 30.0
 GRACE_S = 15.0  # without media and without control
 LOST_S = 120.0  # without media, while control is there
 MAX_PENDING = 500  # acknowledgements that are owed, and all come with one frame: less than a control socket's outbox
-LISTENING_S = 20.0  # after the last word of either side; then the portrait is idle
-THINKING_S = 30.0  # an assistant that thinks for longer has hung
 
 Status = Literal["waiting", "connecting", "live", "lost"]
-Reason = Literal["no_offer", "not_connected", "gone", "failed", "deleted", "shutdown"]
-Hearing = Literal["none", "live", "stalled"]
-
-
-# ---- events
-
-
-@dataclass(frozen=True)
-class Offered:
-    """A usable offer came; it replaces any earlier connection."""
-
-
-@dataclass(frozen=True)
-class Connected:
-    """Media flows."""
-
-
-@dataclass(frozen=True)
-class Lost:
-    """Media is gone."""
-
-
-@dataclass(frozen=True)
-class ControlOpened:
-    pass
-
-
-@dataclass(frozen=True)
-class ControlClosed:
-    pass
-
-
-@dataclass(frozen=True)
-class Received:
-    """A message from the control socket; None stands for one that is not text."""
-
-    text: str | None
-
-
-@dataclass(frozen=True)
-class Scheduled:
-    """The engine will show the change with this key, the newest, from this frame of its stream on."""
-
-    key: int
-    frame: int
-
-
-@dataclass(frozen=True)
-class PictureLeft:
-    """A picture with this frame number of the engine's stream left in this slot of the connection."""
-
-    frame: int
-    slot: int
-
-
-@dataclass(frozen=True)
-class Heard:
-    """How the microphone is doing now."""
-
-    hearing: Hearing
-
-
-@dataclass(frozen=True)
-class UserHeard:
-    """The user's voice began or ended, for sure or perhaps."""
-
-    verdict: Verdict
-    media_ms: int
-
-
-@dataclass(frozen=True)
-class Said:
-    """What became of an utterance."""
-
-    event: ConversationEvent
-
-
-@dataclass(frozen=True)
-class Stuck:
-    """Whether the utterance that is being spoken waits for more of its sound."""
-
-    waits: bool
-
-
-@dataclass(frozen=True)
-class CueReached:
-    """An utterance's emotion is due."""
-
-    target: Les
-    transition_s: float
-
-
-@dataclass(frozen=True)
-class AttendTo:
-    """The assistant sets the activity, or gives it back."""
-
-    activity: Activity | None
-
-
-@dataclass(frozen=True)
-class Reported:
-    """An assistant has a problem."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Strained:
-    """The machine carries this much for each session now."""
-
-    quality: Quality
-
-
-@dataclass(frozen=True)
-class TimePassed:
-    """The deadline came."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    reason: Reason
-
-
-Event = (
-    Offered | Connected | Lost | ControlOpened | ControlClosed | Received | Scheduled | PictureLeft | Heard
-    | UserHeard | Said | Stuck | CueReached | AttendTo | Reported | Strained | TimePassed | Ended
-)  # fmt: skip
-
-
-# ---- actions
-
-
-@dataclass(frozen=True)
-class Send:
-    """To the control socket, if there is one."""
-
-    message: Message
-
-
-@dataclass(frozen=True)
-class Ease:
-    """The face to `target`; answer with `Scheduled(key, ...)` unless the key is None."""
-
-    key: int | None
-    target: Les
-    transition_s: float
-
-
-@dataclass(frozen=True)
-class Move:
-    """How much the portrait moves by itself: `head`, `gaze` and `blink`, each 0 to 1."""
-
-    amounts: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Draw:
-    """So many pictures a second, of so many pixels a side."""
-
-    fps: int
-    size: int
-
-
-@dataclass(frozen=True)
-class Announce:
-    """To the assistant, and to every socket."""
-
-    event: ConversationEvent
-
-
-@dataclass(frozen=True)
-class Pause:
-    """Hold the speech."""
-
-
-@dataclass(frozen=True)
-class Resume:
-    """Go on with it."""
-
-
-@dataclass(frozen=True)
-class Interrupt:
-    """Drop the rest of an utterance, or of all."""
-
-    utterance: str | None
-
-
-@dataclass(frozen=True)
-class Behave:
-    """How the portrait moves meanwhile."""
-
-    activity: Activity
-    addressed: bool
-    """Whether the user speaks to it."""
-
-
-@dataclass(frozen=True)
-class Assist:
-    """Let the assistant in."""
-
-
-@dataclass(frozen=True)
-class Close:
-    """Free everything; nothing follows."""
-
-    reason: Reason
-
-
-Action = Send | Ease | Move | Draw | Announce | Pause | Resume | Interrupt | Behave | Assist | Close
 
 
 @dataclass
@@ -283,64 +97,6 @@ class Return:
     at: float
     target: Les
     transition_s: float
-
-
-@dataclass
-class Floor:
-    """Who speaks, and what the portrait is about: it speaks, listens, thinks, or nobody has said a word for long."""
-
-    sounding: set[str] = field(default_factory=set)
-    """Utterances of which some sound has left and some has not."""
-    waits: bool = False
-    """Whether the sound of such an utterance is late."""
-    held: bool = False
-    """Whether the speech is held because the user may have begun to speak."""
-    _user: bool = False
-    _set: Activity | None = None
-    _ends: float | None = None
-    """When listening or thinking ends by itself."""
-
-    @property
-    def deadline(self) -> float | None:
-        return self._ends
-
-    def said(self, event: ConversationEvent, now: float) -> None:
-        match event:
-            case SpeechStarted(utterance):
-                self.sounding.add(utterance)
-                self._set, self.waits = None, False
-            case SpeechEnded(utterance) | SpeechInterrupted(utterance):
-                self.sounding.discard(utterance)
-                self._ends = now + LISTENING_S
-
-    def arrived(self, now: float) -> None:
-        self._ends = now + LISTENING_S
-
-    def left(self) -> None:
-        """Nobody is there whose voice might end."""
-        self._user = False
-
-    def user(self, active: bool, now: float) -> None:
-        self._user, self._ends = active, now + LISTENING_S
-        if active:
-            self._set = None
-
-    def attend(self, activity: Activity | None, now: float) -> None:
-        """Until the next utterance or word of the user's."""
-        self._set, self._ends = activity, now + THINKING_S
-
-    def turn(self, now: float) -> Behave:
-        if self._ends is not None and now >= self._ends:
-            self._ends = None
-            self._set = None if self._set == "thinking" else self._set
-        return Behave(self._now(), self._user)
-
-    def _now(self) -> Activity:
-        if self.sounding and not self.waits:
-            return "speaking"
-        if self._set:
-            return self._set
-        return "listening" if self._user or self._ends is not None or self.sounding else "idle"
 
 
 @dataclass

@@ -14,7 +14,7 @@ from engine.les import Les
 from engine.portrait import Portrait
 from engine.units import FPS, MAX_LOOK_AHEAD
 from server import memory
-from server import session as core
+from server import session_events as events
 from server.capacity import cores
 from server.conversation import Assistant
 from server.engine_thread import EngineThread
@@ -24,6 +24,7 @@ from server.live import LiveSession, Means
 from server.load import Governor, Quality
 from server.media import Clock
 from server.protocol import CreateSession
+from server.session import Session
 from server.settings import Settings
 from server.timeline import FRAME_S, widest_gap
 
@@ -97,11 +98,11 @@ class Sessions:
             assistant,
             self._forget,
         )
-        session = core.Session(request.portrait, request.size, now, target, request.source, request.barge_in)
+        session = Session(request.portrait, request.size, now, target, request.source, request.barge_in)
         live = LiveSession(id, secrets.token_urlsafe(32), session, stream, means)
         self._live[id] = live
         if self.governor.step:
-            live.feed(core.Strained(self.quality))
+            live.feed(events.Strained(self.quality))
         return live, ice
 
     @property
@@ -138,7 +139,7 @@ class Sessions:
         """Every session gets this from now on."""
         log.warning("%d frames a second, %.0f %% of the size asked for", quality.fps, 100 * quality.share)
         for live in list(self._live.values()):
-            live.feed(core.Strained(quality))
+            live.feed(events.Strained(quality))
 
     def get(self, id: str) -> LiveSession | None:
         """For those who have another proof that it is theirs."""
@@ -151,7 +152,7 @@ class Sessions:
             raise PermissionError
         return live
 
-    async def end_all(self, reason: core.Reason) -> None:
+    async def end_all(self, reason: events.Reason) -> None:
         for live in list(self._live.values()):
             await live.end(reason)
 

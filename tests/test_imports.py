@@ -138,7 +138,10 @@ class TestAdapters:
 class TestPureParts:
     """Rules that say "pure" know no clock, task or socket: time is an argument."""
 
-    PURE = "bargein conversation foresight line load microphone playout protocol session speech timeline".split()
+    PURE = (
+        "bargein conversation floor foresight line load microphone playout protocol "
+        "session session_actions session_events speech timeline"
+    ).split()
     IMPURE = {"aiortc", "asyncio", "fastapi", "socket", "threading", "time", "uvicorn"}
 
     @pytest.mark.parametrize("part", PURE)

@@ -39,7 +39,7 @@ from server.bridges.studio import Studio
 from server.conversation import Conversation, SpeechEnded, SpeechRefused
 from server.live import LiveSession
 from server.media import Shown
-from server.session import CueReached
+from server.session_events import CueReached
 from server.timeline import AUDIO_RATE
 
 NS_PER_MS = 1_000_000

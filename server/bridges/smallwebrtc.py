@@ -22,7 +22,7 @@ from server.live import Control, LiveSession
 from server.peer import BadOffer
 from server.place import Place, place_of
 from server.protocol import Candidate, CreateSession, first_problem
-from server.session import Received
+from server.session_events import Received
 from server.web import HttpError
 
 router = APIRouter()
