@@ -10,7 +10,7 @@ from engine.face.coefficients import GAZE_DEGREES, INDEX, NAMES
 from engine.motion import Activity, Motion, MotionAmounts
 from engine.motion.gaze import LIMIT_DEG
 from engine.motion.manner import MANNERS
-from engine.motion.spring import Spring
+from engine.motion.spring import Springs
 from engine.motion.stress import Stress
 from engine.units import FPS
 
@@ -248,12 +248,12 @@ class TestActivities:
             assert (abs(eyes(run(6, activity=activity))) <= LIMIT_DEG + 1e-3).all()
 
 
-class TestSpring:
+class TestSprings:
     @pytest.mark.parametrize("time_s", [0.13, 0.17])
     def test_a_blow_swings_it_out_without_a_jerk(self, time_s: float) -> None:
-        spring = Spring(1, time_s)
-        spring.kick(1.0)
-        way = np.array([spring.step(0.0)[0] for _ in range(3 * FPS)])
+        springs = Springs([time_s])
+        springs.kick(0, 1.0)
+        way = np.array([springs.step([0.0])[0] for _ in range(3 * FPS)])
         steps = np.diff(way, prepend=0)
         assert abs(way.max() - 1) < 0.05
         assert abs(way.argmax() / FPS - time_s) < 0.09

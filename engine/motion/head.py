@@ -9,12 +9,12 @@ import math
 import numpy as np
 
 from engine.motion.manner import Manner
-from engine.motion.spring import Spring, Values
+from engine.motion.spring import Springs
 from engine.motion.stress import Stress
 from engine.units import FPS
 
-SWAY_DEG = np.array([1.4, 0.8, 0.7])  # standard deviation of yaw, pitch, roll
-LIMIT_DEG = np.array([4.0, 2.5, 2.0])  # that no sway reaches
+SWAY_DEG = (1.4, 0.8, 0.7)  # standard deviation of yaw, pitch, roll
+LIMIT_DEG = (4.0, 2.5, 2.0)  # that no sway reaches
 SWAY_S = 1.0  # time constant
 POSTURE_S = 0.35
 BREATH_S = 4.3
@@ -32,13 +32,16 @@ AGREE_AT_END = 0.7  # chance of them when the other's phrase ends
 AGREE_PAUSE_S = (4.0, 9.0)  # between them while the other goes on
 
 
+SPRINGS = (SWAY_S,) * 3 + (POSTURE_S,) * 4 + (NOD_S, NOD_S, BROW_S)  # the posture's last is the frown
+NOD, TURN, BROWS = range(7, 10)  # of them
+
+
 class Head:
     """Pose offsets from a seed, the voice and who is listened to."""
 
     def __init__(self, random: np.random.Generator) -> None:
         self._random = random
-        self._sway, self._posture = Spring(3, SWAY_S), Spring(4, POSTURE_S)
-        self._nod, self._brow = Spring(2, NOD_S), Spring(1, BROW_S)
+        self._springs = Springs(SPRINGS)
         self._stress, self._agreement = Stress(), Agreement()
         self._breath = random.random() * 2 * math.pi
         self._begun = 0.0
@@ -46,29 +49,36 @@ class Head:
 
     def step(
         self, voice: tuple[float, float, float], manner: Manner, side: float, addressed: bool
-    ) -> tuple[Values, float, float]:
-        """(degrees of yaw, pitch, roll), headY in inter-ocular distances, brows from -1 (frown) to 1 (raised)."""
-        noise, draws = self._random.standard_normal(4), self._random.random(3)
+    ) -> tuple[list[float], float, float]:
+        """Degrees of yaw, pitch and roll, headY in inter-ocular distances, brows from -1 (frown) to 1 (raised)."""
+        noise, draws = self._random.standard_normal(4).tolist(), self._random.random(3).tolist()
         self._energy += (manner.sway - self._energy) * 0.04
         # White noise through the spring has a standard deviation of sqrt(frame / (4 time constant)) of its own.
-        push = noise[:3] * SWAY_DEG * math.sqrt(4 * SWAY_S * FPS)
-        pose = LIMIT_DEG * np.tanh(self._sway.step(push * self._energy) / LIMIT_DEG)
-        posture = self._posture.step(np.array([side, 1.0, side, 1.0]) * (*manner.tilt_deg, manner.frown))
+        push = math.sqrt(4 * SWAY_S * FPS) * self._energy
         self._accent(self._stress.step(*voice), draws, noise[3])
-        self._nod.kick(np.array([self._agreement.step(addressed, draws), 0.0]))
-        nod, turn = self._nod.step(0.0)
-        pose += posture[:3] + (turn, -nod, 0.0)
+        if nod := self._agreement.step(addressed, draws):
+            self._springs.kick(NOD, nod)
+        yaw, pitch, roll = manner.tilt_deg
+        values = self._springs.step(
+            (*(n * sway * push for n, sway in zip(noise, SWAY_DEG, strict=False)),
+             side * yaw, pitch, side * roll, manner.frown, 0.0, 0.0, 0.0)
+        )  # fmt: skip
+        sway, posture, (frown, nod, turn, brows) = values[:3], values[3:6], values[6:]
+        pose = [most * math.tanh(v / most) + w for most, v, w in zip(LIMIT_DEG, sway, posture, strict=True)]
         self._breath += 2 * math.pi / (BREATH_S * FPS)
         self._begun = min(1.0, self._begun + 1 / (2 * FPS))  # the first frame is the portrait, unmoved
         breath = math.sin(self._breath) * self._begun
-        pose[1] += BREATH[0] * breath
-        return pose, BREATH[1] * breath, float(np.clip(self._brow.step(0.0)[0] - posture[3], -1, 1))
+        pose[0] += turn
+        pose[1] += BREATH[0] * breath - nod
+        return pose, BREATH[1] * breath, min(max(brows - frown, -1.0), 1.0)
 
-    def _accent(self, stress: float, draws: Values, turn: float) -> None:
+    def _accent(self, stress: float, draws: list[float], turn: float) -> None:
         if stress:
             size = stress * (0.5 + 0.5 * draws[0]) * (UPWARDS if draws[2] < UPWARDS_SHARE else 1.0)
-            self._nod.kick(size * np.array([NOD_DEG, TURN_DEG * np.clip(turn, -1.5, 1.5)]))
-            self._brow.kick(stress * BROW * (draws[1] < BROW_SHARE))
+            self._springs.kick(NOD, size * NOD_DEG)
+            self._springs.kick(TURN, size * TURN_DEG * min(max(turn, -1.5), 1.5))
+            if draws[1] < BROW_SHARE:
+                self._springs.kick(BROWS, stress * BROW)
 
 
 class Agreement:
@@ -79,7 +89,7 @@ class Agreement:
         self._wait = 0  # frames to the next while the other goes on
         self._second = 0
 
-    def step(self, addressed: bool, draws: Values) -> float:
+    def step(self, addressed: bool, draws: list[float]) -> float:
         """Degrees of the nod that begins in this frame, mostly 0."""
         ended, began = self._addressed and not addressed, addressed and not self._addressed
         self._addressed = addressed

@@ -64,20 +64,23 @@ class Motion:
         away, back = self._turn(voiced)
         manner = MANNERS[self._before]
         pose, head_y, brow = self._head.step(prosody, manner, self._side, self.addressed)
-        pose, brow = pose * shown.head, brow * shown.head
+        brow *= shown.head
         out = np.zeros(len(NAMES), np.float32)
-        out[_POSE] = pose
+        out[_POSE] = yaw, pitch, roll = [angle * shown.head for angle in pose]
         out[INDEX["headY"]] = head_y * shown.head
-        out[_RAISED], out[_LOWERED] = max(brow, 0.0), max(-brow, 0.0)
+        _put(out, _RAISED, max(brow, 0.0))
+        _put(out, _LOWERED, max(-brow, 0.0))
         # Eyes that look at the viewer turn against the head.
-        yaw, pitch = (self._gaze.step(manner, self._side, away=away, back=back) - pose[:2]) * shown.gaze
-        _look(out, yaw, pitch)
-        out[_LIDS] = self._blinks.step(voiced, manner.blinks_a_minute, self.amounts.blink)
+        aside, up = self._gaze.step(manner, self._side, away=away, back=back).tolist()
+        _look(out, (aside - yaw) * shown.gaze, (up - pitch) * shown.gaze)
+        _put(out, _LIDS, self._blinks.step(voiced, manner.blinks_a_minute, self.amounts.blink))
         return out
 
     def _eased(self) -> MotionAmounts:
         """The next amounts on the way to those asked for."""
         now, asked = self._shown or self.amounts, self.amounts
+        if now == asked:
+            return asked
         return replace(asked, head=_towards(now.head, asked.head), gaze=_towards(now.gaze, asked.gaze))
 
     def _turn(self, voiced: bool) -> tuple[bool, bool]:
@@ -96,19 +99,25 @@ class Motion:
         return 1.0 if self._random.random() < 0.5 else -1.0
 
 
-_POSE = [INDEX[name] for name in ("headYaw", "headPitch", "headRoll")]
+_POSE = slice(INDEX["headYaw"], INDEX["headRoll"] + 1)
 _RAISED = [INDEX[name] for name in ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")]
 _LOWERED = [INDEX["browDownLeft"], INDEX["browDownRight"]]
 _LIDS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
+_TO_LEFT = [INDEX["eyeLookOutLeft"], INDEX["eyeLookInRight"]]
+_TO_RIGHT = [INDEX["eyeLookOutRight"], INDEX["eyeLookInLeft"]]
+_UP = [INDEX["eyeLookUpLeft"], INDEX["eyeLookUpRight"]]
+_DOWN = [INDEX["eyeLookDownLeft"], INDEX["eyeLookDownRight"]]
 
 
 def _look(out: Offsets, yaw: float, pitch: float) -> None:
     """Writes a direction in degrees (to the person's left, up) as the eight gaze coefficients."""
-    outward, inward = ("Left", "Right") if yaw > 0 else ("Right", "Left")
-    out[INDEX[f"eyeLookOut{outward}"]] = out[INDEX[f"eyeLookIn{inward}"]] = min(abs(yaw) / GAZE_DEGREES[0], 1)
-    vertical = "Up" if pitch > 0 else "Down"
-    for side in ("Left", "Right"):
-        out[INDEX[f"eyeLook{vertical}{side}"]] = min(abs(pitch) / GAZE_DEGREES[1], 1)
+    _put(out, _TO_LEFT if yaw > 0 else _TO_RIGHT, min(abs(yaw) / GAZE_DEGREES[0], 1))
+    _put(out, _UP if pitch > 0 else _DOWN, min(abs(pitch) / GAZE_DEGREES[1], 1))
+
+
+def _put(out: Offsets, which: list[int], value: float) -> None:
+    for i in which:
+        out[i] = value
 
 
 def _towards(value: float, target: float) -> float:
