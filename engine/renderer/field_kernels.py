@@ -11,7 +11,9 @@ from engine.runtime.compiled import compiled
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Places = npt.NDArray[np.int32]
 CLOSE = np.float32(1e-3)  # units: a point that comes this near its target is there
+SOME = 128  # points that Newton's steps take at a time, in the nearest cache
 
 
 @compiled
@@ -126,6 +128,24 @@ def sprites(
 
 
 @compiled
+def between(flat: Floats, cols: int, at: Places, across: Floats, down: Floats, out: Floats) -> None:
+    """`out` [6, n]: bilinear values of `flat` [rows * cols, 6] at shares `across` and `down` [n] beyond points `at`."""
+    beside, below, one = np.uintp(1), np.uintp(cols), np.float32(1)
+    for i in range(len(at)):
+        p, s, t = np.uintp(at[i]), across[i], down[i]
+        w11 = s * t
+        w01, w10 = s - w11, t - w11
+        w00 = one - s - w10
+        f00, f01, f10, f11 = flat[p], flat[p + beside], flat[p + below], flat[p + below + beside]
+        out[0, i] = w00 * f00[0] + w01 * f01[0] + w10 * f10[0] + w11 * f11[0]
+        out[1, i] = w00 * f00[1] + w01 * f01[1] + w10 * f10[1] + w11 * f11[1]
+        out[2, i] = w00 * f00[2] + w01 * f01[2] + w10 * f10[2] + w11 * f11[2]
+        out[3, i] = w00 * f00[3] + w01 * f01[3] + w10 * f10[3] + w11 * f11[3]
+        out[4, i] = w00 * f00[4] + w01 * f01[4] + w10 * f10[4] + w11 * f11[4]
+        out[5, i] = w00 * f00[5] + w01 * f01[5] + w10 * f10[5] + w11 * f11[5]
+
+
+@compiled
 def invert(
     fields: Floats, cell: float, offset: Floats, leap: bool, steps: int, stride: float, steepest: float
 ) -> Floats:
@@ -133,14 +153,16 @@ def invert(
 
     `fields` are `jacobian`'s; the target is the centres plus `offset` [2]. `leap`: before the steps, points go where
     forward itself leads. The first step goes `stride` units at most, the others half. Each takes the points that the
-    last one left apart from their targets: one after the other, so that a processor works on several at a time.
+    last one left apart from their targets, some at a time in loops that do one thing each, so that all but the fetching
+    of fields works on several points at once.
     """
     rows, cols = fields.shape[:2]
     out, apart = np.empty((rows * cols, 2), np.float32), np.empty(rows * cols, np.int32)
     flat = fields.reshape(rows * cols, 6)
     size, far, least = np.float32(cell), np.float32(stride), np.float32(steepest)
     inverse, half, zero, one = np.float32(1 / cell), np.float32(0.5), np.float32(0), np.float32(1)
-    last_x, last_y = np.float32(cols - 1), np.float32(rows - 1)
+    last_x, last_y, width = np.float32(cols - 1), np.float32(rows - 1), np.float32(cols)
+    row_share = np.float32(1 / cols)
     count = 0
     for i in range(rows):  # the first step, from where there is nothing to interpolate
         for j in range(cols):
@@ -157,38 +179,38 @@ def invert(
             out[p, 1] = (np.float32(i) + half) * size - np.float32(off) * step_y
             apart[count] = p
             count += int(off)
+    x, y = np.empty(SOME, np.float32), np.empty(SOME, np.float32)
+    across, down = np.empty(SOME, np.float32), np.empty(SOME, np.float32)
+    at, open_, found = np.empty(SOME, np.int32), np.empty(SOME, np.int32), np.empty((6, SOME), np.float32)
     for step in range(0 if leap else 1, steps):
         if step:
             far = np.float32(stride / 2)
         kept = 0
-        for q in range(count):
-            p = np.uintp(apart[q])  # without a sign, which would be asked for at every access
-            row, col = np.uint32(p) // np.uint32(cols), np.uint32(p) % np.uint32(cols)
-            x, y = out[p, 0], out[p, 1]
-            u, v = min(max(x * inverse - half, zero), last_x), min(max(y * inverse - half, zero), last_y)
-            left, top = min(int(u), cols - 2), min(int(v), rows - 2)
-            s, t = u - np.float32(left), v - np.float32(top)
-            w11 = s * t
-            w01, w10 = s - w11, t - w11
-            w00 = one - s - w10
-            at = np.uintp(top * cols + left)
-            below = at + np.uintp(cols)
-            f00, f01, f10, f11 = flat[at], flat[at + np.uintp(1)], flat[below], flat[below + np.uintp(1)]
-            rest_x = x - (np.float32(col) + half) * size - offset[0]
-            rest_y = y - (np.float32(row) + half) * size - offset[1]
-            rest_x += w00 * f00[0] + w01 * f01[0] + w10 * f10[0] + w11 * f11[0]
-            rest_y += w00 * f00[1] + w01 * f01[1] + w10 * f10[1] + w11 * f11[1]
-            if max(abs(rest_x), abs(rest_y)) < CLOSE:
-                continue
-            a = w00 * f00[2] + w01 * f01[2] + w10 * f10[2] + w11 * f11[2]
-            c = w00 * f00[3] + w01 * f01[3] + w10 * f10[3] + w11 * f11[3]
-            b = w00 * f00[4] + w01 * f01[4] + w10 * f10[4] + w11 * f11[4]
-            d = w00 * f00[5] + w01 * f01[5] + w10 * f10[5] + w11 * f11[5]
-            steep = one / max(a * d - b * c, least)
-            out[p, 0] = x - min(max((d * rest_x - b * rest_y) * steep, -far), far)
-            out[p, 1] = y - min(max((a * rest_y - c * rest_x) * steep, -far), far)
-            apart[kept] = p
-            kept += 1
+        for begin in range(0, count, SOME):
+            some = apart[begin : min(begin + SOME, count)]
+            for i in range(len(some)):
+                p = np.uintp(some[i])  # without a sign, which would be asked for at every access
+                x[i], y[i] = out[p, 0], out[p, 1]
+            for i in range(len(some)):
+                u, v = min(max(x[i] * inverse - half, zero), last_x), min(max(y[i] * inverse - half, zero), last_y)
+                left, top = min(np.int32(u), np.int32(cols - 2)), min(np.int32(v), np.int32(rows - 2))
+                across[i], down[i] = u - np.float32(left), v - np.float32(top)
+                at[i] = top * np.int32(cols) + left
+            between(flat, cols, at[: len(some)], across, down, found)
+            for i in range(len(some)):
+                row = np.float32(np.int32((np.float32(some[i]) + half) * row_share))
+                rest_x = x[i] - (np.float32(some[i]) - row * width + half) * size - offset[0] + found[0, i]
+                rest_y = y[i] - (row + half) * size - offset[1] + found[1, i]
+                a, c, b, d = found[2, i], found[3, i], found[4, i], found[5, i]
+                steep = one / max(a * d - b * c, least)
+                open_[i] = max(abs(rest_x), abs(rest_y)) >= CLOSE
+                x[i] -= np.float32(open_[i]) * min(max((d * rest_x - b * rest_y) * steep, -far), far)
+                y[i] -= np.float32(open_[i]) * min(max((a * rest_y - c * rest_x) * steep, -far), far)
+            for i in range(len(some)):
+                p = np.uintp(some[i])
+                out[p, 0], out[p, 1] = x[i], y[i]
+                apart[kept] = p
+                kept += open_[i]
         count = kept
     return out.reshape(rows, cols, 2)
 
