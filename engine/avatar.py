@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -49,8 +48,7 @@ class Picture:
     @property
     def rgb(self) -> Pixels:
         """[size, size, 3], with alpha 4"""
-        image = self.drawn.image
-        return image if image.ndim == 3 else np.asarray(cv2.cvtColor(image, cv2.COLOR_YUV2RGB_I420), np.uint8)
+        return self.drawn.rgb
 
     @property
     def i420(self) -> Pixels:
@@ -124,11 +122,11 @@ class Stream:
         self._before.clear()
         self._fading = [share * self._spoken for share in HUSH]
 
-    def hear(self, memory: StreamState) -> None:
-        """`memory` is what one more chunk makes of the present one."""
+    def hear(self, memory: StreamState, *, silence: bool) -> None:
+        """`memory` is what one more chunk, perhaps of digital silence, makes of the present one."""
         self._before.append(self.memory)
-        same = memory is self.memory  # or as good as: it takes ten comparisons to tell
-        self.at_rest = same or all(np.array_equal(memory[name], value) for name, value in self.memory.items())
+        same = memory is self.memory  # or as good as
+        self.at_rest = silence and (same or all(np.array_equal(memory[name], v) for name, v in self.memory.items()))
         self.memory = memory
 
     def unhear(self, chunks: int) -> None:
@@ -252,7 +250,7 @@ class Avatar:
         for turn in turns:
             quiet = resting(turn.emotion), np.zeros(3, np.float32), turn.stream.memory
             turn.driven, turn.prosody, memory = heard.get(turn, quiet)
-            turn.stream.hear(memory)
+            turn.stream.hear(memory, silence=not turn.chunks[-left].any())
 
     def _listen(self, turns: Sequence["Turn"], left: int) -> Iterable[tuple[Floats, Floats, StreamState]]:
         """Of each what drives the face [63], prosody [3] and memory."""

@@ -19,6 +19,7 @@ from engine.renderer import CpuRenderer
 from engine.renderer.cpu import Layered
 from engine.renderer.shot import Image, Shot
 from engine.runtime import Network, Signature, graph_signature
+from engine.runtime.network import Array
 from engine.runtime.tensorrt import GpuMissing, Plan, card
 from engine.runtime.tensorrt_plan import PlanRefused, plans_home
 from engine.units import FRAME_SIZE
@@ -42,8 +43,8 @@ RUNTIMES = {
 
 
 class Renderer(Protocol):
-    def draw(self, shots: Sequence[Shot]) -> list[Image]:
-        """RGB [size, size, 3] each, RGBA of a cut-out, or I420 [size * 3 / 2, size]."""
+    def draw(self, shots: Sequence[Shot]) -> Sequence[Array]:
+        """As `engine.thrift.Drawn` has them."""
         ...
 
 
@@ -53,13 +54,13 @@ class OneByOne:
 
     renderer: CpuRenderer
 
-    def draw(self, shots: Sequence[Shot]) -> list[Image]:
+    def draw(self, shots: Sequence[Shot]) -> Sequence[Array]:
         return [self._one(*shot) for shot in shots]
 
-    def _one(self, portrait: Layered, coefficients: Floats, plate: Image | None, cut_out: bool) -> Image:
+    def _one(self, portrait: Layered, coefficients: Floats, plate: Image | None, cut_out: bool) -> Array:
         if cut_out:
             return self.renderer.cut_out(portrait, coefficients)
-        return self.renderer.render(portrait, coefficients, plate)
+        return self.renderer.words(portrait, coefficients, plate)
 
 
 @dataclass(frozen=True)

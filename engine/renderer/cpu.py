@@ -124,7 +124,12 @@ class CpuRenderer:
         self._backgrounds: WeakKeyDictionary[Layered, Words] = WeakKeyDictionary()
 
     def render(self, portrait: Layered, coefficients: Floats, plate: Image | None = None) -> Image:
-        """`coefficients` [69] as `engine.face.coefficients.NAMES` -> RGB [size, size, 3].
+        """As `words`, RGB [size, size, 3]."""
+        picture = _bytes(self.words(portrait, coefficients, plate))
+        return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGBA2RGB), np.uint8)
+
+    def words(self, portrait: Layered, coefficients: Floats, plate: Image | None = None) -> Words:
+        """`coefficients` [69] as `engine.face.coefficients.NAMES` -> opaque RGBA, [size, size] words.
 
         The person stands before `plate` [size, size, 3]; None is the photo's own background.
         """
@@ -137,15 +142,15 @@ class CpuRenderer:
         ready = _prepare(portrait)
         placed = ready.fields(coefficients)
         plates = (np.full((self.size, self.size, 4), level, np.uint8) for level in (0, 255))
-        dark, bright = (self._compose(ready, placed, coefficients, _texture(plate)) for plate in plates)
-        return _straight(dark, bright)
+        dark, bright = (_bytes(self._compose(ready, placed, coefficients, _texture(plate))) for plate in plates)
+        return _straight(dark[..., :3], bright[..., :3])
 
     def fields(self, portrait: Layered, coefficients: Floats) -> dict[str, Floats]:
         """Where every point comes from, by the names of `engine.renderer.names.FIELDS`."""
         return _prepare(portrait).fields(coefficients).by_name()
 
-    def _compose(self, ready: _Prepared, placed: Placed, coefficients: Floats, below: Words) -> Image:
-        """The layers before `below` [size, size] -> RGB."""
+    def _compose(self, ready: _Prepared, placed: Placed, coefficients: Floats, below: Words) -> Words:
+        """The layers before `below` [size, size]."""
         shade = _gains(placed.light, ready.lights)
         picture = np.empty((self.size, self.size), np.uint32)
         self._drape(picture, ready.person, placed.person, _NOWHERE, FRAME, shade, onto=False)
@@ -156,7 +161,7 @@ class CpuRenderer:
             self._plate(picture, ready, placed, OUT, self._box(placed.mouth_to, MOUTH))
         for i in (0, 1):
             self._lid(picture, placed, ready.lids[i], i, shade)
-        return np.asarray(cv2.cvtColor(_bytes(picture), cv2.COLOR_RGBA2RGB), np.uint8)
+        return picture
 
     def _background(self, portrait: Layered, ready: _Prepared) -> Words:
         found = self._backgrounds.get(portrait)
