@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 _EVEN, _ODD, _HALVES, _BYTE = U(0x00FF00FF), U(0xFF00FF00), U(0x00800080), U(8)
 _SCRATCH = 7  # rows of words that `fetch` needs
+_AHEAD = 8  # rows of a picture whose texels are asked for at once
 
 
 @compiled
@@ -54,6 +55,19 @@ def fetch(texture: Words, x: Floats, y: Floats, scratch: Words, out: Words) -> N
         a, b, c, d = U(a >> _BYTE), U(b >> _BYTE), U(c >> _BYTE), U(d >> _BYTE)
         odd = U(U(U(U(a & _EVEN) * w1) + U(U(b & _EVEN) * w2)) + U(U(U(c & _EVEN) * w3) + U(U(d & _EVEN) * w4)))
         out[i] = U(U(U(even + _HALVES) >> _BYTE) & _EVEN) | U(U(odd + _HALVES) & _ODD)
+
+
+@compiled
+def draw_near(texture: Words, first: int, last: int, left: int, right: int) -> U:
+    """Asks for a part of a texture, a word of each cache line, so that `fetch` finds it near.
+
+    Lines that are read one after the other, with nothing between, come sooner than by the fetching itself.
+    """
+    seen, line = U(0), 16
+    for i in range(first, last):
+        for j in range(left, right, line):
+            seen = U(seen ^ texture[i, j])
+    return seen  # so that no compiler leaves it out
 
 
 @compiled
@@ -209,7 +223,8 @@ def drape(
     lines = np.empty((2, 2, count), np.float32)  # of the lattice's even and odd rows, at the picture's columns
     x, y, scratch = np.empty(count, np.float32), np.empty(count, np.float32), np.empty((_SCRATCH, count), np.uint32)
     line, lights = np.empty(count, np.uint32), np.empty(count, np.uint32)
-    ready = -1
+    pace, ready, near = texels / scale, -1, 0
+    first_texel, last_texel = int(begin * pace), min(int(end * pace), texture.shape[1])
     for row in range(max(top, 0), min(top + round(rows * side), tall)):
         down = (np.float32(row - top) + half) * step
         here = min(int(down), rows - 1)
@@ -220,6 +235,9 @@ def drape(
             picture[row, stop:] = U(0)
         if n <= 0:
             continue
+        if not onto and near < int((row + _AHEAD) * pace):  # what lies over the person has small textures
+            first, near = max(near, int(row * pace)), min(int((row + 2 * _AHEAD) * pace), texture.shape[0])
+            scratch[0, 0] = draw_near(texture, first, near, first_texel, last_texel)
         down = min(max(down - half, zero), np.float32(rows - 1))
         upper = min(int(down), rows - 2)
         for i in range(max(ready + 1, upper), upper + 2):
