@@ -10,7 +10,6 @@ from engine.evaluation.people.body import Body
 from engine.evaluation.people.nodes import Nodes
 from engine.face.source import Floats, Integers
 
-DM = 0.01  # decimetres a millimetre
 INCISOR, CANINE, MOLAR = "incisor", "canine", "molar"
 # From the middle outwards: kind, width, height of the crown; usual sizes of a textbook of dental anatomy.
 UPPER = (
