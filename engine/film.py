@@ -1,4 +1,4 @@
-"""Frames and their sound as a film file."""
+"""Frames and their sound as a film file, or frames alone as a folder of pictures."""
 
 import itertools
 import math
@@ -64,7 +64,8 @@ class Film:
         codecs = WITH_ALPHA if alpha else CODECS
         if path.suffix.lower() not in codecs:
             kind = "a film with alpha" if alpha else "the output"
-            raise ValueError(f"{path.name}: {kind} must end in {', '.join(codecs)}")
+            endings = f"{', '.join(codecs)}, or in nothing: a folder of PNG files"
+            raise ValueError(f"{path.name}: {kind} must end in {endings}")
         video, audio = codecs[path.suffix.lower()]
         self._picture = rgba if alpha else i420
         self._path, self._part = path, path.with_name(f".{path.stem}.part{path.suffix}")
@@ -109,6 +110,32 @@ class Film:
                 self._container.mux(self._audio.encode(piece))
             if piece.pts is not None and Fraction(piece.pts, SOUND_RATE) >= until:
                 return
+
+
+class Stills:
+    """A folder of PNG files, 00000.png and so on, RGB or RGBA: every frame to the last bit. A context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        """ValueError for a folder that has something in it: what is there is neither mixed with nor replaced."""
+        folder.mkdir(exist_ok=True)
+        if any(folder.iterdir()):
+            raise ValueError(f"{folder} is not empty: name a new folder for the pictures")
+        self._folder = folder
+        self._frames = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def add(self, rgb: Rgb) -> None:
+        """[size, size, 3 or with alpha 4] the next frame."""
+        code = cv2.COLOR_RGBA2BGRA if rgb.shape[2] == 4 else cv2.COLOR_RGB2BGR
+        _, png = cv2.imencode(".png", cv2.cvtColor(rgb, code))
+        (self._folder / f"{self._frames:05d}.png").write_bytes(png.tobytes())
+        self._frames += 1
+
+    def __exit__(self, *_: object) -> None:
+        if not self._frames:
+            self._folder.rmdir()  # refused before the first one
 
 
 def _resampled(sound: Path, target: AudioStream) -> Iterator[av.AudioFrame]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face.coefficients import HEAD, INDEX, NAMES
-from engine.les import Les, LesError, parse_json
+from engine.les import AXES, Les, LesError, parse_json
 from engine.units import FPS
 
 Coefficients = npt.NDArray[np.float32]
@@ -36,14 +36,27 @@ def rest() -> Coefficients:
 def read_coefficients(path: Path) -> Coefficients:
     """[frames, 69] from a CSV with the header `time,<name>,...` and 25 rows a second; absent columns are at rest.
 
-    TrackError, with its line, for a value outside what its name can mean.
+    TrackError, with its line, for a value outside what its name can mean, or a time that lies elsewhere.
     """
     rows = csv.reader(_text(path).splitlines())
     names = _columns(next(rows, []), path)
-    frames = [_row(row, names, f"{path.name}, line {rows.line_num}") for row in rows if row]
+    frames: list[Coefficients] = []
+    begin = 0.0
+    for row in filter(None, rows):
+        where = f"{path.name}, line {rows.line_num}"
+        values = _row(row, names, where)
+        time_s = _number(row[0], f"{where}, time")
+        begin = begin if frames else time_s
+        _check_time(time_s, begin + len(frames) / FPS, where)
+        frames.append(values)
     if not frames:
         raise TrackError(f"{path.name} has no rows below its header")
     return np.stack(frames)
+
+
+def _check_time(time_s: float, expected: float, where: str) -> None:
+    if abs(time_s - expected) > 0.5 / FPS:
+        raise TrackError(f"{where}: time {time_s:g} where {expected:g} comes next; resample it to {FPS} rows a second")
 
 
 def _text(path: Path) -> str:
@@ -89,8 +102,17 @@ def _number(text: str, where: str) -> float:
 
 def write_coefficients(file: TextIO, frames: Iterable[Coefficients]) -> None:
     """The CSV that `read_coefficients` reads."""
+    _write_rows(file, NAMES, frames)
+
+
+def write_units(file: TextIO, frames: Iterable[Les]) -> None:
+    """The Linear Emotion Space's vector of every frame: the header `time,AU1,...`, 41 axes from 0 to 1."""
+    _write_rows(file, AXES, (frame.array() for frame in frames))
+
+
+def _write_rows(file: TextIO, names: Sequence[str], frames: Iterable[npt.NDArray[np.float32]]) -> None:
     out = csv.writer(file, lineterminator="\n")
-    out.writerow(["time", *NAMES])
+    out.writerow(["time", *names])
     for i, frame in enumerate(frames):
         out.writerow([f"{i / FPS:.2f}", *(f"{value:.5g}" for value in frame)])
 
@@ -102,12 +124,14 @@ class EmotionEvent:
     time_s: float
     target: Les
     transition_s: float
+    hold_s: float | None = None
+    """Afterwards it eases back; None: it stays."""
 
 
 def read_emotions(path: Path) -> list[EmotionEvent]:
-    """One JSON object a line, in order of time; `transition_ms` is 300 where it is absent.
+    """One JSON object a line, in order of time; the fields are those of the protocol's `emotion.set`.
 
-    `{"time": 1.5, "emotion": {"happiness": 0.6}, "units": {"AU4": 0.2}, "transition_ms": 300}`
+    `{"time": 1.5, "emotion": {"happiness": 0.6}, "units": {"AU4": 0.2}, "transition_ms": 300, "hold_ms": 2000}`
     """
     lines = _text(path).splitlines()
     events = [_event(line, f"{path.name}, line {i}") for i, line in enumerate(lines, 1) if line.strip()]
@@ -120,9 +144,12 @@ def _event(line: str, where: str) -> EmotionEvent:
         if not isinstance(data, dict):
             raise TypeError("no JSON object")
         time_s, transition_ms = float(data.pop("time")), float(data.pop("transition_ms", 300))
-        if not (math.isfinite(time_s) and 0 <= transition_ms < math.inf):
-            raise ValueError("times must be finite, transition_ms not negative")
-        return EmotionEvent(time_s, parse_json(data), transition_ms / 1000)
+        hold_ms = float(data.pop("hold_ms")) if "hold_ms" in data else None
+        if not (math.isfinite(time_s) and 0 <= transition_ms < math.inf and 0 <= (hold_ms or 0) < math.inf):
+            raise ValueError("times must be finite, transition_ms and hold_ms not negative")
+        return EmotionEvent(time_s, parse_json(data), transition_ms / 1000, None if hold_ms is None else hold_ms / 1000)
+    except json.JSONDecodeError as error:
+        raise TrackError(f"{where}: no JSON object ({error})") from None
     except KeyError as error:
         raise TrackError(f"{where}: {error} is missing") from None
     except (LesError, TypeError, ValueError, RecursionError) as error:

@@ -138,28 +138,39 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
 
 def _add_render(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("portrait", help=PORTRAIT_HELP)
-    driver = parser.add_mutually_exclusive_group(required=True)
-    driver.add_argument("--audio", type=Path, metavar="FILE", help="the voice: any sound or film file")
-    driver.add_argument("--coefficients", type=Path, metavar="CSV", help="time,<name>,... with 25 rows a second")
+    parser.add_argument(
+        "--audio", type=Path, metavar="FILE", help="the voice: any sound or film file; only heard with --coefficients"
+    )
+    parser.add_argument("--coefficients", type=Path, metavar="CSV", help="time,<name>,... with 25 rows a second")
     parser.add_argument("--relative", action="store_true", help="add the coefficients to the portrait's own expression")
     emotion = parser.add_mutually_exclusive_group()
     emotion.add_argument("--emotion", metavar="LES", help='for example "happiness=0.6,AU4=0.2"')
     emotion.add_argument(
         "--emotion-track", type=Path, metavar="JSONL", help="changes over time, one JSON object a line"
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".mp4, .mov, .mkv or .webm")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help=".mp4, .mov, .mkv or .webm; without an ending a new folder of PNG files",
+    )
     parser.add_argument(
         "--background",
         default="photo",
         metavar="WHAT",
-        help="photo, blur, transparent (.webm or .mov), a colour as #rrggbb, or a picture file",
+        help="photo, blur, transparent (.webm, .mov or PNG files), a colour as #rrggbb, or a picture file",
     )
-    parser.add_argument("--save-coefficients", type=Path, metavar="CSV")
+    parser.add_argument("--save-coefficients", type=Path, metavar="CSV", help="the 3D face's 69 numbers of every frame")
+    parser.add_argument("--save-units", type=Path, metavar="CSV", help="the 41 facial units of every frame")
     parser.add_argument("--no-motion", action="store_true", help="no blinks, gaze, breath or head motion")
     parser.add_argument(
         "--size", type=int, default=FRAME_SIZE, help=f"{MIN_SIZE} to {MAX_SIZE} pixels, a multiple of {SIZE_STEP}"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--seed", type=_whole(0), default=0, help="of blinks, gaze and head motion: equal seeds, equal films"
+    )
     parser.add_argument("--look-ahead", type=int, default=DEFAULT_LOOK_AHEAD, choices=range(MAX_LOOK_AHEAD + 1))
     parser.set_defaults(command=render.run)
 

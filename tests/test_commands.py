@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from engine.audio import load_audio
 from engine.face.coefficients import INDEX
@@ -92,6 +93,28 @@ class TestRender:
         shut, same, wide, _ = [picture.astype(float) for picture in frames(out)]
         assert abs(shut - same).mean() < 0.5 and abs(wide - shut).mean() > 1
 
+    def test_what_a_voice_drove_is_driven_again_by_its_track(self, prepared: Path) -> None:
+        """As pictures, which keep every bit but what the track's five digits leave out; and with the voice as sound."""
+        folder, voice = prepared.parent, ["--audio", str(prepared.with_name("voice.wav"))]
+        size, track, units = ["--size", SIZE], str(folder / "again.csv"), folder / "units.csv"
+        saved = ["--emotion", "AU4=0.25", "--save-coefficients", track, "--save-units", str(units)]
+        assert main(["render", str(prepared), *voice, *saved, *size, "-o", str(folder / "first")]) == 0
+        given = ["--coefficients", track]
+        assert main(["render", str(prepared), *given, *size, "-o", str(folder / "second")]) == 0
+        assert main(["render", str(prepared), *given, *voice, *size, "-o", str(folder / "heard.mp4")]) == 0
+        first, second = (
+            [np.asarray(Image.open(f)) for f in sorted((folder / o).iterdir())] for o in ("first", "second")
+        )
+        assert len(first) == len(second) == len(frames(folder / "heard.mp4")) == len(units.read_text().split()) - 1
+        off = np.abs(np.asarray(first, np.int16) - np.asarray(second, np.int16))
+        assert off.max() <= 8 and off.mean() < 0.1
+        assert units.read_text().splitlines()[5].split(",")[3] == "0.25"
+        assert np.abs(load_audio(folder / "heard.mp4")).max() > 0.1
+
+    def test_a_portrait_that_is_nowhere(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        given = ["--audio", str(folder / "voice.wav"), "-o", str(folder / "bob.mp4")]
+        assert "default portraits are anna, marc" in refusal(capsys, "render", "bob", *given)
+
     def test_emotion_track(self, prepared: Path) -> None:
         track, csv = prepared.with_name("t.jsonl"), prepared.with_name("e.csv")
         track.write_text('{"time": 0.48, "emotion": {"surprise": 1}, "transition_ms": 0}\n')
@@ -114,8 +137,11 @@ class TestRender:
             (["--audio", "{folder}/voice.wav", "-o", "{folder}/none/out.mp4"], "none/out.mp4: No such file"),
             (["--coefficients", "{folder}/voice.wav"], "voice.wav"),
             (["--coefficients", "{folder}/none.csv"], "none.csv"),
-            (["--coefficients", "{folder}/none.csv", "--emotion", "anger=1"], "goes with --audio"),
+            (["--coefficients", "{folder}/none.csv", "--emotion", "anger=1"], "go with --audio alone"),
+            (["--coefficients", "{folder}/none.csv", "--save-units", "{folder}/u.csv"], "go with --audio alone"),
             (["--audio", "{folder}/voice.wav", "--relative"], "goes with --coefficients"),
+            (["--audio", "{folder}/voice.wav", "-o", "{folder}"], "is not empty"),
+            ([], "give --audio"),
         ],
     )
     def test_refusals(

@@ -6,8 +6,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
-from engine.film import Film, i420
+from engine.film import Film, Stills, i420
 
 GREYS = range(16, 236, 4)
 
@@ -52,6 +53,28 @@ class TestFilm:
     def test_an_ending_that_no_film_has(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="must end in .mp4"):
             Film(tmp_path / "out.gif", 64, None)
+
+
+class TestStills:
+    @pytest.mark.parametrize("channels", [3, 4])
+    def test_come_back_to_the_last_bit(self, tmp_path: Path, channels: int) -> None:
+        pictures = np.random.default_rng(0).integers(0, 255, (3, 32, 32, channels), np.uint8)
+        with Stills(tmp_path / "stills") as out:
+            for picture in pictures:
+                out.add(picture)
+        files = sorted((tmp_path / "stills").iterdir())
+        assert [file.name for file in files] == ["00000.png", "00001.png", "00002.png"]
+        np.testing.assert_array_equal([np.asarray(Image.open(file)) for file in files], pictures)
+
+    def test_do_not_mix_with_what_is_there(self, tmp_path: Path) -> None:
+        (tmp_path / "mine.txt").touch()
+        with pytest.raises(ValueError, match="is not empty: name a new folder"):
+            Stills(tmp_path)
+
+    def test_a_refusal_leaves_no_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(RuntimeError), Stills(tmp_path / "stills"):
+            raise RuntimeError
+        assert not list(tmp_path.iterdir())
 
 
 class TestColour:

@@ -18,6 +18,8 @@ def read_file(path: Path) -> bytes:
 
 def open_portrait(name: str) -> Portrait:
     """A photo (prepared here and now), a prepared file, or a default portrait by its name."""
+    if name not in default_names() and not Path(name).exists():
+        raise Refusal(f"there is no file {name}, and the default portraits are {', '.join(default_names())}")
     data = default_photo(name) if name in default_names() else read_file(Path(name))
     try:
         return Portrait.from_bytes(data) if Portrait.is_prepared(data) else prepare(data)
