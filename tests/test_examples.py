@@ -1,7 +1,9 @@
-"""The programs of docs/examples, run as they stand against a running server with the fake engine."""
+"""The programs of docs/examples and docs/films.md, run as they stand; those for a server with the fake engine."""
 
 import asyncio
 import json
+import re
+import subprocess
 import sys
 import wave
 from pathlib import Path
@@ -9,9 +11,12 @@ from pathlib import Path
 import av
 import numpy as np
 
+from engine.les import AXES, DESCRIPTIONS, EMOTIONS
+from engine.portrait import default_photo
 from tests.server_running import Running, running
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
+FILMS = EXAMPLES.parent / "films.md"
 
 
 async def run(name: str, server: Running, *arguments: str | Path) -> str:
@@ -34,11 +39,34 @@ def film_holds_sound_and_pictures(path: Path) -> bool:
     return pictures > 5 and loudest > 0.1
 
 
-async def test_push_wav(tmp_path: Path) -> None:
-    with wave.open(str(tmp_path / "tone.wav"), "wb") as sound:
+def write_tone(path: Path) -> None:
+    with wave.open(str(path), "wb") as sound:
         sound.setparams((1, 2, 16_000, 0, "NONE", ""))
         times = np.arange(16_000) / 16_000
         sound.writeframes((np.sin(2 * np.pi * 440 * times) * 12_000).astype("<i2").tobytes())
+
+
+class TestFilms:
+    def test_the_program_runs(self, tmp_path: Path) -> None:
+        (program,) = re.findall("```python\n(.*?)```", FILMS.read_text(), re.DOTALL)
+        (tmp_path / "me.jpg").write_bytes(default_photo("zola"))
+        write_tone(tmp_path / "voice.wav")
+        printed = subprocess.run(
+            [sys.executable, "-c", program], cwd=tmp_path, check=True, capture_output=True, text=True
+        )
+        lines = printed.stdout.splitlines()
+        assert len(lines) == 25 and lines[-1].startswith("24 (512, 512, 3) (69,) {'AU4': 0.2, 'AU6': 0.6")
+
+    def test_its_tables_are_the_engines(self) -> None:
+        page = FILMS.read_text()
+        cells = re.findall(r"\b(AU\d+) \| ([a-z ]+) \|", page) + re.findall(r"\b(AU[LR]\d+) ([a-z ]+)[,.]", page)
+        assert dict(cells) == DESCRIPTIONS and len(cells) == len(AXES)
+        for emotion, peaks in EMOTIONS.items():
+            assert f"| {emotion} | {', '.join(f'{axis} {peak:g}' for axis, peak in peaks.items())} |" in page
+
+
+async def test_push_wav(tmp_path: Path) -> None:
+    write_tone(tmp_path / "tone.wav")
     async with running(tmp_path / "portraits") as server:
         printed = await run("push_wav.py", server, tmp_path / "tone.wav", tmp_path / "talk.mp4")
     ended = json.loads(printed.splitlines()[-1])
