@@ -14,6 +14,7 @@ import av
 import numpy as np
 from aiortc.codecs import get_decoder
 from aiortc.codecs.base import Decoder
+from aiortc.codecs.opus import OpusDecoder
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from aiortc.rtcrtpreceiver import RTCRtpReceiver, TimestampMapper
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 MAX_MISORDER = 100  # packets; farther back is a sender that started over
 FULL_SCALE = 1 << 15
+AS_HEARD = ("s16", "mono", AUDIO_RATE)  # as a voice's Opus is decoded, in time of the same rate
 JITTER_BUFFER, CODECS = "_RTCRtpReceiver__jitter_buffer", "_RTCRtpReceiver__codecs"
 
 
@@ -73,9 +75,21 @@ class PromptBuffer(JitterBuffer):
         if not packet.payload:  # some keep a connection alive so; a decoder would take it for the end
             return ()
         if (kind := packet.payload_type) not in self._decoders:
-            self._decoders[kind] = get_decoder(self._codecs[kind])
+            self._decoders[kind] = decoder_for(self._codecs[kind])
         frame = JitterFrame(packet._data, self._pts.map(packet.timestamp))  # type: ignore[attr-defined]
         return cast(list[av.AudioFrame], self._decoders[kind].decode(frame))
+
+
+class VoiceDecoder(OpusDecoder):
+    """Of one channel, the mean of two where a caller sends two; aiortc's own makes two of one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.codec.layout = "mono"
+
+
+def decoder_for(codec: RTCRtpCodecParameters) -> Decoder:
+    return VoiceDecoder() if codec.mimeType.lower() == "audio/opus" else get_decoder(codec)
 
 
 class Resampler:
@@ -87,11 +101,13 @@ class Resampler:
 
     def __call__(self, frame: av.AudioFrame) -> Iterator[tuple[int, Samples]]:
         """Yields (position in 48 kHz samples of the sender's clock, float32[n])."""
-        if (frame.sample_rate, frame.format.name) == (AUDIO_RATE, "s16"):  # as Opus is decoded
-            self._kind = None
-            yield _position(frame), _mean(frame)
-            return
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if kind == AS_HEARD:
+            self._kind = None
+            pcm = np.frombuffer(bytes(frame.planes[0]), np.int16, frame.samples)
+            sound: Samples = np.multiply(pcm, 1 / FULL_SCALE, dtype=np.float32)
+            yield frame.pts or 0, sound
+            return
         if self._resampler is None or kind != self._kind:
             self._kind = kind
             self._resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=AUDIO_RATE)
@@ -102,11 +118,3 @@ class Resampler:
 
 def _position(frame: av.AudioFrame) -> int:
     return round((frame.pts or 0) * (frame.time_base or Fraction(1, AUDIO_RATE)) * AUDIO_RATE)
-
-
-def _mean(frame: av.AudioFrame) -> Samples:
-    """Of the channels of 16-bit samples."""
-    channels = frame.layout.nb_channels
-    pcm = np.frombuffer(bytes(frame.planes[0]), np.int16, frame.samples * channels).reshape(-1, channels)
-    mean: Samples = pcm.astype(np.float32) @ np.full(channels, 1 / (channels * FULL_SCALE), np.float32)
-    return mean

@@ -5,6 +5,7 @@ import webrtcvad
 
 from engine.units import exact_div
 from server.bargein import Verdict
+from server.loudness import rms
 from server.microphone import Samples
 from server.timeline import AUDIO_RATE, FRAME_S
 
@@ -35,7 +36,7 @@ class SpeechGate:
 
     def hear(self, slot: Samples) -> bool:
         """True if `active` changed."""
-        level, before = float(np.sqrt(np.mean(slot**2))), self.active
+        level, before = rms(slot), self.active
         self._floor = max(self.FLOOR, min(level, self._floor * 1.004))
         speaks = level > self._floor * self.ABOVE_FLOOR and self._voiced(slot)
         self._with = self._with + 1 if speaks else 0

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from server.loudness import SILENCE, loudness
+from server.loudness import SILENCE, loudness, rms
 from server.media import audio_frame
 from server.timeline import AUDIO_RATE, PACKET
 
@@ -22,3 +22,7 @@ def test_a_sine_lies_three_decibels_below_its_peak(amplitude: float, dbov: int) 
 
 def test_the_loudest_is_nought() -> None:
     assert loudness(audio_frame(np.ones(PACKET, np.float32), 0)) == 0
+
+
+def test_the_rms_of_a_sine_is_its_peak_by_the_root_of_two() -> None:
+    assert rms(np.sin(2 * np.pi * 100 * SECONDS, dtype=np.float32)) == pytest.approx(0.5**0.5, rel=1e-3)

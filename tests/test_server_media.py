@@ -31,7 +31,7 @@ from server.encoder import (
     encoder_for,
 )
 from server.engine_thread import EngineThread, Step
-from server.hearing import JITTER_BUFFER, PromptBuffer, Resampler
+from server.hearing import JITTER_BUFFER, PromptBuffer, Resampler, VoiceDecoder
 from server.media import PictureTrack, Shot, SoundTrack, audio_frame, video_frame
 from server.reports import LAST_TIMESTAMP, OPUS_DELAY, SCREEN_DELAY, SteadyReports
 from server.stats import MOST_FRAMES, Meter
@@ -278,8 +278,11 @@ class TestMeasuring:
 
 class TestSound:
     @pytest.mark.parametrize(("made", "channels"), [(OpusEncoder, 2), (VoiceEncoder, 1)])
-    def test_the_voice_keeps_its_level_and_time_through_the_codec(self, made: type[OpusEncoder], channels: int) -> None:
-        encoder, decoder = made(), OpusDecoder()
+    @pytest.mark.parametrize("heard_by", [OpusDecoder, VoiceDecoder])
+    def test_the_voice_keeps_its_level_and_time_through_the_codec(
+        self, made: type[OpusEncoder], channels: int, heard_by: type[OpusDecoder]
+    ) -> None:
+        encoder, decoder = made(), heard_by()
         wave = 0.4 * np.sin(2 * np.pi * 300 * np.arange(PACKET * 50) / AUDIO_RATE).astype(np.float32)
         heard = []
         for i, samples in enumerate(wave.reshape(-1, PACKET)):
@@ -291,6 +294,20 @@ class TestSound:
         sound = np.concatenate(heard)[OPUS_DELAY:]
         assert np.std(sound[PACKET * 10 :]) == pytest.approx(np.std(wave), rel=0.05)
         assert np.corrcoef(sound[PACKET * 10 :], wave[PACKET * 10 : len(sound)])[0, 1] > 0.9
+
+    def test_of_two_channels_the_mean_is_heard(self) -> None:
+        encoder, decoder, heard = OpusEncoder(), VoiceDecoder(), list[np.ndarray]()
+        wave = (8000 * np.sin(2 * np.pi * 300 * np.arange(PACKET * 50) / AUDIO_RATE)).astype(np.int16)
+        for i, left in enumerate(wave.reshape(-1, PACKET)):
+            both = np.stack([left, np.zeros_like(left)], axis=1).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(both, format="s16", layout="stereo")
+            frame.sample_rate, frame.pts = AUDIO_RATE, i * PACKET
+            payloads, timestamp = encoder.encode(frame)
+            for payload in payloads:
+                [decoded] = decoder.decode(JitterFrame(payload, timestamp))
+                assert isinstance(decoded, av.AudioFrame) and decoded.layout.name == "mono"
+                heard += [samples for _, samples in Resampler()(decoded)]
+        assert np.std(np.concatenate(heard)[PACKET * 10 :]) == pytest.approx(np.std(wave) / 2 / 32768, rel=0.1)
 
     @pytest.mark.parametrize("codec", ["audio/opus", "audio/PCMU"])
     async def test_a_sender_encodes_it_at_once_and_tells_how_loud_it_is(self, codec: str) -> None:
@@ -394,9 +411,7 @@ KINDS = [(48_000, "stereo"), (8000, "mono"), (8000, "stereo"), (44_100, "mono")]
 
 
 class TestResampler:
-    @pytest.mark.parametrize(
-        ("rate", "layout"), [(48_000, "stereo"), (8000, "mono"), (8000, "stereo"), (44_100, "mono")]
-    )
+    @pytest.mark.parametrize(("rate", "layout"), [*KINDS, (48_000, "mono")])
     def test_positions_follow_each_other(self, rate: int, layout: str) -> None:
         resample, next_position, total = Resampler(), None, 0
         for i in range(100):

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from server.dialogue import Listener
 from server.microphone import LEAD_S, STALE_S, Decimator, Microphone, Samples
-from server.timeline import FRAME_S, SLOT
+from server.timeline import AUDIO_RATE, FRAME_S, SLOT
 
 RATE = 48_000
 
@@ -130,14 +131,17 @@ class TestClockDrift:
 
 
 class TestDecimator:
-    def test_chunks_equal_offline(self) -> None:
+    @pytest.mark.parametrize("ratio", [AUDIO_RATE // rate for rate in Listener.RATES])
+    def test_chunks_equal_offline(self, ratio: int) -> None:
         rng = np.random.default_rng(1)
         signal = rng.standard_normal(SLOT * 9).astype(np.float32)
-        whole, chunked = Decimator(), Decimator()
-        pieces = np.concatenate([chunked(piece) for piece in signal.reshape(-1, SLOT)])
-        padded = np.concatenate([np.zeros(62, np.float32), signal])
-        offline = np.convolve(padded, whole._kernel, "valid")[::3]
-        assert np.allclose(pieces, offline, atol=1e-6)
+        decimate = Decimator(ratio)
+        pieces = np.concatenate([decimate(piece) for piece in signal.reshape(-1, SLOT)])
+        taps = Decimator.TAPS * ratio
+        kernel = np.sinc((np.arange(taps) - (taps - 1) / 2) * 0.92 / ratio) * np.blackman(taps)
+        padded = np.concatenate([np.zeros(taps - 1, np.float32), signal])
+        offline = np.convolve(padded, kernel / kernel.sum(), "valid")[::ratio]
+        assert pieces.shape == offline.shape and np.allclose(pieces, offline, atol=1e-6)
 
     @pytest.mark.parametrize(
         ("hertz", "low", "high"), [(300, 0.98, 1.02), (5000, 0.9, 1.02), (10_000, 0, 0.02), (15_000, 0, 0.02)]
