@@ -15,6 +15,7 @@ from engine.cdan import CDAN_GRAPH, CDAN_WEIGHTS, Cdan, Floats, StreamState, cpu
 from engine.cdan.constants import (
     ACTIVITY_HIGH,
     ACTIVITY_LOW,
+    CONTRAST_HOPS,
     FINE_BINS,
     FINE_FIRST,
     FINE_WINDOW,
@@ -25,14 +26,14 @@ from engine.cdan.constants import (
 )
 from engine.cdan.network import Cdan as Net
 from engine.cdan.network import LipSeal, State, pressed, ramp
-from engine.cdan.spectra import Spectra, noise_floor
+from engine.cdan.spectra import Spectra, masked, noise_floor
 from engine.cdan.training.export import load, write_graph
 from engine.face import load as load_head
 from engine.face.coefficients import FACE
 from engine.face.les_map import LES_TO_FACE
 from engine.les import AXES, EMOTIONS, Les
 from engine.runtime import OpenVinoNetwork
-from engine.units import CHUNK, FPS, HOP, SAMPLE_RATE
+from engine.units import CHUNK, FPS, HOP, HOPS_PER_FRAME, SAMPLE_RATE
 from server.talk import talk
 
 UNITS, COEFFICIENTS = len(AXES), len(FACE)
@@ -181,6 +182,44 @@ def run(served: Cdan, chunks: Floats, les: Floats, look_ahead: int = 1) -> list[
     return out
 
 
+def in_noise(sound: Floats, snr_db: float = 10) -> Floats:
+    """White noise for that sound."""
+    noise = np.random.default_rng(1).normal(size=len(sound)) * sound.std() * 10 ** (-snr_db / 20)
+    return np.asarray(noise, np.float32)
+
+
+class TestThirdOpinion:
+    """It is heard where noise masks consonants, and nowhere else."""
+
+    @torch.inference_mode()
+    def shares(self, net: Net, sound: Floats) -> Floats:
+        mel = net.spectra.step(torch.from_numpy(sound)[None], torch.zeros(1, PAST))[0].mel
+        return masked(mel, torch.zeros(1, CONTRAST_HOPS - HOPS_PER_FRAME))[0][0].numpy()
+
+    def test_noise_is_told_by_how_high_speech_stands_over_it(self, shipped: Net) -> None:
+        sound = talk(20).ravel()
+        assert self.shares(shipped, sound).max() == 0
+        told = [self.shares(shipped, sound + in_noise(sound, snr)).mean() for snr in (40, 25, 10)]
+        assert told[0] < 0.1 and told[0] < told[1] < told[2] and told[2] > 0.7
+
+    @torch.inference_mode()
+    def test_in_quiet_nothing_depends_on_it(self) -> None:
+        with_it, without = load(), load()
+        torch.nn.init.zeros_(without.noise_glance.opinion.weight)
+        torch.nn.init.zeros_(without.noise_glance.opinion.bias)
+        sound = talk(10).ravel()
+        les = torch.zeros(1, len(sound) // CHUNK, UNITS)
+
+        def logits(net: Net, heard: Floats) -> Tensor:
+            said: Tensor = net(torch.from_numpy(heard)[None], les, ahead(1)).seal_logit[0]
+            return said
+
+        speaks = with_it(torch.from_numpy(sound)[None], les, ahead(1)).prosody[0, :, 0] > 0
+        assert torch.equal(logits(with_it, sound)[speaks], logits(without, sound)[speaks])
+        noisy = sound + in_noise(sound)
+        assert float((logits(with_it, noisy) - logits(without, noisy))[speaks].abs().mean()) > 0.1
+
+
 class TestWhatShips:
     @torch.inference_mode()
     def test_graph_equals_torch_over_ten_minutes(self, shipped: Net) -> None:
@@ -203,7 +242,9 @@ class TestWhatShips:
         """Matrices as they are, every look-ahead, units at work."""
         monkeypatch.setattr(cpu, "LARGE", 1 << 40)
         graph, ours = Cdan(OpenVinoNetwork(CDAN_GRAPH)), Cdan(cpu.CpuNetwork(CDAN_WEIGHTS))
-        sound, les = speech_like(4).reshape(-1, CHUNK), np.random.default_rng(7).random((1, UNITS), np.float32)
+        sound, les = speech_like(4), np.random.default_rng(7).random((1, UNITS), np.float32)
+        sound[len(sound) // 2 :] += in_noise(sound[len(sound) // 2 :])
+        sound = sound.reshape(-1, CHUNK)
         for look_ahead in range(3):
             np.testing.assert_allclose(
                 run(ours, sound, les, look_ahead), run(graph, sound, les, look_ahead), rtol=0, atol=1e-4

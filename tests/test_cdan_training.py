@@ -17,8 +17,8 @@ from engine.cdan.constants import PAST, REGIONS, Config
 from engine.cdan.glance import BEFORE, about
 from engine.cdan.glance import FRAMES as FRAMES_SEEN
 from engine.cdan.network import Cdan, TimeLayer
-from engine.cdan.spectra import SILENCE, Sound, Spectra
-from engine.cdan.training import augment, glance, mixing
+from engine.cdan.spectra import SHAPE, SILENCE, Sound, Spectra, shape
+from engine.cdan.training import augment, glance, mixing, noise_glance
 from engine.cdan.training.ablation import RIVALS
 from engine.cdan.training.dataset import Corpus
 from engine.cdan.training.phones import PHONES, Phone
@@ -96,11 +96,14 @@ class TestMixing:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight segments, two copies each: hums of changing height, told to be vowels and closures."""
-    out = tmp_path_factory.mktemp("corpus")
+    """Vowels and closures."""
+    return hums(tmp_path_factory.mktemp("corpus"), {"aa": 700, "m": 200, "iy": 2500, "uw": 400, "pau": 0})
+
+
+def hums(out: Path, hertz: dict[str, int]) -> Path:
+    """Eight segments, two copies each: hums of changing height, told to be phones."""
     draw = np.random.default_rng(0)
-    names = draw.choice(["aa", "m", "iy", "uw", "pau"], (8, 40))
-    hertz = {"aa": 700, "m": 200, "iy": 2500, "uw": 400, "pau": 0}
+    names = draw.choice(list(hertz), (8, 40))
     t = np.arange(SAMPLES) / SAMPLE_RATE
     segments, pcm = [], np.zeros((8, 2, SAMPLES), np.int16)
     for i, row in enumerate(names):
@@ -164,8 +167,8 @@ class TestRefit:
         net = Cdan(TINY)
         kept = net.heads.weight.detach().clone()
         noisy = torch.arange(4000) % 2
-        context = torch.randn(4000, TINY.width + TINY.glance, generator=random())
-        context[:, 1] = noisy  # the ear hears the noise
+        context = torch.randn(4000, TINY.width + TINY.glance + 1, generator=random())
+        context[:, 1], context[:, -1] = noisy, 0  # the ear hears the noise, and nothing is added in it
         seal = ((context[:, 0] + torch.randn(4000, generator=random(1))) > 1).float()
         fit(net, Examples(context.half(), seal, torch.where(noisy > 0, BELIEVED, 1.0)))
         with torch.no_grad():
@@ -260,6 +263,38 @@ class TestGlance:
         places = (newest - look_ahead)[:, None] + torch.arange(FRAMES_SEEN) - BEFORE
         wanted = torch.where(places <= newest[:, None], places, 0).float()
         torch.testing.assert_close(windows, wanted.expand(count, -1, -1))
+
+
+class TestNoiseGlance:
+    """The third opinion on closures is trained alone."""
+
+    @torch.no_grad()
+    @pytest.mark.parametrize("look_ahead", [0, 1, 2])
+    def test_windows_show_what_the_stream_does(self, folder: Path, look_ahead: int) -> None:
+        """Cut out, a frame looks as it does in its stream."""
+        torch.manual_seed(0)
+        net, said = Cdan(TINY).eval(), next(glance.steady(folder, random()))
+        said = said._replace(look_ahead=torch.full((len(said.seal),), look_ahead, dtype=torch.int32))
+        cut, state = noise_glance.cut(said, random(1)), net.init_state(len(said.seal))
+        memory = state.bands[..., :SHAPE], state.glance_hops[:, 1], state.glance_frames[:, 1]
+        stream = net.noise_glance.step(shape(said.sound.mel), said.look_ahead, *memory)[0]
+        stream = stream[:, FRAMES_SEEN:].flatten(0, 1)
+        seen = noise_glance.seen(net.noise_glance, cut)
+        distance = torch.cdist(seen, stream, compute_mode="donot_use_mm_for_euclid_dist")
+        assert len(seen) > 20 and float(distance.amin(dim=1).max()) < 1e-5
+
+    def test_learns_and_leaves_all_else(self, tmp_path: Path) -> None:
+        folder = hums(tmp_path, {"aa": 700, "m": 200, "n": 2500, "s": 1200, "pau": 0})
+        torch.manual_seed(0)
+        net = Cdan(TINY).eval()
+        before = {name: value.clone() for name, value in net.state_dict().items()}
+        kept = [noise_glance.half(next(glance.steady(folder, random())))]
+        missed = noise_glance.train(net, noise_glance.consonants(kept, random()), Budget(steps=250), rate=2e-3)
+        share = next(noise_glance.consonants(kept, random())).seal.mean()
+        guessed = float(-(share * share.log() + (1 - share) * (1 - share).log()))
+        assert guessed > 0.5 and missed < 0.7 * guessed
+        for name, value in net.state_dict().items():
+            assert torch.equal(value, before[name]) != name.startswith("noise_glance."), name
 
 
 def loss(terms: dict[str, float]) -> float:

@@ -18,6 +18,9 @@ RISE = 0.024  # units a frame: 12 dB a second, little over the length of a vowel
 SEAL_HALF = 0.38  # posterior of a closure that brings the lips half-way together
 SEAL_SLOPE = 1.5  # of the logit
 ACTIVITY_LOW, ACTIVITY_HIGH = 0.7, 0.9  # posterior of speech: below is exact rest
+CONTRAST_BANDS = slice(21, 49)  # of the mel scale, 1 to 4 kHz: where noise masks consonants
+CONTRAST_HOPS = 64  # that speech stands out of its noise in: 0.64 s
+CONTRAST_LOW, CONTRAST_HIGH = 0.7, 1.1  # units, 14 and 22 dB: 4 to 13 at 10 dB SNR, in quiet 25 and more
 EASE = 4  # frames in which units give way to a beginning speech, and come back: in one, a stretched mouth leapt
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from engine.audio.mel import BANDS, BINS, WINDOW, mel_filters
 from engine.cdan import kernels
 from engine.cdan.constants import (
+    CONTRAST_HOPS,
     EASE,
     FINE_BINS,
     FINE_FIRST,
@@ -135,26 +136,29 @@ class Program:
         self.pcm, present = samples + PAST, filled + C.window - 1
         self._step(kernels.FILL, present, 1)
         self._step(kernels.CLEAN, self.pcm, CHUNK, -1)
-        bands = self._features(samples, present - 1)
-        seen = self._glance(bands)
+        bands, noise = self._features(samples, present - 1)
+        seen = self._seen(*self._frames_seen(bands, "glance"), "glance")
+        in_noise = self._frames_seen(bands, "noise_glance")
         x = self._hops(self._convolved(bands, "ear.conv", HOPS_PER_FRAME, FEATURES))
         self._voice(samples, x)
         context = self._frames(x, filled)
-        self.prosody = self._hints(context, seen)
+        self.prosody = self._hints(context, seen, noise, in_noise)
         self.face = self._decode(context, self.prosody)
         self.steps = np.array(self._steps, np.int64)
 
-    def _features(self, samples: int, known: int) -> int:
-        """The sound's features at 100 Hz, behind those of the two hops before."""
+    def _features(self, samples: int, known: int) -> tuple[int, int]:
+        """The sound's features at 100 Hz, behind those of the two hops before; and how far noise masks consonants."""
         filters = np.asarray(mel_filters().T, np.float32)
         used = filters.any(1)
         power = self._power(samples + PAST + HOP - WINDOW // 2, WINDOW, np.flatnonzero(used) / BINS, HOPS_PER_FRAME)
         mel = self._linear(power, plain(filters[used]), HOPS_PER_FRAME)
         self._step(kernels.DECIBELS, mel, HOPS_PER_FRAME * BANDS)
+        levels, noise = self._memory(CONTRAST_HOPS - HOPS_PER_FRAME, HOPS_PER_FRAME), self._room(1)
+        self._step(kernels.MASKED, mel, HOPS_PER_FRAME * BANDS, levels, HOPS_PER_FRAME, CONTRAST_HOPS, noise)
         floor, bands = self._memory(BANDS, 0), self._memory(2 * FEATURES, HOPS_PER_FRAME * FEATURES)
         now = bands + 2 * FEATURES
         self._step(kernels.FEATURES, mel, HOPS_PER_FRAME * BANDS, floor, HOPS_PER_FRAME, BANDS, known, now)
-        return bands
+        return bands, noise
 
     def _power(self, middle: int, window: int, cycles: npt.NDArray[np.float64], rows: int) -> int:
         """[rows, bins] of windows a hop apart, the first about `middle`, at so many cycles a sample."""
@@ -168,21 +172,26 @@ class Program:
         self._step(kernels.POWER, real, rows * len(cycles), imaginary)
         return real
 
-    def _glance(self, bands: int) -> int:
-        matrix = self._matrix("glance.first.conv")
+    def _frames_seen(self, bands: int, name: str) -> tuple[int, int]:
+        """The frames of a glance's window, and how many numbers they are."""
+        matrix = self._matrix(f"{name}.first.conv")
         taps = self._taps(bands, HOPS_PER_FRAME, SHAPE, 3, FEATURES, FEATURES)
         width = matrix.values.shape[1]
         hops = self._memory(4 * width, HOPS_PER_FRAME * width)
         now = self._linear(taps, matrix, HOPS_PER_FRAME, out=hops + 4 * width)
         self._step(kernels.GELU, now, HOPS_PER_FRAME * width)
-        x = self._convolved(hops, "glance.second.conv", HOPS_PER_FRAME, width)
+        x = self._convolved(hops, f"{name}.second.conv", HOPS_PER_FRAME, width)
         self._step(kernels.GELU, x, HOPS_PER_FRAME * width)
-        patch, window = self._matrix("glance.patch"), self._matrix("glance.window")
-        frame, whole = patch.values.shape[1], window.values.shape[0]
+        patch, whole = self._matrix(f"{name}.patch"), self._w[f"{name}.window.weight"].shape[1]
+        frame = len(patch.bias)
         frames = self._memory(whole - frame, frame)
         self._linear(x, patch, out=frames + whole - frame)
         unheard = (MAX_LOOK_AHEAD - self._ahead) * frame  # of the window's end
-        seen = self._linear(frames + unheard, window, inputs=whole - unheard)
+        return frames + unheard, whole - unheard
+
+    def _seen(self, frames: int, size: int, name: str) -> int:
+        window = self._matrix(f"{name}.window")
+        seen = self._linear(frames, window, inputs=size)
         self._step(kernels.GELU, seen, window.values.shape[1])
         return seen
 
@@ -235,12 +244,16 @@ class Program:
         self._step(kernels.ATTEND, query, C.width, keys, C.window, C.heads, values, bias, filled, out)
         self._linear(out, self._matrix(f"{name}.out"), onto=onto)
 
-    def _hints(self, context: int, seen: int) -> int:
-        """As `kernels.hints` has them."""
+    def _hints(self, context: int, seen: int, noise: int, in_noise: tuple[int, int]) -> int:
+        """As `kernels.hints` has them. In quiet, what is seen `in_noise` is not looked at."""
         told = self._linear(context, self._matrix("glance.told"))
         self._linear(seen, self._matrix("glance.seen"), onto=told)
         self._step(kernels.GELU, told, C.glance)
         opinion, said = self._linear(told, self._matrix("opinion")), self._linear(context, self._matrix("heads"))
+        skip = self._skip(noise)
+        added = self._linear(self._seen(*in_noise, "noise_glance"), self._matrix("noise_glance.opinion"))
+        self._step(kernels.ADD, opinion, 1, added, noise)
+        self._skipped(skip)
         out = self._room(5)
         self._step(kernels.HINTS, said, 4, opinion, self._memory(EASE - 1, 1), out)
         return out
@@ -251,15 +264,14 @@ class Program:
         given = self._linear(context, self._asked("yielding", keys, self._w["yielding_bias"]))
         self._step(kernels.LEAVE, self.les, len(AXES), hints + 4, given)
         face = self._linear(given, plain(LES_TO_FACE))
-        self._step(kernels.SKIP, hints, 1, 0)
-        skip = len(self._steps)
+        skip = self._skip(hints)
         r = self._linear(context, self._matrix("regions"))
         for i in range(C.crossings):
             self._cross(r, f"crossings.{i}", keys)
         read = self._linear(self._norm(r, "token_norm", len(REGIONS)), plain(self._w["read"].T), len(REGIONS))
         size = len(REGIONS) * len(FACE)
         self._step(kernels.SPEAK, face, len(FACE), hints, read, size, self._store.floats(speaks()))
-        self._steps[skip - 1][3] = len(self._steps) - skip
+        self._skipped(skip)
         self._step(kernels.CLEAN, face, len(FACE), 0)
         shut = self._linear(face, Matrix(*lip_seal()))
         self._step(kernels.SEAL, face, len(FACE), shut, hints + 3)
@@ -297,6 +309,14 @@ class Program:
 
     def _step(self, which: int, *fields: int) -> None:
         self._steps.append([which, *fields, *[0] * (kernels.FIELDS - 1 - len(fields))])
+
+    def _skip(self, unless: int) -> int:
+        """Begins what is left out where that is 0; where it begins."""
+        self._step(kernels.SKIP, unless, 1, 0)
+        return len(self._steps)
+
+    def _skipped(self, begun: int) -> None:
+        self._steps[begun - 1][3] = len(self._steps) - begun
 
     def _matrix(self, name: str) -> Matrix:
         """A linear layer, or a convolution as the product with its taps side by side, the oldest first."""

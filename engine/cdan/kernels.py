@@ -12,7 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.audio.mel import FLOOR
-from engine.cdan.constants import ACTIVITY_HIGH, ACTIVITY_LOW, EASE, FALL, RISE, SEAL_HALF, SEAL_SLOPE
+from engine.cdan.constants import (
+    ACTIVITY_HIGH,
+    ACTIVITY_LOW,
+    CONTRAST_BANDS,
+    CONTRAST_HIGH,
+    CONTRAST_LOW,
+    EASE,
+    FALL,
+    RISE,
+    SEAL_HALF,
+    SEAL_SLOPE,
+)
 from engine.runtime.compiled import compiled
 
 Floats = npt.NDArray[np.float32]
@@ -20,9 +31,11 @@ Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.int8]
 
 SHIFT, FILL, CLEAN, FOLD, LINEAR, POWER, DECIBELS, FEATURES, NORM, GELU, TAPS, ATTEND, WEIGH = range(13)
-HINTS, LEAVE, SKIP, SPEAK, SEAL = range(13, 18)
+HINTS, LEAVE, SKIP, SPEAK, SEAL, MASKED, ADD = range(13, 20)
 FIELDS = 10  # of a step: which it is, and what `run` hands to its loop
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
+_SILENCE = np.float32(0.5 * math.log10(FLOOR) + 2.5)
+_FIRST, _LAST = CONTRAST_BANDS.start, CONTRAST_BANDS.stop
 _SILENT, _SPEAKING, _SHUT = (np.float32(math.log(p / (1 - p))) for p in (ACTIVITY_LOW, ACTIVITY_HIGH, SEAL_HALF))
 
 
@@ -124,6 +137,21 @@ def features(mel: Floats, rows: int, floor: Floats, known: float, out: Floats) -
         for j in range(bands):
             to[j] = np.float32(2) * (line[j] - level)
             to[bands + 1 + j] = line[j] - floor[j]
+
+
+@compiled
+def masked(mel: Floats, rows: int, levels: Floats) -> np.float32:
+    """How far noise masks consonants: as `engine.cdan.spectra.masked` has it. The last `levels` are of now, `rows`."""
+    for i in range(rows):
+        level, line = _ZERO, mel[i * len(mel) // rows :]
+        for j in range(_FIRST, _LAST):
+            level += line[j]
+        levels[len(levels) - rows + i] = level / np.float32(_LAST - _FIRST) - _SILENCE
+    least, most = levels[0], levels[0]
+    for i in range(len(levels)):
+        least, most = min(least, levels[i]), max(most, levels[i])
+    share = (np.float32(CONTRAST_HIGH) - (most - least)) / np.float32(CONTRAST_HIGH - CONTRAST_LOW)
+    return np.float32(min(max(share, _ZERO), _ONE))
 
 
 @compiled
@@ -247,6 +275,12 @@ def speak(face: Floats, activity: float, read: Floats, speaks: Floats) -> None:
 
 
 @compiled
+def add(x: Floats, what: Floats, share: float) -> None:
+    for i in range(len(x)):
+        x[i] += share * what[i]
+
+
+@compiled
 def seal(face: Floats, shut: Floats, share: float) -> None:
     """On the way to what it is with shut lips."""
     for j in range(len(face)):
@@ -304,3 +338,7 @@ def run(program: Ints, before: Floats, m: Floats, whole: Bytes, floats: Floats) 
             speak(here, m[y], m[a : a + b], floats[c : c + b])
         elif kind == SEAL:
             seal(here, m[y : y + size], m[a])
+        elif kind == MASKED:
+            m[c] = masked(here, a, m[y : y + b])
+        elif kind == ADD:
+            add(here, m[y : y + size], m[a])

@@ -22,6 +22,7 @@ from engine.cdan.causal import CausalConv
 from engine.cdan.constants import (
     ACTIVITY_HIGH,
     ACTIVITY_LOW,
+    CONTRAST_HOPS,
     EASE,
     FINE_BINS,
     PAST,
@@ -32,8 +33,8 @@ from engine.cdan.constants import (
     lip_seal,
     speaks,
 )
-from engine.cdan.glance import Glance
-from engine.cdan.spectra import FEATURES, SHAPE, Sound, Spectra, lag_waves, noise_floor, spectrum_features
+from engine.cdan.glance import Glance, NoiseGlance
+from engine.cdan.spectra import FEATURES, SHAPE, Sound, Spectra, lag_waves, masked, noise_floor, spectrum_features
 from engine.face.coefficients import FACE
 from engine.face.les_map import LES_TO_FACE
 from engine.les import AXES
@@ -61,10 +62,12 @@ class State(NamedTuple):
     """[B, layers, window - 1, width]"""
     filled: Tensor
     """[B, window - 1] 1 where a slot of the window holds a frame."""
+    levels: Tensor
+    """[B, CONTRAST_HOPS - HOPS_PER_FRAME] how loud the last hops were where noise masks consonants, over SILENCE."""
     glance_hops: Tensor
-    """[B, 4, glance.HOP] the last inputs of the glance's second convolution."""
+    """[B, 2, 4, glance.HOP] the last inputs of each glance's second convolution."""
     glance_frames: Tensor
-    """[B, glance.FRAMES - 1, glance.FRAME] the frames before."""
+    """[B, 2, glance.FRAMES - 1, glance.FRAME] the frames before."""
     active: Tensor
     """[B, EASE - 1] the speech activity of the frames before."""
 
@@ -254,6 +257,7 @@ class Cdan(nn.Module):
         self.heads = nn.Linear(c.width, 4)  # activity, seal, loudness, pitch
         self.glance, self.opinion = Glance(c.width, c.glance), nn.Linear(c.glance, 1, bias=False)
         nn.init.zeros_(self.opinion.weight)
+        self.noise_glance = NoiseGlance()
         self.phones = nn.Linear(c.width, 2 * c.phones)
         self.unit_keys = nn.Parameter(torch.randn(len(AXES), c.token))
         self.yielding, self.yielding_bias = nn.Linear(c.width, c.token), nn.Parameter(torch.full((len(AXES),), -2.0))
@@ -277,8 +281,9 @@ class Cdan(nn.Module):
             keys=new(batch, c.layers, c.window - 1, c.width),
             values=new(batch, c.layers, c.window - 1, c.width),
             filled=new(batch, c.window - 1),
-            glance_hops=new(batch, 4, glance.HOP),
-            glance_frames=new(batch, glance.FRAMES - 1, glance.FRAME),
+            levels=new(batch, CONTRAST_HOPS - HOPS_PER_FRAME),
+            glance_hops=new(batch, 2, 4, glance.HOP),
+            glance_frames=new(batch, 2, glance.FRAMES - 1, glance.FRAME),
             active=new(batch, EASE - 1),
         )
 
@@ -295,12 +300,18 @@ class Cdan(nn.Module):
         return self.step(pcm, les, look_ahead, self.init_state(len(pcm)))[0]
 
     def listen(self, sound: Sound, look_ahead: Tensor, state: State) -> tuple[Tensor, State]:
-        """Spectra -> context [B, T, width + glance]: what was heard, and beside it what the glance makes of it."""
+        """Spectra -> context [B, T, width + glance + 1]: what was heard, beside it what the glance makes of it, and at
+        last what is added to the logit of a closure in noise."""
         floor = noise_floor(sound.mel, state.floor, state.filled[:, -1])
         features = spectrum_features(sound.mel, floor).to(state.bands.dtype)
         x, bands = self.ear.step(features, state.bands)
+        noise, levels = masked(sound.mel, state.levels)
         shapes = features[..., :SHAPE], look_ahead, state.bands[..., :SHAPE]
-        seen, glance_hops, glance_frames = self.glance.step(*shapes, state.glance_hops, state.glance_frames)
+        seen, glances = [], []
+        for i, window in enumerate((self.glance, self.noise_glance)):
+            what, *memory = window.step(*shapes, state.glance_hops[:, i], state.glance_frames[:, i])
+            seen.append(what)
+            glances.append(memory)
         pasts = []
         for i, layer in enumerate(cast(list[StemLayer], self.stem)):
             x, past = layer.step(x, state.stem[:, i])
@@ -310,6 +321,7 @@ class Cdan(nn.Module):
         tilted = (sound.fine - sound.fine.mean(dim=2, keepdim=True)).to(x.dtype)
         x = x + self.voice(F.gelu(self.lags(tilted))) + self.look_ahead(look_ahead)[:, None].to(x.dtype)
         filled = torch.cat([state.filled, torch.ones_like(x[:, :, 0])], dim=1)
+        glance_hops, glance_frames = (torch.stack(of_glances, dim=1) for of_glances in zip(*glances, strict=True))
         memories: list[tuple[Tensor, Tensor, Tensor]] = []
         for i, time_layer in enumerate(cast(list[TimeLayer], self.layers)):
             x, *memory = time_layer.step(x, state.local[:, i], state.keys[:, i], state.values[:, i], filled)
@@ -318,10 +330,11 @@ class Cdan(nn.Module):
         stem, filled = torch.stack(pasts, dim=1), filled[:, 1 - self.config.window :]
         x = self.norm(x)
         after = State(
-            state.samples, floor[:, -1], bands, stem, hops, local, keys, values, filled, glance_hops, glance_frames,
-            state.active,
+            state.samples, floor[:, -1], bands, stem, hops, local, keys, values, filled, levels, glance_hops,
+            glance_frames, state.active,
         )  # fmt: skip
-        return torch.cat([x, self.glance(seen, x)], dim=2), after
+        added = noise[..., None].to(x.dtype) * self.noise_glance(seen[1])
+        return torch.cat([x, self.glance(seen[0], x), added], dim=2), after
 
     def _hops(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         pasts = list(past.split([2 * d for d in self.config.dilations], dim=1))
@@ -330,8 +343,8 @@ class Cdan(nn.Module):
         return x, torch.cat(pasts, dim=1)
 
     def decode(self, context: Tensor, les: Tensor, seal: Tensor | None = None, before: Tensor | None = None) -> Output:
-        """[B, T, width + glance] and [B, T, 41] -> what the face does. In training the true `seal` [B, T] is told: so
-        the open mouth is learned for itself, and whether it shuts is no compromise with how far it opens. `before`
+        """[B, T, width + glance + 1] and [B, T, 41] -> what the face does. In training the true `seal` [B, T] is told:
+        so the open mouth is learned for itself, and whether it shuts is no compromise with how far it opens. `before`
         [B, EASE - 1] is the activity until now; without it units give way at once."""
         les = torch.where(torch.isnan(les), torch.zeros_like(les), les).clamp(0, 1)
         activity_logit, seal_logit, loudness, pitch = self.hints(context)[0].unbind(2)
@@ -352,8 +365,8 @@ class Cdan(nn.Module):
 
     def hints(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """[B, T, 4] activity, seal, loudness, pitch, and phones [B, T, 2, phones], before any squashing."""
-        heard, glance = context.split([self.config.width, self.config.glance], dim=2)
-        hints = self.heads(heard) + F.pad(self.opinion(glance), (1, 2))
+        heard, glance, noise = context.split([self.config.width, self.config.glance, 1], dim=2)
+        hints = self.heads(heard) + F.pad(self.opinion(glance) + noise, (1, 2))
         return hints, self.phones(heard).unflatten(2, (2, -1))
 
     def linear(self, les: Tensor, context: Tensor, activity: Tensor) -> Tensor:

@@ -12,7 +12,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.audio.mel import BANDS, BINS, FLOOR, WINDOW, mel_filters
-from engine.cdan.constants import FALL, FINE_BINS, FINE_FIRST, FINE_WINDOW, PAST, RISE
+from engine.cdan.constants import (
+    CONTRAST_BANDS,
+    CONTRAST_HIGH,
+    CONTRAST_HOPS,
+    CONTRAST_LOW,
+    FALL,
+    FINE_BINS,
+    FINE_FIRST,
+    FINE_WINDOW,
+    PAST,
+    RISE,
+)
 from engine.units import CHUNK, HOP, HOPS_PER_FRAME, SAMPLE_RATE
 
 SILENCE = 0.5 * float(np.log10(FLOOR)) + 2.5
@@ -93,6 +104,18 @@ def noise_floor(mel: Tensor, past: Tensor, known: Tensor) -> Tensor:
         floor = floor + torch.where(above < 0, FALL * above, above.clamp(max=RISE))
         floors.append(floor)
     return torch.stack(floors, dim=1)
+
+
+def masked(mel: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+    """[B, T]: how far noise masks consonants, 0 where the loudest hop of late stands high over the quietest, 1 where it
+    hardly does. A gap between words is as deep as the noise lets it be. Digital silence is the deepest.
+
+    `past` [B, CONTRAST_HOPS - HOPS_PER_FRAME] are the levels before, over SILENCE; the second are those from now on."""
+    levels = torch.cat([past, mel[..., CONTRAST_BANDS].mean(2) - SILENCE], dim=1)
+    both = torch.stack([levels, -levels], dim=1)
+    contrast = F.max_pool1d(both, CONTRAST_HOPS, stride=HOPS_PER_FRAME).sum(1)
+    share = ((CONTRAST_HIGH - contrast) / (CONTRAST_HIGH - CONTRAST_LOW)).clamp(0, 1)
+    return share, levels[:, HOPS_PER_FRAME - CONTRAST_HOPS :]
 
 
 def shape(mel: Tensor) -> Tensor:

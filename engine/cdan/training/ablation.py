@@ -43,7 +43,7 @@ class Linear(Cdan):
         features = spectrum_features(sound.mel, sound.mel.new_zeros(*sound.fine.shape[:2], BANDS))
         window = torch.cat([state.bands, features.to(state.bands.dtype)], dim=1)
         x = self.window(window.transpose(1, 2)).transpose(1, 2) + self.look_ahead(look_ahead)[:, None]
-        return F.pad(x, (0, self.config.glance)), state._replace(bands=window[:, HOPS_PER_FRAME * (1 - REACH) :])
+        return F.pad(x, (0, self.config.glance + 1)), state._replace(bands=window[:, HOPS_PER_FRAME * (1 - REACH) :])
 
     def decode(self, context: Tensor, les: Tensor, seal: Tensor | None = None, before: Tensor | None = None) -> Output:
         face = les.clamp(0, 1) @ self.table + self.face(context[..., : self.config.width])

@@ -208,7 +208,7 @@ class Run:
         with torch.no_grad():
             before = net.heads(some.context)[..., SEAL]
         with torch.autocast("cpu", torch.bfloat16):
-            sound, memory = shape(some.mel), (state.glance_hops, state.glance_frames)
+            sound, memory = shape(some.mel), (state.glance_hops[:, 0], state.glance_frames[:, 0])
             seen, *_ = net.glance.step(sound, some.look_ahead, state.bands[..., :SHAPE], *memory)
             added, alone = net.opinion(net.glance(seen, some.context))[..., 0], self.alone(seen)
 

@@ -1,8 +1,8 @@
 """Fits the head that tells closures to what the trained ear hears: `python -m engine.cdan.training.refit --corpus DIR`.
 
-The head is one row of weights, those that the glance is heard by among them: its fit is convex and takes minutes where
-a training takes hours. So the balance of closures missed and false ones, in quiet and in noise (`belief`, and the
-network's SEAL_HALF), can be set afterwards.
+The head is one row of weights, those that the second opinion is heard by among them: its fit is convex and takes
+minutes where a training takes hours. So the balance of closures missed and false ones, in quiet and in noise
+(`belief`, and the network's SEAL_HALF), can be set afterwards.
 """
 
 import argparse
@@ -30,7 +30,7 @@ class Examples(NamedTuple):
     """N frames of speech as the ear hears them."""
 
     context: Tensor
-    """half [N, width + glance]"""
+    """half [N, width + glance + 1]"""
     seal: Tensor
     """[N] 1 where p, b, m shut the lips"""
     belief: Tensor
@@ -49,15 +49,16 @@ def listened(net: Cdan, corpus: Corpus, batches: int, random: torch.Generator) -
 
 
 def fit(net: Cdan, examples: Examples) -> None:
-    """Logistic regression in place, from the head's and the glance's own weights on."""
-    context, seal, weight = examples.context.float(), examples.seal, examples.belief
+    """Logistic regression in place, from the head's and the glance's own weights on. What is added in noise stays."""
+    context, noise = examples.context.float().tensor_split([-1], dim=1)
+    seal, weight, added = examples.seal, examples.belief, noise[:, 0]
     before = torch.cat([net.heads.weight[SEAL], net.opinion.weight[0]]).detach()
     row, bias = before.clone().requires_grad_(), net.heads.bias[SEAL].detach().clone().requires_grad_()
     optimizer = torch.optim.LBFGS([row, bias], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        missed = F.binary_cross_entropy_with_logits(context @ row + bias, seal, pos_weight=weight)
+        missed = F.binary_cross_entropy_with_logits(context @ row + bias + added, seal, pos_weight=weight)
         total = missed + PULL * (row - before).square().sum()
         total.backward()
         return total

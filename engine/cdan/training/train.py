@@ -81,7 +81,7 @@ def distance(one: Tensor, other: Tensor) -> Tensor:
 
 
 def heard(net: Cdan, sound: Sound, look_ahead: Tensor, before: State | None = None) -> Tensor:
-    """The context [B, T, width + glance], in steps of STRIDE frames: the same numbers, without attention far beyond
+    """The context [B, T, width + glance + 1], in steps of STRIDE frames: the same numbers, without attention far beyond
     its window. What flows is half precision; the floor is not, it moves by too little."""
     state = before or net.init_state(len(look_ahead))
     state = State(*(x if name in ("floor", "filled") else x.bfloat16() for name, x in state._asdict().items()))
@@ -100,7 +100,7 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.rate, self.device = folder, rate, torch.device(device)
         self.net, self.seconds, self.steps = net.to(self.device), 0.0, 0
-        for part in (net.glance, net.opinion):  # a second opinion is worth what it does not share: glance.py
+        for part in (net.glance, net.opinion, net.noise_glance):  # worth what they do not share: glance.py
             part.requires_grad_(False)
         learned = [parameter for parameter in net.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(learned, lr=rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
