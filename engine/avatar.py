@@ -31,6 +31,8 @@ Pixels = npt.NDArray[np.uint8]
 QUIET = 10  # chunks of silence after which a voice is met as after any pause
 # What is left of the spoken pose in the frames after a hush: gone in 120 ms, with soft ends.
 HUSH = tuple(1 - t * t * (3 - 2 * t) for t in (1 / 3, 2 / 3))
+PUCKER, ROUNDING = INDEX["mouthPucker"], 0.33
+"""Lips round by so much a frame at most, as in the speech that the network learned from; it may leap by 0.7."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Stream:
         self._before: deque[StreamState] = deque(maxlen=MAX_LOOK_AHEAD)
         self._emotion = Trajectory()
         self._spoken = np.zeros(len(FACE), np.float32)
+        self._spoke = -1  # the frame of that
         self._fading: list[Floats] = []
         self._prosody = (0.0, 0.0, 0.0)
 
@@ -145,7 +148,11 @@ class Stream:
         """[63] the coefficients that the voice and the emotion ask for in this frame, and what fades of the last."""
         if self._fading:
             driven = driven + self._fading.pop(0)
-        self._spoken = driven - resting(emotion)
+        most = resting(emotion)[PUCKER] + self._spoken[PUCKER] + ROUNDING * (self.frame - self._spoke)
+        if driven[PUCKER] > most:
+            driven = driven.copy()
+            driven[PUCKER] = most
+        self._spoken, self._spoke = driven - resting(emotion), self.frame
         return driven
 
     def live(self, prosody: Floats) -> Floats:

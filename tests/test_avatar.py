@@ -13,7 +13,7 @@ import pytest
 from engine.audio import load_audio
 from engine.avatar import Avatar, Picture, Stream
 from engine.cdan import Cdan, Heard
-from engine.face.coefficients import INDEX
+from engine.face.coefficients import FACE, INDEX
 from engine.les import EMOTIONS, Les
 from engine.motion import MotionAmounts
 from engine.portrait import Portrait, default_photo, prepare
@@ -234,6 +234,19 @@ class TestVoice:
         a, b = (run(avatar, still(avatar), chunks[:13]) for chunks in (voice, changed))
         for frame in range(12):  # frame n comes with chunk n
             np.testing.assert_array_equal(a[frame].rgb, b[frame].rgb)
+
+    @pytest.mark.parametrize(("skipped", "seen"), [(0, (0.33, 0.66, 0.8, 0)), (1, (0.33, 0.8, 0.8, 0))])
+    def test_lips_round_in_three_frames_or_more(self, avatar: Avatar, skipped: int, seen: tuple[float, ...]) -> None:
+        stream, pucker = still(avatar), INDEX["mouthPucker"]
+        rounded = np.zeros(len(FACE), np.float32)
+        rounded[pucker] = 0.8
+        levels = []
+        for driven in (rounded, rounded, rounded, np.zeros_like(rounded)):
+            levels.append(stream.speak(driven, Les())[pucker])
+            stream.frame += 1
+            stream.skip(skipped)
+        assert levels == pytest.approx(seen)
+        assert rounded[pucker] == np.float32(0.8)
 
     def test_a_look_ahead_that_no_network_has(self) -> None:
         with pytest.raises(ValueError, match="0 to 2"):
