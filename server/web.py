@@ -55,9 +55,14 @@ async def on_http_error(_: Request, error: Exception) -> JSONResponse:
     return refusal(error.status, error.code, error.message, error.headers)
 
 
-async def on_framework_error(_: Request, error: Exception) -> JSONResponse:
+async def on_framework_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return refusal(error.status_code, CODES.get(error.status_code, "failed"), str(error.detail))
+    status, path = error.status_code, request.url.path
+    said = {
+        404: f"there is nothing at {path}; docs/protocol.md lists the paths",
+        405: f"{path} does not take {request.method}; docs/protocol.md lists what it takes",
+    }
+    return refusal(status, CODES.get(status, "failed"), said.get(status, str(error.detail)))
 
 
 async def on_engine_lost(_: Request, error: Exception) -> JSONResponse:
@@ -76,6 +81,8 @@ async def on_invalid(_: Request, error: Exception) -> JSONResponse:
     if problem["type"] == "json_invalid":
         return refusal(400, "malformed", "the body is not JSON")
     field = ".".join(str(part) for part in problem["loc"][1:]) or "body"
+    if problem["type"] == "extra_forbidden":
+        return refusal(422, "invalid", f"{field}: no such field; docs/protocol.md lists them")
     return refusal(422, "invalid", f"{field}: {problem['msg']}")
 
 

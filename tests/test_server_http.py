@@ -78,10 +78,15 @@ class TestHealth:
 
     async def test_headers_and_unknown_paths(self, http: httpx.AsyncClient) -> None:
         response = await http.get("/v1/nothing")
-        refused(response, 404, "not_found")
+        assert "nothing at /v1/nothing" in refused(response, 404, "not_found")
         assert response.headers["x-content-type-options"] == "nosniff"
         assert "default-src 'self'" in response.headers["content-security-policy"]
-        refused(await http.put("/v1/sessions", json={}), 405, "not_allowed")
+        response = await http.put("/v1/sessions", json={})
+        assert "/v1/sessions does not take PUT" in refused(response, 405, "not_allowed")
+
+    async def test_an_unknown_field_is_named(self, http: httpx.AsyncClient) -> None:
+        response = await http.post("/v1/sessions", json={"portrait": "anna", "source": "push", "sead": 1})
+        assert refused(response, 422, "invalid").startswith("sead: no such field")
 
 
 class TestPortraits:
