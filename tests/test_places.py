@@ -27,12 +27,12 @@ class TestHomes:
 
 
 class TestCompiledLoops:
-    def double(self, source: Path, cache: Path) -> None:
+    def double(self, source: Path, cache: Path, sum: float = 6.0) -> None:
         environment = os.environ | {"XDG_CACHE_HOME": str(cache), "NUMBA_CACHE_DIR": ""}
         told = subprocess.run(
             [sys.executable, "-c", COMPILE, str(source)], env=environment, check=True, capture_output=True, text=True
         )
-        assert told.stdout == "6.0\n"
+        assert told.stdout == f"{sum}\n"
 
     def test_are_kept_in_the_users_cache_and_not_in_the_package(self, tmp_path: Path) -> None:
         source, cache = tmp_path / "source", tmp_path / "cache"
@@ -41,6 +41,29 @@ class TestCompiledLoops:
         self.double(source, cache)
         assert [file.name for file in source.rglob("*")] == ["loops.py"]
         assert list((cache / "les-avatar" / "compiled").rglob("*.nbc"))
+
+    @pytest.mark.parametrize(
+        ("loops", "once", "then"),
+        [
+            ("from other import TIMES\n\n@compiled\ndef double(a):\n    return a * TIMES\n", "TIMES = 2", "TIMES = 3"),
+            (
+                "from other import times\n\n@compiled\ndef double(a):\n    return times(a)\n",
+                "from engine.runtime.compiled import compiled\n\n@compiled\ndef times(a):\n    return a * 2\n",
+                "from engine.runtime.compiled import compiled\n\n@compiled\ndef times(a):\n    return a * 3\n",
+            ),
+        ],
+        ids=["constant", "function"],
+    )
+    def test_know_when_another_file_changed_what_they_hold(
+        self, tmp_path: Path, loops: str, once: str, then: str
+    ) -> None:
+        source, cache = tmp_path / "source", tmp_path / "cache"
+        source.mkdir()
+        (source / "loops.py").write_text("from engine.runtime.compiled import compiled\n" + loops)
+        (source / "other.py").write_text(once)
+        self.double(source, cache)
+        (source / "other.py").write_text(then)
+        self.double(source, cache, sum=9.0)
 
     def test_a_cache_is_not_needed(self, tmp_path: Path) -> None:
         source = tmp_path / "source"
