@@ -221,6 +221,8 @@ class Frames:
         self._clock, self._measures = clock, measures
         self._shot: Shot | None = None
         self._half: Packet | None = None
+        self._unseen: deque[tuple[int, Samples, tuple[Span, ...]]] = deque(maxlen=MAX_SLOTS)
+        """What is heard before the first picture: it waits for it."""
         self._queue: asyncio.Queue[Shown | None] = asyncio.Queue()
         self._last = np.zeros((0, 0, 3), np.uint8)
 
@@ -228,17 +230,24 @@ class Frames:
         slot, second = divmod(number, PACKETS_PER_SLOT)
         if not second:
             self._half = packet
-        elif self._shot and self._half:
+        elif self._half:
             sound = np.concatenate([self._half.sound, packet.sound])
             said = (*self._half.said, *(span._replace(offset=span.offset + PACKET) for span in packet.said))
-            self._put(Shown(self._shot.picture.rgb, sound, media_ms(slot), said))
+            self._unseen.append((slot, sound, said))
+            self._show()
 
     def see(self, shot: Shot) -> None:
         self._shot = shot
+        self._show()
         self._measures.left(self, shot, self._clock())
 
     def stop(self) -> None:
         self._put(None)
+
+    def _show(self) -> None:
+        while self._shot and self._unseen:
+            slot, sound, said = self._unseen.popleft()
+            self._put(Shown(self._shot.picture.rgb, sound, media_ms(slot), said))
 
     def _put(self, shown: Shown | None) -> None:
         while self._queue.qsize() >= MAX_SLOTS:

@@ -32,7 +32,8 @@ from server.encoder import (
 )
 from server.engine_thread import EngineThread, Step
 from server.hearing import JITTER_BUFFER, PromptBuffer, Resampler, VoiceDecoder
-from server.media import PictureTrack, Shot, SoundTrack, audio_frame, video_frame
+from server.line import Packet, Span
+from server.media import Frames, Measures, PictureTrack, Shot, SoundTrack, audio_frame, video_frame
 from server.reports import LAST_TIMESTAMP, OPUS_DELAY, SCREEN_DELAY, SteadyReports
 from server.stats import MOST_FRAMES, Meter
 from server.timeline import AUDIO_RATE, PACKET, SLOT, VIDEO_TICKS, video_pts
@@ -142,6 +143,22 @@ class TestPictures:
             hurried = 10 <= i < 20
             keys.append(is_key(encoder, frame))
         assert np.flatnonzero(keys).tolist() == [0, 10, 20]
+
+
+class TestFrames:
+    async def test_sound_that_is_there_before_the_first_picture_waits_for_it(self) -> None:
+        def nothing(*_: Any) -> None: ...
+
+        frames = Frames(lambda: 0.0, Measures(nothing, nothing, nothing, nothing, lambda: False))
+        for number in range(6):
+            frames.hear(number, Packet(np.full(PACKET, number, np.float32), (Span("hello", 0, 0, PACKET),)))
+            if number == 3:
+                frames.see(Shot(0, FakePicture(0, np.full((64, 64, 3), 7, np.uint8)), ()))
+        frames.stop()
+        shown = [each async for each in frames]
+        assert [each.media_ms for each in shown] == [0, 40, 80]
+        assert np.concatenate([each.sound[::PACKET] for each in shown]).tolist() == [0, 1, 2, 3, 4, 5]
+        assert {int(each.picture.mean()) for each in shown} == {7} and [len(each.said) for each in shown] == [2, 2, 2]
 
 
 class Track:

@@ -82,8 +82,8 @@ class Answers:
         self._cancelled: deque[str] = deque(maxlen=REMEMBERED)
         self._spoken: dict[str, Item] = {}
         """By utterance, until it has been heard or interrupted."""
-        self._cues: list[Les] = []
-        """Emotions that wait for the next sound."""
+        self._cue: Les | None = None
+        """The last emotion that waits for the next sound."""
         self._calls: deque[str] = deque(maxlen=REMEMBERED)
         self._numbers = itertools.count(1)
 
@@ -172,9 +172,9 @@ class Answers:
             return
         pcm = self._format.decode(decoded(text_in(event, "delta")))
         item.received += len(pcm)
-        cues, self._cues = self._cues, []
+        cue, self._cue = self._cue, None
         try:
-            for cue in cues:
+            if cue is not None:
                 self._backlog.cue(item.utterance, cue)
             self._backlog.append(item.utterance, pcm)
         except SpeechRefused as refused:
@@ -198,7 +198,7 @@ class Answers:
         if response is None:
             return
         id, parts = text_in(event, "item_id"), response.tags.feed(text_in(event, "delta"))
-        self._cues += [part for part in parts if isinstance(part, Les)]
+        self._cue = next((part for part in reversed(parts) if isinstance(part, Les)), self._cue)
         words = "".join(part for part in parts if isinstance(part, str))
         if item := response.items.get(id):
             item.text += words
@@ -270,7 +270,7 @@ class Answers:
             emotion = set_emotion.read_call(arguments)
         except LesError as error:
             return {"error": str(error)}
-        self._cues.append(emotion)
+        self._cue = emotion
         return {"ok": True, "units": emotion.units()}
 
     # ---- what was heard
@@ -304,7 +304,7 @@ class Answers:
         """If it is still in progress."""
         if self._responses.pop(id, None):
             self._cancelled.append(id)
-            self._cues.clear()
+            self._cue = None
             self._stop("response.cancel", response_id=id)
 
     def _refuse(self, response: Response, refused: SpeechRefused) -> None:
