@@ -24,11 +24,11 @@ ALLOWED: dict[str, set[str]] = {
     "engine.portrait": {"engine.units", "engine.les", "engine.face", "engine.runtime"},
     "engine.renderer": {"engine.units", "engine.les", "engine.face", "engine.runtime", "engine.portrait"},
     "engine.capture": {f"engine.{p}" for p in "units face portrait runtime".split()},
-    "engine.motion": {"engine.units", "engine.les", "engine.face"},
+    "engine.motion": {"engine.units", "engine.les", "engine.face", "engine.runtime"},
     "engine.tracks": {"engine.units", "engine.les", "engine.face"},
     "engine.film": {"engine.units"},
     "engine.background": {"engine.portrait"},
-    "engine.thrift": {"engine.face"},
+    "engine.thrift": {"engine.face", "engine.runtime"},
     "engine.avatar": {
         f"engine.{p}"
         for p in "units les face audio backend background cdan portrait renderer motion thrift tracks".split()
@@ -139,7 +139,7 @@ class TestPureParts:
     """Rules that say "pure" know no clock, task or socket: time is an argument."""
 
     PURE = (
-        "bargein conversation floor foresight line load microphone playout protocol "
+        "bargein conversation floor foresight line load loudness microphone playout protocol "
         "session session_actions session_events speech timeline"
     ).split()
     IMPURE = {"aiortc", "asyncio", "fastapi", "socket", "threading", "time", "uvicorn"}
