@@ -254,7 +254,7 @@ def _unfold(forward: Floats, window: Window) -> Floats:
         fields, tightest = kernels.jacobian(forward, window.cell)
         if tightest >= SAFE:
             return fields
-        need = kernels.tightness(fields, SAFE)
+        need = np.clip(1 - (fields[..., 2] * fields[..., 5] - fields[..., 3] * fields[..., 4]) / SAFE, 0, 1)
         share = np.minimum(SPREAD * cv2.blur(need, about, borderType=cv2.BORDER_CONSTANT), 1).astype(np.float32)
         smooth = cv2.blur(forward, mean, borderType=cv2.BORDER_REPLICATE)
         forward = forward + share[..., None] * (smooth - forward)

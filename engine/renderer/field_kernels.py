@@ -84,19 +84,6 @@ def jacobian(forward: Floats, cell: float) -> tuple[Floats, float]:
 
 
 @compiled
-def tightness(fields: Floats, safe: float) -> Floats:
-    """[rows, cols] 0..1: how far the determinants of `jacobian`'s are below `safe`."""
-    rows, cols = fields.shape[:2]
-    out = np.empty((rows, cols), np.float32)
-    bound, share, zero, one = np.float32(safe), np.float32(1 / safe), np.float32(0), np.float32(1)
-    for i in range(rows):
-        for j in range(cols):
-            a, c, b, d = fields[i, j, 2], fields[i, j, 3], fields[i, j, 4], fields[i, j, 5]
-            out[i, j] = min(max((bound - (a * d - b * c)) * share, zero), one)
-    return out
-
-
-@compiled
 def sprites(
     points: Floats, moved: Floats, size: Floats, radius: float, turn: Floats, shift: Floats, pivot: Floats
 ) -> Floats:
