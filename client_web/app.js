@@ -356,6 +356,7 @@ class App {
 
   /** @param {import("./api.js").Portrait} portrait */
   async #remove(portrait) {
+    if (!confirm(words.deletes(portrait.name))) return;
     try {
       await this.#api.deletePortrait(portrait.id);
     } catch (error) {

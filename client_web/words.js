@@ -56,6 +56,11 @@ export function ofEnd(reason) {
   return BY_REASON[reason] ?? `The server ended the call (${reason}).`;
 }
 
+/** @param {string} name of a portrait @returns {string} */
+export function deletes(name) {
+  return `Delete ${name} from this server? There is no way back.`;
+}
+
 /** @param {number} seconds @returns {string} */
 export function tryingAgain(seconds) {
   return seconds > 0 ? `Trying again in ${seconds} s.` : "Trying again.";

@@ -553,6 +553,9 @@ class TestPortraits:
         expect(page.locator("#portrait-note")).to_contain_text("ada is ready, with reservations:")
         expect(page.locator("#portrait-note li")).to_contain_text(["Light: from one side", "Face: 412 pixels high"])
         expect(page.locator("#name")).to_have_text("ada")
+        page.get_by_role("button", name="Delete ada").click()  # without an answer, Playwright says no
+        expect(page.locator("#name")).to_have_text("ada")
+        page.once("dialog", lambda asked: asked.accept())
         page.get_by_role("button", name="Delete ada").click()
         expect(page.locator("#name")).to_have_text("Anna")
         expect(page.locator("#portrait-note")).to_be_empty()
