@@ -121,12 +121,15 @@ class Session:
     _newest: Ease | None = None
     """What it is asked next: of several that came meanwhile the last."""
     _after_hold: Return | None = None
+    _set: Les = field(init=False)
+    """What the control socket asked for last, to stay: a face whose words have no feeling any more goes back to it."""
     _give_up: tuple[float, Reason] | None = None
     _floor: Floor = field(default_factory=Floor)
     _behaviour: Behave = Behave("idle", False)
     _quality: Quality = Quality()
 
     def __post_init__(self) -> None:
+        self._set = self.target
         self._give_up = (self.created + FIRST_OFFER_S, "no_offer")
 
     @property
@@ -174,7 +177,7 @@ class Session:
                 return self._behave(now)
             case CueReached(target, transition_s):
                 self._after_hold = None
-                return [*self._ease(None, target, transition_s), self._state()]
+                return [*self._ease(None, self._set if target == Les() else target, transition_s), self._state()]
             case AttendTo(activity):
                 self._floor.attend(activity, now)
                 return self._behave(now)
@@ -244,6 +247,7 @@ class Session:
         """As the newest it is always made; if that leaves too many to be told of, the oldest is not told."""
         resting = self._after_hold.target if self._after_hold else self.target
         self._after_hold = None if hold_s is None else Return(now + transition_s + hold_s, resting, transition_s)
+        self._set = target if hold_s is None else self._set
         key, self._next_key = self._next_key, self._next_key + 1
         self._pending[key] = Pending(id)
         ease = self._ease(key, target, transition_s)

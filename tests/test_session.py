@@ -431,3 +431,15 @@ class TestAssistant:
         ease, state = session.handle(CueReached(Les.of({"AU4": 1}), 0.2), 102.0)
         assert isinstance(ease, Ease) and ease.key is None and session.target == Les.of({"AU4": 1})
         assert isinstance(state, Send)
+
+    def test_a_neutral_cue_gives_the_face_back_to_what_was_set(self) -> None:
+        session, smile = pushed(), Les.of({"AU12": 0.5})
+        change(session, type="emotion.set", units={"AU12": 0.5})
+        change(session, type="emotion.set", units={"AU1": 1}, hold_ms=60_000)
+        for cue in (Les.of({"AU4": 1}), Les()):
+            session.handle(CueReached(cue, 0.2), 103.0)
+        session.handle(TimePassed(), 200.0)
+        assert session.target == smile
+        change(session, type="emotion.reset")
+        session.handle(CueReached(Les(), 0.2), 104.0)
+        assert session.target == Les()
