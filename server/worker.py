@@ -25,7 +25,7 @@ from server.engine_thread import Engine, Stream
 from server.memory import settle, share_arenas
 
 LAST = 4  # portraits that the next call may show, 6 MB each; another takes as long to open as some pictures to draw
-NICE = 5  # the event loop and the encoders, which finish what is here begun, come first
+NICE = 1  # the event loop and the encoders, which finish what is here begun, come first
 
 Samples = npt.NDArray[np.float32]
 
