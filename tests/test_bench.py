@@ -11,7 +11,8 @@ import pytest
 
 from engine.avatar import Avatar
 from engine.background import Background
-from engine.portrait import Portrait, default_photo, prepare
+from engine.les import Les
+from engine.portrait import Portrait, default_names, default_photo, prepare
 from engine.units import CHUNK
 from server.commands.callers import Plan
 from server.commands.eye import COLOURS, Eye, face_of_jpeg, nearest
@@ -47,29 +48,31 @@ class TestPlan:
 
 @pytest.fixture(scope="module")
 def people() -> dict[str, Portrait]:
-    return {name: prepare(default_photo(name)) for name in ("anna", "otto")}
+    return {name: prepare(default_photo(name)) for name in default_names()}
 
 
 @pytest.fixture(scope="module")
-def film(people: dict[str, Portrait]) -> dict[tuple[str, str], np.ndarray]:
-    """A picture of each portrait before each of two colours, as a call shows it."""
+def film(people: dict[str, Portrait]) -> dict[tuple[str, str, float], np.ndarray]:
+    """A picture of each portrait before each of two colours, at rest and as it smiles, as a call shows it."""
     avatar, pictures = Avatar(), {}
     for name, portrait in people.items():
         for colour in COLOURS[-2:]:
             stream = avatar.open(portrait, size=256)
             stream.stand_before(Background.parse(colour))
-            pictures[name, colour] = avatar.step_one(stream, np.zeros(CHUNK, np.float32)).rgb
+            for level in (0.0, 1.0):
+                stream.set_emotion(Les.of(emotion={"happiness": level}), transition_s=0.0)
+                pictures[name, colour, level] = avatar.step_one(stream, np.zeros(CHUNK, np.float32)).rgb
     return pictures
 
 
 class TestEye:
     def test_knows_its_own_from_all_others(
-        self, people: dict[str, Portrait], film: dict[tuple[str, str], np.ndarray]
+        self, people: dict[str, Portrait], film: dict[tuple[str, str, float], np.ndarray]
     ) -> None:
         faces = {name: face_of_jpeg(portrait.thumbnail) for name, portrait in people.items()}
         for own in film:
             for seen, picture in film.items():
-                wrong = Eye(*own, faces).judge(picture)
+                wrong = Eye(*own[:2], faces).judge(picture)
                 assert len(wrong) == (seen[0] != own[0]) + 2 * (seen[1] != own[1])
 
     def test_knows_colours_after_a_video_codec(self) -> None:

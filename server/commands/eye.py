@@ -12,8 +12,9 @@ Rgb = npt.NDArray[np.uint8]
 # So far apart that no video codec mistakes one for another.
 COLOURS = ("#c00000", "#00a000", "#2020ff", "#c0c000", "#00c0c0", "#c000c0", "#ffffff", "#000000")
 CORNER = 1 / 16  # of the picture's side: nobody's hair reaches it
-# Forehead to chin of every default portrait, and nothing of what stands behind: others differ 1.7 times as much.
-TOP, BOTTOM, LEFT, RIGHT = 0.25, 0.65, 0.36, 0.64
+# Hair to chin of every default portrait, and little of what stands behind: others differ 1.6 times as much at least, of
+# 496 pictures of speech and smiles before all colours; by the face within its hair two were taken for another's.
+TOP, BOTTOM, LEFT, RIGHT = 0.15, 0.70, 0.25, 0.75
 SIDE = 32  # pixels are enough to know someone again
 
 
