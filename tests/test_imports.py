@@ -1,8 +1,10 @@
 """What may depend on what: no arrow points back."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -183,3 +185,28 @@ class TestServingNeedsNoTorch:
     def test_the_server_starts_where_torch_is_not_installed(self) -> None:
         code = "import sys; sys.modules['torch'] = None; import server.app, server.cli, engine.avatar"
         assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+class TestWhatTheGpuExtraBrings:
+    """Whoever installs `les-avatar[gpu]` can build plans, check them and serve by torch: nothing else is needed."""
+
+    CODE = """
+import sys
+sys.modules.update(dict.fromkeys({missing!r}))
+import trt_build.__main__, trt_build.half, engine.runtime.gpu_i420
+from engine.backend import CDAN_GRAPH, RENDERER_GRAPH, module
+module(CDAN_GRAPH, 512, "cpu"), module(RENDERER_GRAPH, 512, "cpu")
+"""
+
+    def test_building_checking_and_torch_work_with_it_alone(self) -> None:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        extras = {name: packages(lines) for name, lines in project["optional-dependencies"].items()}
+        others = set().union(*extras.values()) - extras["gpu"] - packages(project["dependencies"])
+        assert "babel" in others
+        code = self.CODE.format(missing=sorted(others))
+        assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def packages(requirements: list[str]) -> set[str]:
+    """Their names as modules have them."""
+    return {re.split(r"[^\w-]", line)[0].replace("-", "_").lower() for line in requirements}
