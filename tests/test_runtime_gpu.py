@@ -1,21 +1,24 @@
 """What runs on a GPU, on the host: the same buffers, tables, batches and launches in the same order."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import combinations
 from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor
 
 from engine.runtime import OpenVinoNetwork, Signature, TensorSpec, graph_signature, initial_state, next_state
-from engine.runtime.gpu import MOST_RESIDENT, GpuNetwork, Rows, parts, rows_for
-from engine.runtime.gpu_device import Host
+from engine.runtime.gpu import MOST_RESIDENT, GpuNetwork, Rows, fitting, out_of_memory, parts, rows_for
+from engine.runtime.gpu_device import WARM_UPS, Cuda, Host
 from engine.runtime.gpu_i420 import I420, write_i420
 from engine.runtime.gpu_torch import Module
 from engine.runtime.network import Array, Launch
+from engine.runtime.tensorrt import GpuMissing
 from tests.leaky import Leaky, leaky_graph
 
 FLOAT = np.dtype(np.float32)
@@ -50,8 +53,11 @@ class Capturable(Module):
 
     def __init__(self, module: torch.nn.Module, signature: Signature, largest: int | None = None) -> None:
         super().__init__(module, signature, "cpu")
-        self.largest, self.workspace = largest, 256  # type: ignore[assignment]  # of an instance, here
+        self.largest = largest  # type: ignore[assignment]  # of an instance, here
         self.bound: list[tuple[int, dict[str, int], int]] = []
+
+    def workspace(self, most: int) -> int:
+        return 256
 
     def prepare(self, batch: int, tensors: Mapping[str, Tensor], workspace: Tensor, stream: int) -> Launch:
         assert workspace.nbytes == 256
@@ -126,6 +132,128 @@ class TestRecording:
         device = Recorder()
         GpuNetwork(Module(Leaky(), graph_signature(graph), "cpu"), device).warm()
         assert device.recorded == 0
+
+
+class Small(Host):
+    """Has memory for so many floats at once."""
+
+    def __init__(self, floats: int) -> None:
+        self.tidied, self._floats = 0, floats
+
+    def zeros(self, shape: Sequence[int], dtype: npt.DTypeLike) -> Tensor:
+        if int(np.prod(shape)) > self._floats:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 17.00 MiB.")
+        return super().zeros(shape, dtype)
+
+    def tidy(self) -> None:
+        self.tidied += 1
+
+
+class TestMemory:
+    def made(self, graph: Path, device: Small, batches: Sequence[int] = (1, 2, 4, 8)) -> GpuNetwork:
+        module = Module(Leaky(), graph_signature(graph), "cpu")
+        return fitting(device, batches, lambda sizes: GpuNetwork(module, device, batches=sizes))
+
+    def test_as_many_at_once_as_it_holds_and_the_rest_after_them(
+        self, graph: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        device = Small(3 * 2)
+        x = np.arange(33, dtype=np.float32).reshape(11, 3)
+        assert np.array_equal(self.made(graph, device)({"x": x, "memory_in": np.zeros_like(x)})["y"], x)
+        assert device.tidied == 2
+        assert [record.getMessage() for record in caplog.records] == [
+            "the GPU's memory does not hold batches of 8: 4 at once",
+            "the GPU's memory does not hold batches of 4: 2 at once",
+        ]
+
+    def test_where_there_is_none_even_for_one_nothing_is_made(self, graph: Path) -> None:
+        with pytest.raises(torch.OutOfMemoryError):
+            self.made(graph, Small(2))
+
+    def test_other_errors_are_not_taken_for_it(self) -> None:
+        device = Small(0)
+
+        def broken(batches: Sequence[int]) -> None:
+            raise RuntimeError("no kernel image is available for execution on the device")
+
+        with pytest.raises(RuntimeError, match="no kernel image"):
+            fitting(device, (1, 2), broken)
+        assert device.tidied == 0 and out_of_memory(RuntimeError("TensorRT refused a context: Out of memory"))
+
+
+class Captured:
+    """Stands for `torch.cuda.CUDAGraph` and `torch.cuda.graph`: what runs while it is entered is kept, not done."""
+
+    def __init__(self) -> None:
+        self.replayed = 0
+
+    def replay(self) -> None:
+        self.replayed += 1
+
+
+class Driver:
+    """What `Cuda` asks of torch, as on a card; the recordings numbered `broken` are invalidated."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, broken: Sequence[int] = ()) -> None:
+        self.graphs: list[Captured] = []
+        self.modes: list[str] = []
+        self._broken, self.capturing, self.waited = broken, False, 0
+        monkeypatch.setattr(torch.version, "cuda", "13.0")
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "Stream", lambda device: self)
+        monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 1))
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", Captured)
+        monkeypatch.setattr(torch.cuda, "graph", self.graph)
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+
+    def synchronize(self) -> None:
+        assert not self.capturing, "waiting breaks a recording off"
+        self.waited += 1
+
+    @contextmanager
+    def graph(self, graph: Captured, pool: tuple[int, int], stream: object, capture_error_mode: str) -> Iterator[None]:
+        assert stream is self and pool == (0, 1)
+        self.graphs.append(graph)
+        self.modes.append(capture_error_mode)
+        self.capturing = True
+        yield
+        self.capturing = False
+        if len(self.graphs) - 1 in self._broken:
+            raise RuntimeError("CUDA error: operation failed due to a previous error during capture\nmore")
+
+
+class TestRecordingOnACard:
+    def test_runs_a_few_times_before_and_is_one_launch_after(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        driver, done = Driver(monkeypatch), list[bool]()
+        launch = Cuda().record(lambda: done.append(driver.capturing))
+        assert done == [False] * WARM_UPS + [True] and driver.waited == 1
+        launch()
+        assert driver.graphs[0].replayed == 1 and len(done) == WARM_UPS + 1
+        assert driver.modes == ["thread_local"]  # other threads may use the card meanwhile
+
+    def test_after_one_that_broke_off_there_is_no_other(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        driver, done, cuda = Driver(monkeypatch, broken=[1]), list[int](), Cuda()
+        launches = [cuda.record(lambda i=i: done.append(i)) for i in range(4)]  # type: ignore[misc]
+        assert len(driver.graphs) == 2 and len(caplog.records) == 1
+        assert caplog.records[0].getMessage().endswith("previous error during capture")
+        done.clear()
+        for launch in launches:
+            launch()
+        assert done == [1, 2, 3] and driver.graphs[0].replayed == 1
+
+    def test_single_precision_is_that(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        Driver(monkeypatch)
+        Cuda()
+        assert not torch.backends.cudnn.allow_tf32
+
+    def test_what_torch_lacks_is_one_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        for built_for, words in ((None, "is for CPUs: install a build"), ("13.0", "for CUDA 13.0 can't .* its driver")):
+            monkeypatch.setattr(torch.version, "cuda", built_for)
+            with pytest.raises(GpuMissing, match=words):
+                Cuda()
 
 
 class TestRows:

@@ -108,6 +108,10 @@ class TestManifest:
         assert read_plan(plan, replace(HERE, gpu="NVIDIA RTX 4090"), graph)[1].gpu == ""
 
 
+MOST = (1, 4)  # of each profile's batches
+NEEDS = (1024, 4096)  # bytes of workspace, likewise
+
+
 class Context:
     """Runs the graph on whatever lies at the addresses that it was given."""
 
@@ -122,7 +126,7 @@ class Context:
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         """False for what the profile does not cover, and before one is chosen."""
         self._shapes[name] = shape
-        return self._profile >= 0 and shape[0] <= (1, 4)[self._profile]
+        return self._profile >= 0 and 1 <= shape[0] <= MOST[self._profile]
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         self._addresses[name] = memory
@@ -135,7 +139,7 @@ class Context:
         return self._engine.capturable
 
     def execute_async_v3(self, stream_handle: int) -> bool:
-        assert self.workspace[1] >= self._engine.device_memory_size_v2
+        assert self.workspace[1] >= NEEDS[self._profile]
         network, batch = self._engine.network, next(iter(self._shapes.values()))[0]
         outputs = network({name: self._at(name, shape).copy() for name, shape in self._shapes.items()})
         for spec in network.signature.outputs:
@@ -150,7 +154,7 @@ class Context:
 
 class Engine:
     def __init__(self, network: OpenVinoNetwork) -> None:
-        self.network, self.runs, self.capturable, self.device_memory_size_v2 = network, 0, True, 4096
+        self.network, self.runs, self.capturable, self.device_memory_size_v2 = network, 0, True, max(NEEDS)
         self.contexts: list[Context] = []
         self._specs = (*network.signature.inputs, *network.signature.outputs)
         self.num_io_tensors = len(self._specs)
@@ -159,6 +163,9 @@ class Engine:
         assert strategy == "lent"
         self.contexts.append(Context(self))
         return self.contexts[-1]
+
+    def get_device_memory_size_for_profile_v2(self, profile_index: int) -> int:
+        return NEEDS[profile_index]
 
     def get_tensor_name(self, index: int) -> str:
         return self._specs[index].name
@@ -189,12 +196,16 @@ class Runtime:
 class Logger:
     Severity = SimpleNamespace(INTERNAL_ERROR=0, ERROR=1, WARNING=2)
 
+    def log(self, severity: int, message: str) -> None:
+        raise NotImplementedError
+
 
 @pytest.fixture
-def tensorrt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
+def tensorrt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """A library and a card as HERE says."""
     runtime_class = type("Runtime", (Runtime,), {"folder": str(tmp_path)})
-    module = SimpleNamespace(
+    module = ModuleType("tensorrt")
+    vars(module).update(
         __version__=HERE.version,
         ILogger=Logger,
         Runtime=runtime_class,
@@ -208,7 +219,7 @@ def tensorrt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace
 
 
 class TestPlan:
-    def test_runs_by_names_over_the_callers_buffers(self, tensorrt: SimpleNamespace, plan: Path, graph: Path) -> None:
+    def test_runs_by_names_over_the_callers_buffers(self, tensorrt: ModuleType, plan: Path, graph: Path) -> None:
         network, reference = GpuNetwork(Plan(plan, graph), Host(), batches=(1, 2, 4)), OpenVinoNetwork(graph)
         for batch in (1, 3, 9):
             x = np.random.default_rng(batch).standard_normal((batch, 3)).astype(np.float32)
@@ -216,17 +227,25 @@ class TestPlan:
             np.testing.assert_allclose(network(inputs)["y"], reference(inputs)["y"], atol=1e-6)
 
     def test_all_batches_work_in_one_workspace_and_none_is_larger_than_the_plans(
-        self, tensorrt: SimpleNamespace, plan: Path, graph: Path
+        self, tensorrt: ModuleType, plan: Path, graph: Path
     ) -> None:
         made = Plan(plan, graph)
         network = GpuNetwork(made, Host())
         network.warm()
         contexts = made._engine.contexts
         assert len(contexts) == 3 and len({context.workspace for context in contexts}) == 1  # for 1, 2 and 4
-        assert contexts[0].workspace[1] == made.workspace == 4096
+        assert contexts[0].workspace[1] == made.workspace(4) == max(NEEDS)
+
+    def test_smaller_batches_need_the_workspace_of_their_profiles_only(
+        self, tensorrt: ModuleType, plan: Path, graph: Path
+    ) -> None:
+        made = Plan(plan, graph)
+        network = GpuNetwork(made, Host(), batches=(1,))
+        network(dict.fromkeys(("x", "memory_in"), np.ones((3, 3), np.float32)))
+        assert {context.workspace[1] for context in made._engine.contexts} == {NEEDS[0]}
 
     def test_what_the_library_can_not_capture_is_not_recorded(
-        self, tensorrt: SimpleNamespace, plan: Path, graph: Path
+        self, tensorrt: ModuleType, plan: Path, graph: Path
     ) -> None:
         made = Plan(plan, graph)
         tensors = {spec.name: torch.zeros(1, 3) for spec in (*made.signature.inputs, *made.signature.outputs)}
@@ -256,7 +275,7 @@ class TestPlan:
             profile_for(17, (1, 4, 16))
 
     def test_one_that_does_not_fit_is_not_even_deserialised(
-        self, tensorrt: SimpleNamespace, plan: Path, graph: Path, monkeypatch: pytest.MonkeyPatch
+        self, tensorrt: ModuleType, plan: Path, graph: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         edit(plan, version="8.6.1")
         monkeypatch.setattr(tensorrt, "Runtime", None)
@@ -264,12 +283,36 @@ class TestPlan:
             Plan(plan, graph)
 
     def test_a_refusal_of_the_library_is_an_error(
-        self, tensorrt: SimpleNamespace, plan: Path, graph: Path, monkeypatch: pytest.MonkeyPatch
+        self, tensorrt: ModuleType, plan: Path, graph: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(Context, "set_tensor_address", lambda self, name, memory: False)
         network = GpuNetwork(Plan(plan, graph), Host(), batches=(1,))
         with pytest.raises(RuntimeError, match="refused the address of"):
             network({"x": np.zeros((1, 3), np.float32), **initial_state(network.signature)})
+
+    def test_no_memory_for_a_context_is_said_in_the_librarys_words(
+        self, tensorrt: ModuleType, plan: Path, graph: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = Plan(plan, graph)
+
+        def none(strategy: str) -> None:
+            for message in ("Cuda Runtime (out of memory)\nin allocate", "can't create a context"):
+                made._messages.sink.log(Logger.Severity.ERROR, message)
+
+        monkeypatch.setattr(made._engine, "create_execution_context", none)
+        with pytest.raises(RuntimeError, match="refused a context: Cuda Runtime .out of memory.$"):
+            GpuNetwork(made, Host()).warm()
+
+    def test_all_plans_of_a_library_have_one_logger(self, tensorrt: ModuleType, plan: Path, graph: Path) -> None:
+        assert Plan(plan, graph)._messages is Plan(plan, graph)._messages
+
+    def test_an_engine_that_is_not_what_its_manifest_says_is_refused(
+        self, tensorrt: ModuleType, plan: Path, graph: Path
+    ) -> None:
+        kept = json.loads(plan.with_suffix(".json").read_text())["signature"]
+        edit(plan, signature={**kept, "outputs": kept["outputs"][:1]})
+        with pytest.raises(PlanRefused, match="leaky.plan: the engine's outputs differ .*: run python -m trt_build"):
+            Plan(plan, graph)
 
     @pytest.mark.parametrize(
         "change",
@@ -309,6 +352,27 @@ class TestMissing:
             card()
         with pytest.raises(GpuMissing, match="no NVIDIA driver"):
             choose("tensorrt")
+
+    def test_a_driver_that_is_too_old_is_one_line(self) -> None:
+        told = runtime.Messages(cast(ModuleType, SimpleNamespace(ILogger=Logger)))
+
+        def null(sink: Logger) -> None:
+            sink.log(Logger.Severity.ERROR, "CUDA initialization failure with error: 35\nsee the guide")
+            raise TypeError("pybind11::init(): factory function returned nullptr")
+
+        with pytest.raises(GpuMissing, match="^TensorRT can't start .CUDA initialization failure with error: 35.: .*"):
+            runtime.started(null, told)
+
+    def test_a_library_that_is_not_whole_says_what_it_lacks(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        (tmp_path / "halfway.py").write_text("raise ImportError('libnvinfer.so.11: no such file')")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setitem(runtime.LIBRARIES, "tensorrt", ("halfway",))
+        with pytest.raises(
+            GpuMissing, match="tensorrt can't be imported .libnvinfer.so.11: no such file.: pip install"
+        ):
+            library("tensorrt")
 
     def test_no_library_names_the_package(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(runtime.LIBRARIES, "tensorrt", ("no_such_module",))

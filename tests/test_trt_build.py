@@ -124,6 +124,21 @@ class TestBuild:
         plan.with_suffix(".json").write_text(text.replace(building.builder_machine("tensorrt_rtx").version, "1.0.0"))
         assert "built by tensorrt_rtx 1.0.0" in (up_to_date(plan, RTX, graph) or "")
 
+    def test_timings_that_the_library_does_not_take_are_begun_anew(self, tmp_path: Path) -> None:
+        class Config:
+            def create_timing_cache(self, serialized_timing_cache: bytes) -> bytes | None:
+                return None if serialized_timing_cache == b"damaged" else serialized_timing_cache
+
+            def set_timing_cache(self, cache: bytes, ignore_mismatch: bool) -> bool:
+                assert not ignore_mismatch
+                return cache != b"another card's"
+
+        path = tmp_path / "timing.cache"
+        assert building._timing_cache(Config(), path) == b""
+        for kept, used in ((b"damaged", b""), (b"another card's", b""), (b"this card's", b"this card's")):
+            path.write_bytes(kept)
+            assert building._timing_cache(Config(), path) == used
+
     def test_a_graph_that_can_not_be_parsed_is_one_line(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         model = chain()
         model.graph.node[0].op_type = "NoSuchOperator"

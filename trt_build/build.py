@@ -12,7 +12,16 @@ from types import ModuleType
 from typing import Any
 
 from engine.runtime import Signature, graph_signature
-from engine.runtime.tensorrt import INSTALL, GpuMissing, Messages, check_signature, library, machine, tensor_spec
+from engine.runtime.tensorrt import (
+    INSTALL,
+    GpuMissing,
+    check_signature,
+    library,
+    machine,
+    messages,
+    started,
+    tensor_spec,
+)
 from engine.runtime.tensorrt_plan import Machine, Manifest, PlanRefused, read_plan, sha256, write_plan
 
 log = logging.getLogger(__name__)
@@ -137,10 +146,10 @@ def _plan(
     trt: ModuleType, model: bytes, promised: Signature, recipe: Recipe, cache: Path, report: Callable[[str], None]
 ) -> tuple[bytes, int]:
     """The plan's bytes, and how many layers the network has."""
-    messages = Messages(trt)
-    builder = trt.Builder(messages.sink)
+    told = messages(trt)
+    builder = started(trt.Builder, told)
     network = builder.create_network(network_flags(trt))
-    parser = trt.OnnxParser(network, messages.sink)
+    parser = trt.OnnxParser(network, told.sink)
     if not parser.parse(model):
         raise BuildFailed(f"{recipe.library} can't parse the graph: {parser.get_error(0).desc()}")
     check_signature(_border(trt, network), promised)
@@ -156,7 +165,7 @@ def _plan(
         config.progress_monitor = monitor
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise BuildFailed(f"{recipe.library} can't build the plan: {messages.last}")
+        raise BuildFailed(f"{recipe.library} can't build the plan: {told.first_error()}")
     if timings:
         cache.write_bytes(memoryview(config.get_timing_cache().serialize()))
     return bytes(plan), network.num_layers
@@ -208,10 +217,12 @@ def _add_profiles(builder: Any, network: Any, config: Any, batches: Sequence[int
 
 
 def _timing_cache(config: Any, path: Path) -> Any:
-    """What earlier builds on this card measured; a cache of another card or version is left aside by the library."""
-    cache = config.create_timing_cache(path.read_bytes() if path.exists() else b"")
-    config.set_timing_cache(cache, ignore_mismatch=False)
-    return cache
+    """What earlier builds on this card measured; an empty one where the library takes it for another card's."""
+    for measured in (path.read_bytes() if path.exists() else b"", b""):
+        cache = config.create_timing_cache(measured)
+        if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
+            return cache
+    return None
 
 
 def _monitor(trt: ModuleType, report: Callable[[str], None]) -> Any:

@@ -5,6 +5,7 @@ and a call names rows. A launch gathers the rows, runs the network and finishes 
 one another on the stream and each is awaited, so that all batch sizes share one set of buffers and one workspace.
 """
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +18,11 @@ from torch import Tensor
 from engine.runtime.gpu_device import Device
 from engine.runtime.network import Array, Launch, Signature, TensorSpec
 
+log = logging.getLogger(__name__)
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 """What is recorded; a batch in between runs in the next larger one, a larger one in several."""
 RESIDENT_SHARE, MOST_RESIDENT = 0.25, 512  # of the free memory; portraits, before a background each
+T = TypeVar("T")
 Key = TypeVar("Key")  # hashable; a protocol cannot say so of itself
 
 
@@ -34,9 +37,8 @@ class Executor(Protocol):
         """The largest batch that it takes; None for any."""
         ...
 
-    @property
-    def workspace(self) -> int:
-        """Bytes on the device that a run needs besides, whatever its batch."""
+    def workspace(self, most: int) -> int:
+        """Bytes on the device that a run of up to `most` needs besides."""
         ...
 
     def prepare(self, batch: int, tensors: Mapping[str, Tensor], workspace: Tensor, stream: int) -> Launch:
@@ -130,7 +132,7 @@ class Buffers:
             for spec in outputs
             if (how := finish.get(name := spec.name))
         }
-        self.workspace = device.zeros([executor.workspace], np.uint8)
+        self.workspace = device.zeros([executor.workspace(batch)], np.uint8)
 
     @property
     def results(self) -> dict[str, Tensor]:
@@ -252,6 +254,24 @@ class GpuNetwork:
         if batch not in self._lanes:
             self._lanes[batch] = Lane(self._executor, self._device, self._buffers, batch, self._apart)
         return self._lanes[batch]
+
+
+def fitting(device: Device, batches: Sequence[int], make: Callable[[Sequence[int]], T]) -> T:
+    """What `make` makes for these batches, or for as many of them as the device's memory holds."""
+    while True:
+        try:
+            return make(batches)
+        except RuntimeError as error:
+            if len(batches) == 1 or not out_of_memory(error):
+                raise
+            log.warning("the GPU's memory does not hold batches of %d: %d at once", *batches[:-3:-1])
+        batches = batches[:-1]
+        device.tidy()  # here, where nothing of the error holds any of it
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Torch has a class for it, except where memory is page-locked; TensorRT has words."""
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error).lower()
 
 
 def rows_for(specs: Sequence[TensorSpec], free: int) -> int:

@@ -3,6 +3,7 @@
 The host does the same in the same order, without a graph: it is how the rules are tested where there is no GPU.
 """
 
+import gc
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from engine.runtime.tensorrt import GpuMissing
+from engine.runtime.tensorrt import GpuMissing, first_line
 
 log = logging.getLogger(__name__)
 WARM_UPS = 3  # runs before a recording: libraries allocate and choose in the first ones
@@ -52,6 +53,10 @@ class Device(Protocol):
         """Until everything asked for is done."""
         ...
 
+    def tidy(self) -> None:
+        """Gives back the memory of what nobody holds any more."""
+        ...
+
 
 class Host:
     """The CPU as a device."""
@@ -75,6 +80,9 @@ class Host:
     def wait(self) -> None:
         pass
 
+    def tidy(self) -> None:
+        gc.collect()
+
 
 class Cuda:
     """The first CUDA device. Torch allocates: from its pools, a page-locked array takes microseconds."""
@@ -82,12 +90,20 @@ class Cuda:
     name = "cuda:0"
 
     def __init__(self) -> None:
-        """GpuMissing if torch was built for CPUs only, or for another driver."""
+        """GpuMissing if torch was built for CPUs only, or for a newer driver."""
+        if torch.version.cuda is None:
+            raise GpuMissing(f"torch {torch.__version__} is for CPUs: install a build for CUDA, see pytorch.org")
         if not torch.cuda.is_available():
-            raise GpuMissing(f"torch {torch.__version__} finds no CUDA: install a build for CUDA, see pytorch.org")
+            cuda = torch.version.cuda
+            raise GpuMissing(
+                f"torch for CUDA {cuda} can't use the GPU: update its driver or install torch for its CUDA"
+            )
+        # Torch lets convolutions round to ten bits; the batch would then not be what its members are alone.
+        torch.backends.cudnn.allow_tf32 = False
         self._device = torch.device(self.name)
         self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]  # torch has no types here
         self._pool = torch.cuda.graph_pool_handle()  # of all recordings: what they allocate dies within each
+        self._records = True
 
     @property
     def stream(self) -> int:
@@ -111,18 +127,25 @@ class Cuda:
         for _ in range(WARM_UPS):
             work()
         self._stream.synchronize()
+        if not self._records:
+            return work
         graph = torch.cuda.CUDAGraph()
         try:
             # Other threads (encoders, a second server) may go on using CUDA meanwhile.
             with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
                 work()
         except RuntimeError as error:
-            log.warning("no CUDA graph, every launch is made anew: %s", str(error).splitlines()[0])
+            log.warning("no CUDA graphs, every launch is made anew: %s", first_line(error))
+            self._records = False  # torch does not take another recording into the pool of one that broke off
             return work
         return graph.replay
 
     def wait(self) -> None:
         self._stream.synchronize()
+
+    def tidy(self) -> None:
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def torch_dtype(dtype: npt.DTypeLike) -> torch.dtype:

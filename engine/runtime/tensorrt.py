@@ -6,7 +6,8 @@ Nothing here has a CUDA stream, a buffer or a workspace of its own: whoever runs
 import ctypes
 import importlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from engine.runtime.network import Launch, Signature, TensorSpec
-from engine.runtime.tensorrt_plan import Machine, read_plan
+from engine.runtime.tensorrt_plan import BUILD, Machine, PlanRefused, read_plan
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +38,15 @@ class Address(Protocol):
 
 
 def library(name: str) -> ModuleType:
-    """The Python module of "tensorrt" or "tensorrt_rtx"; GpuMissing if it is not installed."""
+    """The Python module of "tensorrt" or "tensorrt_rtx"; GpuMissing if it is not installed, or not whole."""
+    why = "is not installed"
     for module in LIBRARIES[name]:
         try:
             return importlib.import_module(module)
-        except (ImportError, OSError):
-            continue
-    raise GpuMissing(f"{name} is not installed: {INSTALL[name]}")
+        except (ImportError, OSError) as error:
+            if getattr(error, "name", None) != module:  # it is there, and lacks something
+                why = f"can't be imported ({first_line(error)})"
+    raise GpuMissing(f"{name} {why}: {INSTALL[name]}")
 
 
 def card() -> tuple[str, str]:
@@ -76,14 +79,17 @@ class Plan:
         """PlanRefused unless the plan was built from `graph`, by the library of that `name`, for this machine."""
         data, manifest = read_plan(path, machine(name), graph)
         self._trt = library(name)
-        self._logger = Messages(self._trt)
-        self._runtime = self._trt.Runtime(self._logger.sink)
+        self._messages = messages(self._trt)
+        self._runtime = started(self._trt.Runtime, self._messages)
         self._engine = self._runtime.deserialize_cuda_engine(data)
         if self._engine is None:
-            raise GpuMissing(f"{path.name} can't be loaded: {self._logger.last}")
+            raise GpuMissing(f"{path.name} can't be loaded: {self._messages.first_error()}")
         self._batches = manifest.batches
         self._signature = manifest.signature
-        check_signature(signature_of(self._trt, self._engine), manifest.signature)
+        try:
+            check_signature(signature_of(self._trt, self._engine), manifest.signature)
+        except ValueError as error:
+            raise PlanRefused(f"{path.name}: {error}: run {BUILD}") from error
 
     @property
     def signature(self) -> Signature:
@@ -93,15 +99,19 @@ class Plan:
     def largest(self) -> int:
         return self._batches[-1]
 
-    @property
-    def workspace(self) -> int:
-        """Of the profile that needs the most (`device_memory_size` before 10.1)."""
+    def workspace(self, most: int) -> int:
+        """What any profile needs that batches up to `most` use (`device_memory_size` for all before 10.1)."""
+        if most < self.largest and hasattr(self._engine, "get_device_memory_size_for_profile_v2"):
+            used = range(profile_for(most, self._batches) + 1)
+            return max(int(self._engine.get_device_memory_size_for_profile_v2(i)) for i in used)
         new = getattr(self._engine, "device_memory_size_v2", None)
         return int(self._engine.device_memory_size if new is None else new)
 
     def prepare(self, batch: int, tensors: Mapping[str, Address], workspace: Address, stream: int) -> Launch:
         """Binds tensors of one batch size for good."""
         context = new_context(self._trt, self._engine)
+        if context is None:
+            raise RuntimeError(f"TensorRT refused a context: {self._messages.first_error()}")
         profile = profile_for(batch, self._batches)
         _sure(context.set_optimization_profile_async(profile, stream), f"profile {profile}")
         for spec in self._signature.inputs:
@@ -111,7 +121,8 @@ class Plan:
         _lend(context, workspace)
 
         def run() -> None:
-            _sure(context.execute_async_v3(stream), self._logger.last or "a run")
+            if not context.execute_async_v3(stream):
+                raise RuntimeError(f"TensorRT refused to run: {self._messages.first_error()}")
 
         # TensorRT proper captures whatever has no loops and no shapes that depend on values; our graphs have neither.
         told = getattr(context, "is_stream_capturable", None)
@@ -183,8 +194,27 @@ def same(a: TensorSpec, b: TensorSpec) -> bool:
     return a.dtype == b.dtype and sizes
 
 
+def started(factory: Callable[[Any], Any], to: "Messages") -> Any:
+    """A library's Runtime or Builder; GpuMissing where it can't use the driver: it makes a null of itself then, which
+    its bindings raise as TypeError."""
+    to.first_error()
+    try:
+        return factory(to.sink)
+    except TypeError as error:
+        why = to.first_error() or first_line(error)
+        raise GpuMissing(
+            f"TensorRT can't start ({why}): see nvidia-smi; an older driver needs an older TensorRT"
+        ) from error
+
+
+@lru_cache
+def messages(trt: ModuleType) -> "Messages":
+    """A library's only logger: it stays with the first that it is given, as long as anything made with that lives."""
+    return Messages(trt)
+
+
 class Messages:
-    """The library's logger, into ours; it keeps the last error, because TensorRT returns None where others raise."""
+    """The library's logger, into ours; it keeps an error, because TensorRT returns None where others raise."""
 
     def __init__(self, trt: ModuleType) -> None:
         levels = {
@@ -192,7 +222,7 @@ class Messages:
             trt.ILogger.Severity.ERROR: logging.ERROR,
             trt.ILogger.Severity.WARNING: logging.DEBUG,  # TensorRT warns of every cast; nobody can act on it
         }
-        self.last = ""
+        self._error = ""
         keeper = self
 
         class Sink(trt.ILogger):  # type: ignore[misc, name-defined]  # a class of a library without types
@@ -202,10 +232,20 @@ class Messages:
             def log(self, severity: Any, message: str) -> None:
                 level = levels.get(severity, logging.NOTSET)
                 if level == logging.ERROR:
-                    keeper.last = keeper.last or message.splitlines()[0]
+                    keeper._error = keeper._error or message.partition("\n")[0]
                 log.log(min(level, logging.DEBUG), "%s", message)
 
         self.sink = Sink()
+
+    def first_error(self) -> str:
+        """Since it was last asked for: the others follow from it."""
+        error, self._error = self._error, ""
+        return error
+
+
+def first_line(error: BaseException) -> str:
+    """What it says, in one."""
+    return str(error).partition("\n")[0]
 
 
 def _sure(worked: bool, what: str) -> None:
