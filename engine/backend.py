@@ -20,7 +20,7 @@ from engine.renderer.cpu import Layered
 from engine.renderer.shot import Image, Shot
 from engine.runtime import Network, Signature, graph_signature
 from engine.runtime.network import Array
-from engine.runtime.tensorrt import GpuMissing, Plan, card
+from engine.runtime.tensorrt import GpuMissing, Plan, card, first_line
 from engine.runtime.tensorrt_plan import PlanRefused, plans_home
 from engine.units import FRAME_SIZE
 
@@ -82,7 +82,7 @@ def choose(runtime: str = "auto", *, plans: Path | None = None) -> Backend:
         try:
             made = cpu() if name == "cpu" else gpu(name, plans or plans_home())
         except (GpuMissing, PlanRefused) as reason:
-            reasons.append(reason)
+            reasons.append(type(reason)(str(reason)))  # its traceback would keep what it had on the card
             continue
         for better in reasons if has_card() else ():
             log.warning("%s serves: %s", name, better)
@@ -108,7 +108,11 @@ def gpu(name: str, plans: Path) -> Backend:
             return module(graph, size, cuda.name)
         return Plan(plans / f"{graph.stem}.plan", graph, name)
 
-    return on_device(name, executor, cuda)
+    try:
+        return on_device(name, executor, cuda)
+    except RuntimeError as error:  # what torch and TensorRT say of a driver, a card or its memory
+        log.debug("%s can't serve", name, exc_info=True)
+        raise GpuMissing(f"{name} can't serve on this card: {first_line(error)}") from error
 
 
 def on_device(
@@ -121,23 +125,30 @@ def on_device(
     """One batch of all sessions: portraits stay on the device, pictures leave it as I420.
 
     `executor` makes one of a graph for pictures of a size; that for `size` is made now, and is ready for every batch of
-    up to `most`.
+    up to `most`, or of as many as the device's memory holds.
     """
     from engine.renderer.gpu import PORTRAIT, GpuRenderer
-    from engine.runtime.gpu import BATCHES, GpuNetwork
+    from engine.runtime.gpu import BATCHES, GpuNetwork, fitting
     from engine.runtime.gpu_i420 import I420
 
-    made = partial(GpuNetwork, device=device, batches=[batch for batch in BATCHES if batch <= (most or batch)])
+    batches = [batch for batch in BATCHES if batch <= (most or batch)]
+    on_this = partial(GpuNetwork, device=device)
+    drawing = partial(on_this, resident=PORTRAIT, finish={"picture": I420}, apart=("picture",))
+    graphs = executor(RENDERER_GRAPH, size), executor(CDAN_GRAPH, size)  # if one is refused, none has taken memory
 
-    def drawing(size: int) -> GpuNetwork:
+    def both(batches: Sequence[int]) -> tuple[GpuNetwork, GpuNetwork]:
+        made = drawing(graphs[0], batches=batches), on_this(graphs[1], batches=batches)
+        for network in made:
+            network.warm()
+        return made
+
+    def other(size: int) -> GpuRenderer:
         graph = executor(RENDERER_GRAPH, size)
-        return made(graph, resident=PORTRAIT, finish={"picture": I420}, apart=("picture",))
+        return GpuRenderer(fitting(device, batches, lambda batches: drawing(graph, batches=batches)))
 
-    first, network = drawing(size), made(executor(CDAN_GRAPH, size))
-    first.warm()
-    network.warm()
+    first, hearing = fitting(device, batches, both)
     renderer = GpuRenderer(first)
-    return Backend(name, network, lambda n: renderer if n == size else GpuRenderer(drawing(n)), aligned=True)
+    return Backend(name, hearing, lambda n: renderer if n == size else other(n), aligned=True)
 
 
 def module(graph: Path, size: int, device: str) -> "Module":

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import engine.backend as backends
+import engine.runtime.gpu_device as gpu_device
 from engine.backend import RENDERER_GRAPH, Backend, choose, module
 from engine.cdan import CDAN_GRAPH
 from engine.face.coefficients import INDEX
@@ -83,6 +84,24 @@ class TestChoice:
             f"cpu serves: {reason}" for reason in ("stale", "absent", "no CUDA")
         ]
         with pytest.raises(PlanRefused, match="stale"):
+            choose("tensorrt")
+
+    def test_an_error_of_the_card_is_a_reason_like_any_other(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def broken(*of: object) -> Backend:
+            raise RuntimeError("CUDA error: no kernel image is available for execution on the device\nCompile with")
+
+        monkeypatch.setattr(backends, "card", lambda: ("NVIDIA K80", "3.7"))
+        monkeypatch.setattr(gpu_device, "Cuda", lambda: Host())
+        monkeypatch.setattr(backends, "on_device", broken)
+        with caplog.at_level(logging.WARNING):
+            assert choose("auto").name == "cpu"
+        assert caplog.records[-1].getMessage() == (
+            "cpu serves: torch can't serve on this card: CUDA error: no kernel image is available for execution on the"
+            " device"
+        )
+        with pytest.raises(GpuMissing, match="tensorrt can't serve"):
             choose("tensorrt")
 
     def test_the_first_that_can_is_the_last_that_is_tried(self, monkeypatch: pytest.MonkeyPatch) -> None:
