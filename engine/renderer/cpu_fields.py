@@ -122,7 +122,7 @@ class Maps:
     def sum(self, weights: Floats) -> Floats:
         """[C, rows, cols]."""
         out = np.zeros(self.shape, np.float32)
-        kernels.mix(weights, self.steps, self.values, self.boxes, _FAINT, out)
+        kernels.mix(weights * self.steps, self.values, self.boxes, _FAINT, out)
         return out
 
 
@@ -145,24 +145,18 @@ class CpuFields:
     def __init__(self, layers: Mapping[str, npt.NDArray[Any]]) -> None:
         """`layers` as `engine.renderer.fields.FieldInputs`."""
         self._p = p = {name: np.ascontiguousarray(layers[name], np.float32) for name in _SMALL}
-        face, mouth = (Maps.cropped(layers[name], _STILL) for name in ("face_maps", "mouth_maps"))
-        face = face.inside(_FACE_TOP, _FACE_LEFT, FRAME.rows, FRAME.cols)
-        maps = face, mouth, *(Maps.cropped(eye, _STILL) for eye in layers["eye_maps"])
+        face, self._mouth = (Maps.cropped(layers[name], _STILL) for name in ("face_maps", "mouth_maps"))
+        self._face = face.inside(_FACE_TOP, _FACE_LEFT, FRAME.rows, FRAME.cols)
+        self._eyes = [Maps.cropped(eye, _STILL) for eye in layers["eye_maps"]]
         lights = np.tensordot(layers["shade_mix"], layers["shade_maps"].astype(np.float32), 1)
         self._lights = Maps.cropped(lights[:, None], _DARK)
         self._columns = p["sprite_moves"].transpose(1, 0, 2).reshape(len(NAMES), -1)
         self._sprites_at = np.column_stack([p["sprite_box"][:, :2], p["sprite_depth"]])
         gaps = p["mouth_gap"], *p["eye_gap"]
-        self._gaps, ends = np.concatenate(gaps, 1), np.cumsum([gap.shape[1] for gap in gaps])[:-1].tolist()
-        corners, poses = (p["mouth_at"], *p["eye_at"]), (p["mouth_pose"], *p["eye_pose"])
-        self._corners = np.stack(corners)
-        self._middles = np.stack(list(map(_middle, corners, poses, _WINDOWS[1:])))
-        self._lattices = tuple(
-            kernels.Lattice(own.values, own.steps, own.boxes, posed, corner, window.cell, watched)
-            for own, posed, corner, window, watched in zip(
-                maps, (p["frame_pose"], *poses), (_ORIGIN, *corners), _WINDOWS, (0, 0, *ends), strict=True
-            )
-        )
+        self._gaps, self._ends = np.concatenate(gaps, 1), np.cumsum([gap.shape[1] for gap in gaps])[:-1]
+        self._corners = np.stack([p["mouth_at"], *p["eye_at"]])
+        poses, windows = (p["mouth_pose"], *p["eye_pose"]), (MOUTH, EYE, EYE)
+        self._middles = np.stack(list(map(_middle, self._corners, poses, windows)))
 
     def __call__(self, coefficients: Floats) -> Placed:
         """`coefficients` [69] as `engine.face.coefficients.NAMES`."""
@@ -170,39 +164,37 @@ class CpuFields:
         delta = coefficients[: len(NAMES)] - p["source"]
         delta[CLOSE] = min(coefficients[CLOSE], coefficients[JAW]) - p["source"][CLOSE]
         head = pose(coefficients[len(NAMES) :], p["pivot"], float(p["iod"][0]))
-        to = _snapped(head.move(self._middles) - self._middles[:, :2] + self._corners)
-        closed = _closed(delta, p["eye_gap"])
-        fields, longer = self._fields(delta, head), _longer(closed)
-        person, mouth, *eyes = kernels.settle(
-            fields, _CELLS, to - self._corners, p["lash_turn"], longer, STEPS, STRIDE, STEEPEST
+        mouth_touch, *eye_touches = (np.concatenate([delta, touch]) for touch in self._touches(delta))
+        mouth_to, *eyes_to = _snapped(head.move(self._middles) - self._middles[:, :2] + self._corners)
+        mouth = _window(self._mouth.sum(mouth_touch), head, p["mouth_pose"], self._corners[0], mouth_to, MOUTH)
+        left, right = (
+            _window(eye.sum(touch), head, p["eye_pose"][i], self._corners[1 + i], eyes_to[i], EYE)
+            for i, (eye, touch) in enumerate(zip(self._eyes, eye_touches, strict=True))
         )
+        closed = _closed(delta, p["eye_gap"])
+        lashes = tuple(_lashes(float(closed[i]), places, p["lash_turn"][i]) for i, places in enumerate((left, right)))
         t = np.clip((closed - BARE[0]) / np.float32(BARE[1] - BARE[0]), 0, 1)
         change = np.concatenate([delta, coefficients[len(NAMES) :][:TURNS]])
         return Placed(
-            person,
+            self._person(delta, head),
             mouth,
-            to[0],
-            tuple(eyes[:2]),
-            tuple(to[1:]),
-            tuple(eyes[2:]),
+            mouth_to,
+            (left, right),
+            tuple(eyes_to),
+            lashes,
             self._sprites(delta, head),
             t * t * (3 - 2 * t),
             self._lights.sum(change)[0],
             p["shade_tint"],
         )
 
-    def _fields(self, delta: Floats, head: Pose) -> tuple[Floats, ...]:
-        """Of the windows, as `kernels.jacobian` has them, where they don't fold."""
-        fields = tuple(np.empty((window.rows, window.cols, 6), np.float32) for window in _WINDOWS)
-        tightest = kernels.spread(self._lattices, delta, self._touches(delta), _FAINT, *head, fields)
-        for own, window, least in zip(fields, _WINDOWS, tightest.tolist(), strict=True):
-            if least < SAFE:
-                _unfold(own, window)
-        return fields
-
-    def _touches(self, delta: Floats) -> Floats:
+    def _touches(self, delta: Floats) -> list[Floats]:
         """How far the edges of the mouth's slit and of the eyes' would pass through each other, along each."""
-        return np.asarray(np.maximum(-(self._gaps[0] + delta @ self._gaps[1:]), 0))
+        return np.split(np.maximum(-(self._gaps[0] + delta @ self._gaps[1:]), 0), self._ends)
+
+    def _person(self, delta: Floats, head: Pose) -> Floats:
+        fields = _unfold(_displace(self._face.sum(delta), head, self._p["frame_pose"], _ORIGIN, FRAME), FRAME)
+        return kernels.invert(fields, FRAME.cell, _ORIGIN, True, STEPS, STRIDE, STEEPEST) - _HERE
 
     def _sprites(self, delta: Floats, head: Pose) -> Floats:
         p = self._p
@@ -222,8 +214,7 @@ _SMALL = (
     "eye_at", "sprite_box", "sprite_depth", "sprite_moves", "shade_tint",
 )  # fmt: skip
 _ORIGIN = np.zeros(2, np.float32)
-_WINDOWS = FRAME, MOUTH, EYE, EYE
-_CELLS = FRAME.cell, MOUTH.cell, EYE.cell
+_HERE = FRAME.centres()
 
 
 def pose(head: Floats, pivot: Floats, iod: float) -> Pose:
@@ -245,23 +236,29 @@ def _closed(delta: Floats, gap: Floats) -> Floats:
     return closed
 
 
-def _longer(closed: Floats) -> Floats:
-    """[2]: by how much lashes are drawn out from the lid's edge: less than nothing, over it, as they point down."""
-    length = np.clip(1 - LASH_TURN * closed, *LASH_LENGTH)
-    length = np.copysign(np.maximum(np.abs(length), LASH_LEAST), np.where(length > 0, 1, -1))
-    return np.asarray(1 / length - 1, np.float32)
+def _lashes(closed: float, places: Floats, turn: Floats) -> Floats:
+    """The lids' places, drawn out from the lid's edge as its lashes shrink, and turned over as they point down."""
+    length = min(max(1 - LASH_TURN * closed, LASH_LENGTH[0]), LASH_LENGTH[1])
+    length = math.copysign(max(abs(length), LASH_LEAST), length if length > 0 else -1)
+    return places + np.float32(1 / length - 1) * kernels.sample(turn, places, EYE.cell)
 
 
-def _unfold(fields: Floats, window: Window) -> None:
-    """`fields` as `kernels.jacobian` has them, blurred where they fold or are about to, in place."""
+def _displace(expression: Floats, head: Pose, posed: Floats, corner: Floats, window: Window) -> Floats:
+    return kernels.displace(expression, corner, window.cell, posed, head.turn, head.pivot, head.shift)
+
+
+def _unfold(forward: Floats, window: Window) -> Floats:
+    """As `jacobian` gives it, the field blurred where it folds or is about to."""
     about, mean = (2 * (squared(units, window.cell),) for units in (UNFOLD_ABOUT, UNFOLD_MEAN))
     for _ in range(UNFOLD):
-        forward = fields[..., :2]
+        fields, tightest = kernels.jacobian(forward, window.cell)
+        if tightest >= SAFE:
+            return fields
         need = np.clip(1 - (fields[..., 2] * fields[..., 5] - fields[..., 3] * fields[..., 4]) / SAFE, 0, 1)
         share = np.minimum(SPREAD * cv2.blur(need, about, borderType=cv2.BORDER_CONSTANT), 1).astype(np.float32)
         smooth = cv2.blur(forward, mean, borderType=cv2.BORDER_REPLICATE)
-        if kernels.jacobian(forward + share[..., None] * (smooth - forward), window.cell, fields) >= SAFE:
-            break
+        forward = forward + share[..., None] * (smooth - forward)
+    return kernels.jacobian(forward, window.cell)[0]
 
 
 def _middle(corner: Floats, posed: Floats, window: Window) -> Floats:
@@ -273,6 +270,12 @@ def _middle(corner: Floats, posed: Floats, window: Window) -> Floats:
 def _snapped(to: Floats) -> Floats:
     """Windows lie at whole steps."""
     return np.asarray(np.round(to / SNAP) * SNAP, np.float32)
+
+
+def _window(expression: Floats, head: Pose, posed: Floats, corner: Floats, to: Floats, window: Window) -> Floats:
+    """The places in a window that lies at `to` in the picture."""
+    fields = _unfold(_displace(expression, head, posed, corner, window), window)
+    return kernels.invert(fields, window.cell, to - corner, False, STEPS, STRIDE, STEEPEST)
 
 
 def _tongue(lip: Floats, out: float, length: float) -> tuple[Floats, float]:

@@ -3,8 +3,6 @@
 `engine.renderer.fields` defines them. Lattices are [rows, cols, ...] of float32 here, in units of the frame.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
@@ -18,31 +16,14 @@ CLOSE = np.float32(1e-3)  # units: a point that comes this near its target is th
 SOME = 128  # points that Newton's steps take at a time, in the nearest cache
 
 
-class Lattice(NamedTuple):
-    """What moves the points of a window."""
-
-    values: npt.NDArray[np.int16]
-    """As `cpu_fields.Maps` has them, like the next two."""
-    steps: Floats
-    boxes: Ints
-    posed: Floats
-    """[2, rows, cols]: depth, and the share of the head's pose."""
-    corner: Floats
-    """[2]: where it lies in the photo."""
-    cell: float
-    watched: int
-    """Of the gaps that are watched, its own begin here; their maps come after those of coefficients."""
-
-
 @compiled
-def mix(weights: Floats, steps: Floats, values: npt.NDArray[np.int16], boxes: Ints, least: float, out: Floats) -> None:
+def mix(weights: Floats, values: npt.NDArray[np.int16], boxes: Ints, least: float, out: Floats) -> None:
     """Adds to `out` [C, rows, cols] each map times its weight, of weights from `least` on.
 
-    A map's values are so many of its `steps`; `boxes` [K, 5] tell where it lies: its first value, top, bottom, left,
-    right.
+    `boxes` [K, 5] tell where a map lies: its first value, top, bottom, left, right.
     """
-    for k in range(len(steps)):
-        weight = weights[k] * steps[k]
+    for k in range(len(weights)):
+        weight = weights[k]
         if abs(weight) < least:
             continue
         at, top, bottom, left, right = boxes[k]
@@ -79,12 +60,13 @@ def displace(
 
 
 @compiled
-def jacobian(forward: Floats, cell: float, out: Floats) -> float:
-    """Into `out` [rows, cols, 6]: forward [rows, cols, 2], then dx/dx, dy/dx, dx/dy, dy/dy of x + forward(x).
+def jacobian(forward: Floats, cell: float) -> tuple[Floats, float]:
+    """[rows, cols, 6]: forward [rows, cols, 2], then dx/dx, dy/dx, dx/dy, dy/dy of x + forward(x).
 
-    The lowest of their determinants.
+    With them the lowest of their determinants.
     """
     rows, cols = forward.shape[:2]
+    out = np.empty((rows, cols, 6), np.float32)
     scale = np.float32(1 / (2 * cell))
     one = np.float32(1)
     tightest = np.inf
@@ -98,36 +80,7 @@ def jacobian(forward: Floats, cell: float, out: Floats) -> float:
             out[i, j, 0], out[i, j, 1] = here[j, 0], here[j, 1]
             out[i, j, 2], out[i, j, 3], out[i, j, 4], out[i, j, 5] = a, c, b, d
             tightest = min(tightest, float(a * d - b * c))
-    return tightest
-
-
-@compiled
-def spread(
-    lattices: tuple[Lattice, ...],
-    delta: Floats,
-    touches: Floats,
-    least: float,
-    turn: Floats,
-    shift: Floats,
-    pivot: Floats,
-    out: tuple[Floats, ...],
-) -> Floats:
-    """The windows' fields into `out` as `jacobian` has them; its lowest determinants.
-
-    Maps weigh as much as coefficients differ, `delta`, and edges `touches`.
-    """
-    tightest = np.empty(len(lattices), np.float32)
-    count = len(delta)
-    weights = np.empty(count + len(touches), np.float32)
-    for k in range(len(lattices)):
-        own = lattices[k]
-        for i in range(len(own.steps)):
-            weights[i] = delta[i] if i < count else touches[own.watched + i - count]
-        expression = np.zeros((3, *own.posed.shape[1:]), np.float32)
-        mix(weights, own.steps, own.values, own.boxes, least, expression)
-        forward = displace(expression, own.corner, own.cell, own.posed, turn, pivot, shift)
-        tightest[k] = jacobian(forward, own.cell, out[k])
-    return tightest
+    return out, tightest
 
 
 @compiled
@@ -250,9 +203,9 @@ def invert(
 
 
 @compiled
-def drawn_out(places: Floats, away: Floats, by: float, cell: float) -> Floats:
-    """`places` [rows, cols, 2] and `by` times the bilinear values of `away` [2, ...] there."""
-    rows, cols = away.shape[1:]
+def sample(field: Floats, places: Floats, cell: float) -> Floats:
+    """Bilinear values [rows, cols, 2] of `field` [2, ...] at places [rows, cols, 2]."""
+    rows, cols = field.shape[1:]
     out = np.empty_like(places)
     inverse, half, zero = np.float32(1 / cell), np.float32(0.5), np.float32(0)
     for i in range(places.shape[0]):
@@ -262,38 +215,7 @@ def drawn_out(places: Floats, away: Floats, by: float, cell: float) -> Floats:
             left, top = min(int(u), cols - 2), min(int(v), rows - 2)
             s, t = u - np.float32(left), v - np.float32(top)
             for k in range(2):
-                above = away[k, top, left] + s * (away[k, top, left + 1] - away[k, top, left])
-                below = away[k, top + 1, left] + s * (away[k, top + 1, left + 1] - away[k, top + 1, left])
-                out[i, j, k] = places[i, j, k] + by * (above + t * (below - above))
+                above = field[k, top, left] + s * (field[k, top, left + 1] - field[k, top, left])
+                below = field[k, top + 1, left] + s * (field[k, top + 1, left + 1] - field[k, top + 1, left])
+                out[i, j, k] = above + t * (below - above)
     return out
-
-
-@compiled
-def settle(
-    fields: tuple[Floats, ...],
-    cells: tuple[float, float, float],
-    offsets: Floats,
-    turns: Floats,
-    longer: Floats,
-    steps: int,
-    stride: float,
-    steepest: float,
-) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
-    """The places of the person, as a difference, the mouth and the eyes, and of the eyes' lashes.
-
-    `cells` are the frame's, the mouth's and the eyes'; `offsets` [3, 2] how far the other windows lie from where they
-    were. Lashes are drawn out by `longer` [2] times `turns` [2, 2, rows, cols], where their lid's places lead.
-    """
-    frame, low, high = cells
-    person = invert(fields[0], frame, np.zeros(2, np.float32), True, steps, stride, steepest)
-    for i in range(person.shape[0]):
-        for j in range(person.shape[1]):
-            person[i, j, 0] -= (np.float32(j) + np.float32(0.5)) * np.float32(frame)
-            person[i, j, 1] -= (np.float32(i) + np.float32(0.5)) * np.float32(frame)
-    mouth = invert(fields[1], low, offsets[0], False, steps, stride, steepest)
-    left = invert(fields[2], high, offsets[1], False, steps, stride, steepest)
-    right = invert(fields[3], high, offsets[2], False, steps, stride, steepest)
-    return (
-        person, mouth, left, right,
-        drawn_out(left, turns[0], longer[0], high), drawn_out(right, turns[1], longer[1], high),
-    )  # fmt: skip
