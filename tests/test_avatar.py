@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Callable
 from copy import copy
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -15,12 +16,17 @@ from engine.cdan import Cdan, Heard
 from engine.face.coefficients import FACE, INDEX
 from engine.les import EMOTIONS, Les
 from engine.motion import MotionAmounts
+from engine.portrait import Portrait, default_photo, prepare
 from engine.units import CHUNK, MAX_LOOK_AHEAD
-from tests.portraits import portrait
 
 STILL = MotionAmounts(head=0, gaze=0, blink=0)
 SILENCE = np.zeros(CHUNK, np.float32)
 SIZE = 256
+
+
+@cache
+def portrait(name: str = "anna") -> Portrait:
+    return prepare(default_photo(name))
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ SIZE = 256
 
 @pytest.fixture(scope="module")
 def people() -> list[Portrait]:
-    return [prepare(default_photo(who)) for who in ("anna", "zola")]  # torch warns of arrays that nobody may write
+    return [prepare(default_photo(who)) for who in ("anna", "zola")]
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:

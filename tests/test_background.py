@@ -19,13 +19,12 @@ from engine.avatar import Stream
 from engine.background import KEY, Background
 from engine.cdan import StreamState
 from engine.film import Film
-from engine.portrait import Portrait, PortraitError, Remark, Report
+from engine.portrait import Portrait, PortraitError, Remark, Report, default_photo, prepare
 from engine.renderer import CpuRenderer
 from engine.thrift import Drawn
 from engine.tracks import rest
 from server.commands import Refusal
 from server.commands.sources import chosen_background
-from tests.portraits import portrait
 from tests.server_running import Running, running
 
 Pixels = npt.NDArray[np.uint8]
@@ -36,12 +35,17 @@ RED = (200, 30, 40)
 
 
 @cache
+def anna() -> Portrait:
+    return prepare(default_photo("anna"))
+
+
+@cache
 def renderer() -> CpuRenderer:
     return CpuRenderer(SIZE)
 
 
 def drawn(background: Background) -> Pixels:
-    return renderer().render(portrait(), rest(), background.plate(portrait(), SIZE))
+    return renderer().render(anna(), rest(), background.plate(anna(), SIZE))
 
 
 def png(pixels: Pixels) -> bytes:
@@ -73,7 +77,7 @@ class TestChoice:
             Background.of_picture(halves(), 100_000)
 
     def test_a_portrait_that_was_not_cut_out_keeps_its_own(self) -> None:
-        whole = Portrait(portrait().layers, Report(400, 0, 0, 0, (Remark("background", "is one", True),)), b"")
+        whole = Portrait(anna().layers, Report(400, 0, 0, 0, (Remark("background", "is one", True),)), b"")
         Background().check(whole)
         with pytest.raises(PortraitError) as refusal:
             Background.parse("blur").check(whole)
@@ -94,8 +98,8 @@ class TestPictures:
         assert (drawn(Background.parse("transparent"))[CORNER] == KEY).all()
 
     def test_blur_takes_detail_and_leaves_the_light(self) -> None:
-        own = portrait().layers["background"]
-        plate = Background.parse("blur").plate(portrait(), SIZE)
+        own = anna().layers["background"]
+        plate = Background.parse("blur").plate(anna(), SIZE)
         assert plate is not None
         assert abs(plate.mean((0, 1)) - own.mean((0, 1))).max() < 2
         assert np.abs(np.diff(plate.astype(float), axis=1)).max() < 3
@@ -108,7 +112,7 @@ class TestPictures:
 
 class TestStream:
     def test_the_background_follows_the_size_and_asks_for_a_new_picture(self) -> None:
-        stream = Stream(portrait(), cast(StreamState, None), 0, SIZE, 0)
+        stream = Stream(anna(), cast(StreamState, None), 0, SIZE, 0)
         stream.drawn = Drawn(rest()[:63], rest(), drawn(Background()))
         stream.stand_before(Background.parse("#c81e28"))
         assert stream.drawn is None and stream.plate is not None and stream.plate.shape == (SIZE, SIZE, 3)
@@ -131,19 +135,19 @@ class TestCommandLine:
 
 class TestCutOut:
     def test_over_any_colour_it_is_the_picture_before_that_colour(self) -> None:
-        clear = renderer().cut_out(portrait(), rest()).astype(float)
+        clear = renderer().cut_out(anna(), rest()).astype(float)
         share = clear[..., 3:] / 255
         difference = np.abs(clear[..., :3] * share + np.array(RED) * (1 - share) - drawn(Background.parse("#c81e28")))
         assert difference.mean() < 1 and np.percentile(difference, 99.9) < 8
 
     def test_the_person_is_solid_and_the_wall_is_not(self) -> None:
-        alpha = renderer().cut_out(portrait(), rest())[..., 3]
+        alpha = renderer().cut_out(anna(), rest())[..., 3]
         assert (alpha[FACE] == 255).all() and (alpha[CORNER] == 0).all()
         assert (alpha[-5:, 110:146] == 255).all()
 
     def test_colours_go_on_beyond_the_edge(self) -> None:
         """Encoders mix colours over two pixels, whatever the alpha: black there would be a dark rim."""
-        clear = renderer().cut_out(portrait(), rest())
+        clear = renderer().cut_out(anna(), rest())
         beside = (clear[..., 3] < 30) & (np.roll(clear[..., 3], 3, 1) > 240)
         inside = np.roll(clear, 3, 1)[..., :3][beside].astype(float)
         assert beside.sum() > 50 and np.abs(clear[..., :3][beside] - inside).mean() < 25

@@ -1,6 +1,7 @@
 """A batch is its members one by one, whatever runs it; nothing of one stream reaches another."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +13,23 @@ from engine.cdan import CDAN_GRAPH, Cdan, on_cpu
 from engine.face.coefficients import NAMES
 from engine.les import Les
 from engine.motion import MotionAmounts
+from engine.portrait import Portrait, default_photo, prepare
 from engine.runtime import Network, OpenVinoNetwork, initial_state, next_state
 from engine.runtime.gpu import GpuNetwork
 from engine.runtime.gpu_device import Host
 from engine.runtime.network import Array
 from engine.tracks import rest
 from engine.units import CHUNK
-from tests.portraits import portrait
 from trt_build.material import portrait_inputs
 
 SIZE = 256
 PEOPLE = ("anna", "otto", "zola")
 FEELINGS = ("happiness", "anger", "surprise")
+
+
+@cache
+def portrait(name: str) -> Portrait:
+    return prepare(default_photo(name))
 
 
 def on_host(graph: Path) -> Network:

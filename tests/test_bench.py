@@ -12,12 +12,11 @@ import pytest
 from engine.avatar import Avatar
 from engine.background import Background
 from engine.les import Les
-from engine.portrait import Portrait, default_names
+from engine.portrait import Portrait, default_names, default_photo, prepare
 from engine.units import CHUNK
 from server.commands.callers import Plan
 from server.commands.eye import COLOURS, Eye, face_of_jpeg, nearest
 from server.commands.watch import Watch, usage
-from tests.portraits import portrait
 
 
 class TestPlan:
@@ -49,16 +48,16 @@ class TestPlan:
 
 @pytest.fixture(scope="module")
 def people() -> dict[str, Portrait]:
-    return {name: portrait(name) for name in default_names()}
+    return {name: prepare(default_photo(name)) for name in default_names()}
 
 
 @pytest.fixture(scope="module")
 def film(people: dict[str, Portrait]) -> dict[tuple[str, str, float], np.ndarray]:
     """A picture of each portrait before each of two colours, at rest and as it smiles, as a call shows it."""
     avatar, pictures = Avatar(), {}
-    for name, one in people.items():
+    for name, portrait in people.items():
         for colour in COLOURS[-2:]:
-            stream = avatar.open(one, size=256)
+            stream = avatar.open(portrait, size=256)
             stream.stand_before(Background.parse(colour))
             for level in (0.0, 1.0):
                 stream.set_emotion(Les.of(emotion={"happiness": level}), transition_s=0.0)

@@ -22,7 +22,6 @@ from engine.portrait.photo import load_photo
 from engine.renderer import CpuRenderer
 from engine.tracks import read_coefficients, rest
 from server.cli import main
-from tests.portraits import portrait
 
 Floats = npt.NDArray[np.float32]
 APART = 60.0  # units between the pupils
@@ -125,10 +124,10 @@ class TestSmoothing:
 class TestFilm:
     def test_what_a_film_shows_is_captured(self, tmp_path: Path) -> None:
         asked = [face(jawOpen=level, headYaw=8 * level) for level in (0, 0, 0.2, 0.4, 0.6, 0.4, 0.2, 0)]
-        anna, renderer = portrait(), CpuRenderer(512)
+        portrait, renderer = prepare(default_photo("anna")), CpuRenderer(512)
         with Film(tmp_path / "film.mp4", 512, None) as film:
             for values in asked:
-                film.add(renderer.render(anna, values))
+                film.add(renderer.render(portrait, values))
         found = capture(tmp_path / "film.mp4").coefficients
         assert len(found) == len(asked)
         for name, least in (("jawOpen", 0.95), ("headYaw", 0.95)):
@@ -138,10 +137,10 @@ class TestFilm:
     def test_the_command_writes_a_track_and_its_portrait(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        anna, renderer = portrait(), CpuRenderer(256)
+        portrait, renderer = prepare(default_photo("anna")), CpuRenderer(256)
         with Film(tmp_path / "film.mp4", 256, None) as film:
             for level in (0.0, 0.3, 0.6):
-                film.add(renderer.render(anna, face(jawOpen=level)))
+                film.add(renderer.render(portrait, face(jawOpen=level)))
         to = ["-o", str(tmp_path / "c.csv"), "--save-portrait", str(tmp_path / "p.png")]
         assert main(["track", str(tmp_path / "film.mp4"), *to]) == 0
         jaw = read_coefficients(tmp_path / "c.csv")[:, INDEX["jawOpen"]]
@@ -162,6 +161,6 @@ class TestFilm:
             capture(tmp_path / "text.mp4")
 
     def test_the_calm_frame_is_the_portrait(self) -> None:
-        anna, renderer = portrait(), CpuRenderer(512)
-        faces = [find_faces(renderer.render(anna, v))[0] for v in (face(jawOpen=0.8), face(), face(mouthSmile=1))]
+        portrait, renderer = prepare(default_photo("anna")), CpuRenderer(512)
+        faces = [find_faces(renderer.render(portrait, v))[0] for v in (face(jawOpen=0.8), face(), face(mouthSmile=1))]
         assert calmest(faces) == 1

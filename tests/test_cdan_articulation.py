@@ -18,12 +18,11 @@ from engine.cdan.training.phones import BILABIAL, CONSONANTS, PAUSE, VOWELS, Pho
 from engine.cdan.training.sheet import SENTENCES, speak
 from engine.face.coefficients import FACE
 from engine.les import AXES, EMOTIONS, Les
-from engine.portrait import default_names
+from engine.portrait import Portrait, default_names, default_photo, prepare
 from engine.portrait.landmarks import find_faces
 from engine.renderer import CpuRenderer
 from engine.tracks import rest
 from engine.units import FPS
-from tests.portraits import portrait
 
 Floats = npt.NDArray[np.float32]
 START_S = 0.5
@@ -301,6 +300,11 @@ class TestMoods:
         resting = (courses.amax(dim=(1, 2)) == 0).float().mean()
         assert 0.1 < resting < 0.5
         assert (courses.diff(dim=1).abs().amax(dim=(1, 2)) > 0).float().mean() > 0.3
+
+
+@functools.cache
+def portrait(who: str) -> Portrait:
+    return prepare(default_photo(who))
 
 
 @functools.cache

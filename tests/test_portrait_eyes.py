@@ -10,11 +10,10 @@ import numpy.typing as npt
 import pytest
 
 from engine.face.coefficients import INDEX, NAMES
-from engine.portrait import default_names, layers_eyes, layers_lids, prepare
+from engine.portrait import Portrait, default_names, default_photo, layers_eyes, layers_lids, prepare
 from engine.portrait.layers_layout import EYE, LEFT, TEXELS, texture
 from engine.portrait.layers_slit import Slit
 from engine.renderer import CpuRenderer
-from tests.portraits import portrait
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -23,6 +22,11 @@ TO_LEFT = {"eyeLookOutLeft": 1.0, "eyeLookInRight": 1.0}
 TO_RIGHT = {"eyeLookInLeft": 1.0, "eyeLookOutRight": 1.0}
 UP, DOWN = ({f"eyeLook{way}{side}": 1.0 for side in ("Left", "Right")} for way in ("Up", "Down"))
 BLINK = {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}
+
+
+@functools.cache
+def portrait(who: str = "anna") -> Portrait:
+    return prepare(default_photo(who))
 
 
 @functools.cache

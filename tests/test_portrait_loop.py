@@ -8,17 +8,16 @@ import pytest
 
 from engine.face import load
 from engine.face.coefficients import INDEX, NAMES
-from engine.portrait import Portrait
+from engine.portrait import Portrait, default_photo, prepare
 from engine.portrait.fit import Geometry, fit_head
 from engine.portrait.frame import make_frame
 from engine.portrait.landmarks import find_faces
 from engine.renderer import CpuRenderer
-from tests.portraits import portrait
 
 
 @cache
 def stage() -> tuple[Portrait, CpuRenderer]:
-    return portrait(), CpuRenderer(512)
+    return prepare(default_photo("anna")), CpuRenderer(512)
 
 
 def seen(**units: float) -> Geometry:

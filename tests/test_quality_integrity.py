@@ -9,14 +9,18 @@ import pytest
 
 from engine.evaluation.integrity import Inspector, determinant, everything, lids, still, sweep
 from engine.face.coefficients import FACE, INDEX
-from engine.portrait import Portrait
+from engine.portrait import Portrait, default_photo, prepare
 from engine.portrait.layers_layout import MOUTH
 from engine.renderer import CpuRenderer
 from engine.tracks import rest
-from tests.portraits import portrait
 
 MIXTURES = 20
 WHO = ("anna", "zola")
+
+
+@functools.cache
+def portrait(who: str) -> Portrait:
+    return prepare(default_photo(who))
 
 
 @functools.cache

@@ -7,7 +7,7 @@ import sys
 import time
 import weakref
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,12 @@ from engine.avatar import Avatar
 from engine.background import Background
 from engine.les import Les, parse
 from engine.motion import MotionAmounts
-from engine.portrait import Portrait, PortraitError
+from engine.portrait import Portrait, PortraitError, default_photo, prepare
 from engine.portrait.report import Remark, Report
 from engine.units import CHUNK
 from server.engine_thread import EngineLost
 from server.remote import MEMORY, RemoteEngine, parts
 from server.worker import Host, Request
-from tests.portraits import portrait
 from tests.server_fakes import FakeEngine, FakeStream, StillEngine, bits, draw
 from tests.server_running import FakePortrait
 
@@ -251,7 +250,7 @@ class TestRealEngine:
     def test_draws_what_it_draws_here(self) -> None:
         remote, here = RemoteEngine(Avatar), Avatar()
         voice = np.random.default_rng(0).normal(0, 0.1, (8, CHUNK)).astype(np.float32)
-        streams = here.open(portrait(), seed=3, size=SIZE), remote.open(portrait(), seed=3, size=SIZE)
+        streams = here.open(prepared(), seed=3, size=SIZE), remote.open(prepared(), seed=3, size=SIZE)
         for stream in streams:
             stream.set_motion(MotionAmounts(head=0.5))
             stream.set_emotion(parse("happiness=1"), transition_s=0.1)
@@ -260,6 +259,11 @@ class TestRealEngine:
             assert not isinstance(other, Exception)
             np.testing.assert_array_equal(here.step_one(streams[0], chunk).i420, other.i420)
         remote.close()
+
+
+@cache
+def prepared() -> Portrait:
+    return prepare(default_photo("anna"))
 
 
 def read(rgb: np.ndarray) -> list[list[float]]:

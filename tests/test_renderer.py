@@ -14,18 +14,22 @@ import pytest
 
 import engine.renderer
 from engine.face.coefficients import FACE, INDEX, NAMES
-from engine.portrait import Portrait, default_names
+from engine.portrait import Portrait, default_names, default_photo, prepare
 from engine.portrait.layers_layout import EYE, FACE_ORIGIN, FRAME, MOUTH, SIDE
 from engine.portrait.layers_layout import FACE as FACE_WINDOW
 from engine.renderer import CpuRenderer
 from engine.renderer.names import MAPS, PICTURES
 from engine.runtime import OpenVinoNetwork
-from tests.portraits import portrait
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 GREEN = np.array([0, 255, 0], np.uint8)
 MIXTURES = 100
+
+
+@functools.cache
+def portrait(who: str = "anna") -> Portrait:
+    return prepare(default_photo(who))
 
 
 @functools.cache

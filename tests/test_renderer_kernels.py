@@ -1,5 +1,6 @@
 """The CPU's own loops say what the torch module and plain arithmetic say."""
 
+import functools
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -8,16 +9,20 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from engine.portrait import default_names
+from engine.portrait import Portrait, default_names, default_photo, prepare
 from engine.renderer import CpuRenderer, picture_kernels, warp_kernels
 from engine.renderer.bench import talking
 from engine.renderer.cpu_fields import Maps
 from engine.renderer.names import FIELDS, MAPS
-from tests.portraits import portrait
 from tests.test_renderer import face, mixtures
 
 Floats = npt.NDArray[np.float32]
 NEAR = {name: 0.02 for name in FIELDS} | {"shade": 0.01, "shut": 1e-5, "sprites": 1e-3}  # units, but for these
+
+
+@functools.cache
+def portrait(who: str) -> Portrait:
+    return prepare(default_photo(who))
 
 
 def faces() -> Iterator[Floats]:

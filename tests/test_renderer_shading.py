@@ -19,9 +19,13 @@ from engine.portrait.light import GAMMA, fit_light, unit, vertex_normals
 from engine.portrait.photo import load_photo
 from engine.portrait.shading import BRIGHTNESS, tint
 from engine.renderer import CpuRenderer
-from tests.portraits import portrait
 
 Floats = npt.NDArray[np.float32]
+
+
+@functools.cache
+def portrait(who: str = "anna") -> Portrait:
+    return prepare(default_photo(who))
 
 
 @functools.cache
