@@ -20,7 +20,9 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
+from aiortc.rtcdtlstransport import RTCCertificate, SRTPProtectionProfile
 from aiortc.sdp import SessionDescription, candidate_from_sdp
+from OpenSSL import SSL
 
 from server.encoder import MeasuredEncoder, encoder_for
 from server.hearing import PromptBuffer
@@ -45,6 +47,11 @@ DIRECTIONS = {
 }
 MAX_PORT = (1 << 16) - 1  # one packet to a port beyond breaks asyncio's socket for all others
 ENCODER = "_RTCRtpSender__encoder"
+CERTIFICATES = "_RTCPeerConnection__certificates"
+CIPHERS = (
+    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA"
+    b":ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305:ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES256-SHA"
+)
 
 Hear = Callable[["Peer", int, Samples, float], None]
 """Called with the connection and its microphone's sound: position, float32[n] at 48 kHz, arrival."""
@@ -52,6 +59,15 @@ Hear = Callable[["Peer", int, Samples, float], None]
 
 class BadOffer(Exception):
     """The client's SDP can't be used; the message says why."""
+
+
+class Certificate(RTCCertificate):
+    """One that also shakes hands with clients whose own certificate is an RSA one, GStreamer's for instance."""
+
+    def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
+        context = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(CIPHERS)
+        return context
 
 
 class Peer:
@@ -73,6 +89,8 @@ class Peer:
         self.outlet, self.codec = outlet, ""
         self._hear, self._clock, self._changed = hear, clock, changed
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=list(ice_servers)))
+        assert CERTIFICATES in vars(self._connection), "aiortc has changed inside"
+        vars(self._connection)[CERTIFICATES] = [Certificate.generateCertificate()]
         self._listening = False
         self._answering = asyncio.Lock()
         self._connection.on("track", self._on_track)

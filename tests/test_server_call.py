@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from aiortc.rtcdtlstransport import RTCCertificate, SRTPProtectionProfile, generate_certificate
 from aiortc.rtp import RtcpSrPacket
+from cryptography.hazmat.primitives.asymmetric import rsa
+from OpenSSL import SSL
 from websockets.asyncio.client import ClientConnection, connect
 
 from server.peer import without_local_names
@@ -98,6 +101,27 @@ async def note_report(handle: Any, seen: list[tuple[int, int, int]], rate: int, 
 
 def beat(second: float) -> bool:
     return second % 0.8 > 0.6
+
+
+class RsaCertificate(RTCCertificate):
+    """As GStreamer has them."""
+
+    @classmethod
+    def generateCertificate(cls) -> "RsaCertificate":
+        key: Any = rsa.generate_private_key(65537, 2048)
+        return cls(key, generate_certificate(key))
+
+    def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
+        context = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(b"ECDHE-RSA-AES128-GCM-SHA256")
+        return context
+
+
+async def test_a_client_with_an_rsa_certificate_gets_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aiortc.rtcpeerconnection.RTCCertificate", RsaCertificate)
+    async with running(tmp_path) as server, Caller(server.url, Tone(beat)) as caller:
+        await caller.call()
+        await until(lambda: len(caller.pictures) > 10)
 
 
 class TestSoundAndPictureMatch:
