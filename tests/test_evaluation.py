@@ -296,7 +296,7 @@ class TestWhole:
 
 
 class TestSealing:
-    def test_is_told_what_the_stream_does_and_a_higher_half_shuts_no_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_tells_what_the_stream_does_and_a_higher_half_shuts_less(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sealing.texts, "sentences", lambda _: (text for text in material.TEXTS if len(text) < 90))
         spoken, net = sealing.said({"slt": 2}), load()
         context = sealing.contexts(net, spoken)
