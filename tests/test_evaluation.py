@@ -14,6 +14,7 @@ from engine.units import CHUNK, FPS, SAMPLE_RATE
 
 pytest.importorskip("engine.evaluation.material", exc_type=ImportError)  # needs the extra `train`
 
+from engine.cdan.training import texts
 from engine.cdan.training.export import load
 from engine.cdan.training.phones import BILABIAL, PAUSE, Phone
 from engine.cdan.training.voices import Flite, Utterance
@@ -297,7 +298,7 @@ class TestWhole:
 
 class TestSealing:
     def test_tells_what_the_stream_does_and_a_higher_half_shuts_less(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sealing.texts, "sentences", lambda _: (text for text in material.TEXTS if len(text) < 90))
+        monkeypatch.setattr(texts, "sentences", lambda _: (text for text in material.TEXTS if len(text) < 90))
         spoken, net = sealing.said({"slt": 2}), load()
         context = sealing.contexts(net, spoken)
         low, ours, high = (sealing.figures(net, context, spoken, half) for half in (0.01, SEAL_HALF, 0.99))
