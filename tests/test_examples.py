@@ -21,14 +21,20 @@ FILMS = EXAMPLES.parent / "films.md"
 
 async def run(name: str, server: Running, *arguments: str | Path) -> str:
     """What it prints; it must end well."""
+    status, printed = await finish(name, server, *arguments)
+    assert status == 0, printed
+    return printed
+
+
+async def finish(name: str, server: Running, *arguments: str | Path) -> tuple[int | None, str]:
+    """Its exit status, and what it prints."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, EXAMPLES / name, *arguments, "--server", server.url,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     async with asyncio.timeout(90):
         printed, _ = await process.communicate()
-    assert process.returncode == 0, printed.decode()
-    return printed.decode()
+    return process.returncode, printed.decode()
 
 
 def film_holds_sound_and_pictures(path: Path) -> bool:
@@ -73,6 +79,24 @@ async def test_push_wav(tmp_path: Path) -> None:
     ended = json.loads(printed.splitlines()[-1])
     assert ended["type"] == "speech.ended" and abs(ended["playback_ms"] - 1000) <= 40
     assert film_holds_sound_and_pictures(tmp_path / "talk.mp4")
+
+
+async def test_push_wav_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:
+    tone, broken, film = (tmp_path / name for name in ("tone.wav", "broken.wav", "talk.mp4"))
+    write_tone(tone)
+    broken.write_bytes(tone.read_bytes()[:20])
+    async with running(tmp_path / "portraits") as server:
+        for arguments, words in (
+            ((broken, film), "the WAV file ends too early"),
+            ((Path(__file__), film), "file does not start with RIFF id"),
+            ((tmp_path / "none.wav",), "No such file"),
+            ((tone, tmp_path / "no folder" / "talk.mp4"), "No such file"),
+            ((tone, film, "--portrait", "nobody"), "nobody"),
+        ):
+            status, printed = await finish("push_wav.py", server, *arguments)
+            assert status == 1 and words in printed and printed.count("\n") == 1, printed
+    status, printed = await finish("push_wav.py", server, tone, film)  # it has stopped
+    assert status == 1 and "les-avatar serve" in printed and printed.count("\n") == 1, printed
 
 
 async def test_openai_realtime(tmp_path: Path) -> None:

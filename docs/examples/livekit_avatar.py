@@ -2,7 +2,7 @@
 
 pip install "les-avatar[livekit]"
 export LIVEKIT_URL=wss://... LIVEKIT_API_KEY=... LIVEKIT_API_SECRET=...
-python docs/examples/livekit_avatar.py dev        then join the room, with LiveKit's agents playground for instance
+python docs/examples/livekit_avatar.py start        then join the room, with LiveKit's agents playground for instance
 
 The three models are LiveKit Inference's, paid for by the same key; any plug-in's stand in their place as well.
 """
