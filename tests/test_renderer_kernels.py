@@ -22,7 +22,8 @@ NEAR = {name: 0.02 for name in FIELDS} | {"shade": 0.01, "shut": 1e-5, "sprites"
 
 @functools.cache
 def portrait(who: str) -> Portrait:
-    return prepare(default_photo(who))
+    """As calls have it, from a file: its arrays can't be written to."""
+    return Portrait.from_bytes(prepare(default_photo(who)).to_bytes())
 
 
 def faces() -> Iterator[Floats]:
@@ -45,7 +46,7 @@ class TestFields:
         from engine.renderer.fields import Fields
 
         torch.set_num_threads(1)
-        maps = [torch.from_numpy(np.ascontiguousarray(portrait(who).layers[name], np.float32))[None] for name in MAPS]
+        maps = [torch.from_numpy(np.array(portrait(who).layers[name], np.float32))[None] for name in MAPS]
         module, renderer = Fields(), CpuRenderer(256)
         for values in faces():
             with torch.inference_mode():
