@@ -37,7 +37,7 @@ class _Sprite(NamedTuple):
 
 
 _SPRITES = {
-    CAVITY: _Sprite("cavity.png", 76, 66, 11, 0.8),
+    CAVITY: _Sprite("cavity.png", 76, 66, 11, 1.2),
     TONGUE: _Sprite("tongue.png", 42, 20, 6.5, 0.5),
     LOWER_TEETH: _Sprite("lower_teeth.png", *TEETH_MM, 9.8, 0.98),
     UPPER_TEETH: _Sprite("upper_teeth.png", *TEETH_MM, 4.6 - UPPER_EDGE, 1.12),
