@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from engine.face import Head, Part
 from engine.face.coefficients import INDEX
+from engine.portrait.layers_slit import smoothstep
 
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -20,7 +21,7 @@ _LEFT, _RIGHT = (
     for names in (("eyeLookOutLeft", "eyeLookInRight"), ("eyeLookInLeft", "eyeLookOutRight"))
 )
 """What turns both eyes to the person's left and right, each for the left eye and the right."""
-_DOUBT = 0.2  # eyes that seem to look so little aside look into the camera
+_DOUBT, _SURE = 0.2, 0.4  # eyes that seem to look less aside look into the camera; if more, where they seem to
 _FRONT = 90  # percentile of depth: an eyeball's vertices about the pupil
 
 
@@ -29,7 +30,7 @@ def with_gaze(source: Doubles, vertices: Doubles, shapes: Doubles, irises: Float
     `irises` [2, >= 2] left, right."""
     aside = _aside(vertices, shapes, irises, head)
     looking = source.copy()
-    looking[_LEFT if aside > 0 else _RIGHT] = np.clip(abs(aside) - _DOUBT, 0, 1)
+    looking[_LEFT if aside > 0 else _RIGHT] = min(abs(aside), 1) * smoothstep(_DOUBT, _SURE, np.array(abs(aside)))
     return looking
 
 
