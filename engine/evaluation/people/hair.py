@@ -122,7 +122,7 @@ def _falls(roots: Roots, part: float, points: Points, skull: Skull, skin: Skin, 
     eye, layer, head = points.eye[1], rng.uniform(0, 1, count), skin.part(skull.ear < 0.1)
     root_at = _around(roots.at, side, points)
     goal = np.interp(root_at, [0, 40, 70, 100, 180], [70, 74, 94, 114, 176]) + 4 * coarse + rng.normal(0, 3, count)
-    framing = 18 * rng.uniform(0, 1, count) + 10 * middling  # degrees that the front's hair falls nearer to the face
+    framing = 34 * rng.uniform(0, 1, count) + 10 * middling  # degrees that the front's hair falls nearer to the face
     goal -= framing * fade(root_at, 80, 40)
     lift = (0.03 + 0.12 * layer) * (1 + 0.3 * middling)
     at, grown = roots.at, [roots.at]
@@ -141,9 +141,9 @@ def _falls(roots: Roots, part: float, points: Points, skull: Skull, skin: Skin, 
     for _ in range(6):
         falls[:, 2:-1] += 0.5 * (0.5 * (falls[:, 1:-2] + falls[:, 3:]) - falls[:, 2:-1])
     low = fade(falls[..., 1], eye + 0.1, eye - 0.9)
-    phase = 4.6 * (falls[..., 1] - eye) + (2.4 * coarse + 0.7 * middling)[:, None]
+    phase = 5.2 * (falls[..., 1] - eye) + (2.4 * coarse + 0.7 * middling)[:, None]
     wavy: Floats = np.stack([side[:, None] * np.sin(phase), 0 * phase, np.cos(phase)], 2)
-    return falls + 0.05 * low[..., None] * wavy
+    return falls + 0.085 * low[..., None] * wavy
 
 
 def _around(at: Floats, side: Floats, points: Points) -> Floats:
