@@ -124,6 +124,9 @@ class TestLifelike:
         counts = [blinks(run(seed, activity=activity)) for seed in range(6)]
         assert np.mean(counts) == pytest.approx(MANNERS[activity].blinks_a_minute, abs=4)
 
+    def test_blinks_at_the_voice_s_pauses_are_no_more_blinks(self) -> None:
+        assert 22 < np.mean([blinks(run(seed, voice=True)) for seed in range(6)]) < 27
+
     def test_a_blink_closes_fully_and_both_lids_together(self) -> None:
         track = run(4)
         assert column(track, "eyeBlinkLeft").max() == 1

@@ -10,6 +10,7 @@ SPREAD = 0.5  # of the pause's logarithm
 SHORTEST_S, LONGEST_S = 0.8, 9.0
 DOUBLE = 0.12  # share of blinks with another right after
 AT_PAUSE = 0.45  # chance of a blink when the voice stops: most of a speaker's stand at the ends of what is said
+MOST_AHEAD = 1.0  # of the mean pause between two blinks
 # Lid closure, one value a frame: down in 80 ms and up in 120 (a fall is twice as fast as a rise: Evinger et al. 1991).
 PROFILE = (0.6, 1.0, 0.9, 0.5, 0.18)
 
@@ -20,6 +21,8 @@ class Blinks:
     def __init__(self, random: np.random.Generator) -> None:
         self._random = random
         self._wait = self._draw()  # in pauses of the mean length: the rate may change meanwhile
+        self._ahead = 0.0
+        """How much of a pause a blink came early: the next waits for it, or talk would quicken all of them."""
         self._phase = len(PROFILE)
         self._spoke = False
 
@@ -28,7 +31,8 @@ class Blinks:
         self._wait -= a_minute / (60 * FPS)
         stopped, self._spoke = self._spoke and not speaking, speaking
         chance = self._random.random()
-        if stopped and chance < AT_PAUSE:
+        if stopped and chance < AT_PAUSE and self._ahead < MOST_AHEAD:
+            self._ahead += max(self._wait, 0)
             self._wait = 0
         if self._wait <= 0 and self._phase >= len(PROFILE):
             self._begin(a_minute, amount)
@@ -39,7 +43,10 @@ class Blinks:
     def _begin(self, a_minute: float, amount: float) -> None:
         happens, again = self._random.random(2)
         pause = self._draw()
-        self._wait = (len(PROFILE) + 2) * a_minute / (60 * FPS) if again < DOUBLE else pause
+        if again < DOUBLE:
+            self._wait = (len(PROFILE) + 2) * a_minute / (60 * FPS)
+        else:
+            self._wait, self._ahead = pause + self._ahead, 0
         if happens < amount:
             self._phase = 0
 
