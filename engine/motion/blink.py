@@ -10,7 +10,7 @@ SPREAD = 0.5  # of the pause's logarithm
 SHORTEST_S, LONGEST_S = 0.8, 9.0
 DOUBLE = 0.12  # share of blinks with another right after
 AT_PAUSE = 0.45  # chance of a blink when the voice stops: most of a speaker's stand at the ends of what is said
-MOST_AHEAD = 1.0  # of the mean pause between two blinks
+MOST_AHEAD = 1.0  # mean pauses: a blink that is owed more of them no longer comes early
 # Lid closure, one value a frame: down in 80 ms and up in 120 (a fall is twice as fast as a rise: Evinger et al. 1991).
 PROFILE = (0.6, 1.0, 0.9, 0.5, 0.18)
 
