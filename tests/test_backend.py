@@ -2,7 +2,10 @@
 
 import argparse
 import logging
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from engine.cdan import CDAN_GRAPH
 from engine.face.coefficients import INDEX
 from engine.portrait import Portrait, default_photo, prepare
 from engine.renderer import CpuRenderer
-from engine.renderer.gpu import PORTRAIT, GpuRenderer
+from engine.renderer.gpu import PORTRAIT, GpuRenderer, Stage
 from engine.renderer.shot import Shot
 from engine.runtime import OpenVinoNetwork, graph_signature
 from engine.runtime.gpu import GpuNetwork
@@ -49,6 +52,15 @@ class TestRenderer:
         for drawn, shot in zip(GpuRenderer(network).draw(shots), shots, strict=True):
             wanted = renderer.render(shot.portrait, shot.coefficients, shot.plate)
             assert drawn.shape == (SIZE, SIZE, 3) and psnr(drawn, wanted) > 40
+
+    def test_what_lies_on_the_device_keeps_nobody_in_memory_and_is_nobody_elses(self, people: list[Portrait]) -> None:
+        passing, plate = replace(people[0]), np.zeros((SIZE, SIZE, 3), np.uint8)
+        stages = [Stage(passing, None), Stage(passing, plate), Stage(people[0], None), Stage(people[0], plate)]
+        assert len(set(stages)) == 4 and stages[0] == Stage(passing, None) and stages[1] == Stage(passing, plate)
+        gone = ref(passing)
+        del passing
+        assert gone() is None and stages[0] in stages and len(set(stages)) == 4
+        assert stages[0] != Stage(people[0], None) and stages[0] != copy(stages[0])
 
     def test_a_cut_out_is_refused(self, people: list[Portrait]) -> None:
         network = GpuNetwork(module(RENDERER_GRAPH, SIZE, "cpu"), Host(), resident=PORTRAIT, capacity=4)

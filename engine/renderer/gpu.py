@@ -1,6 +1,8 @@
 """The whole renderer on a GPU: a batch of sessions in one launch, portraits resident."""
 
 from collections.abc import Mapping, Sequence
+from operator import is_
+from weakref import ref
 
 import cv2
 import numpy as np
@@ -34,22 +36,42 @@ class GpuRenderer:
 
 
 class Stage:
-    """A portrait before a background: what has a row on the device. Two are equal if both are the same objects."""
+    """A portrait before a background: what has a row on the device. Two are equal if both are the same objects.
+
+    Neither is kept alive: rows outlive sessions, and a thousand uploads would stay in the host's memory with them.
+    """
 
     def __init__(self, portrait: Layered, plate: Image | None) -> None:
-        self._portrait, self._plate = portrait, plate
+        self._portrait = ref(portrait)
+        self._plate = None if plate is None else ref(plate)
+        self._hash = hash((id(portrait), id(plate)))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Stage) and self._portrait is other._portrait and self._plate is other._plate
+        """Not even a new object at the address of one that is gone is the same."""
+        if self is other or not isinstance(other, Stage):
+            return self is other
+        mine, others = self._objects(), other._objects()
+        return bool(mine and others) and all(map(is_, mine, others))
 
     def __hash__(self) -> int:
-        return hash((id(self._portrait), id(self._plate)))
+        return self._hash
 
     def tensors(self) -> Mapping[str, Array]:
-        layers = {name: self._portrait.layers[name] for name in PORTRAIT}
-        if self._plate is not None:
-            layers["background"] = _texels(self._plate, layers["background"].shape[0])
+        """While its session shows it."""
+        objects = self._objects()
+        assert objects
+        portrait, plate = objects
+        layers = {name: portrait.layers[name] for name in PORTRAIT}
+        if plate is not None:
+            layers["background"] = _texels(plate, layers["background"].shape[0])
         return layers
+
+    def _objects(self) -> tuple[Layered, Image | None] | tuple[()]:
+        """Portrait and plate; nothing once either is gone."""
+        portrait, plate = self._portrait(), None if self._plate is None else self._plate()
+        if portrait is None or (plate is None and self._plate is not None):
+            return ()
+        return portrait, plate
 
 
 def _texels(plate: Image, side: int) -> npt.NDArray[np.uint8]:

@@ -107,7 +107,7 @@ class Residents:
 
     def _fill(self, row: int, arrays: Mapping[str, Array]) -> None:
         for spec in self._specs:
-            value = np.ascontiguousarray(arrays[spec.name], spec.dtype)
+            value = np.require(arrays[spec.name], spec.dtype, ["C", "W"])  # torch warns of what may not be written to
             spec.check(value[None])
             self.tables[spec.name][row].copy_(torch.from_numpy(value))
 
