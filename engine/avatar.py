@@ -197,6 +197,10 @@ class Avatar:
         """Whether streams are best stepped all at once."""
         return self._backend.aligned
 
+    def check(self) -> None:
+        """After a step has failed: raises if all that follow would, as they do on a GPU once its context is corrupt."""
+        self._backend.check()
+
     def close(self) -> None:
         """Lets go of the renderers and their pictures; no stream can step any more."""
         self._renderers.clear()

@@ -73,6 +73,8 @@ class Backend:
     """Of pictures of a size."""
     aligned: bool
     """Whether all sessions are best stepped at once, as one batch: on a GPU, which is one thread's."""
+    check: Callable[[], None] = lambda: None
+    """Raises what is wrong with the device where it can do nothing any more."""
 
 
 def choose(runtime: str = "auto", *, plans: Path | None = None) -> Backend:
@@ -148,7 +150,7 @@ def on_device(
 
     first, hearing = fitting(device, batches, both)
     renderer = GpuRenderer(first)
-    return Backend(name, hearing, lambda n: renderer if n == size else other(n), aligned=True)
+    return Backend(name, hearing, lambda n: renderer if n == size else other(n), aligned=True, check=device.wait)
 
 
 def module(graph: Path, size: int, device: str) -> "Module":

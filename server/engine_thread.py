@@ -79,6 +79,10 @@ class Engine(Protocol):
         """A picture of each stream, or why it has none. If it raises, no stream has moved."""
         ...
 
+    def check(self) -> None:
+        """Raises if no step can succeed any more."""
+        ...
+
     def close(self) -> None:
         """Frees what it holds; nothing follows."""
         ...
@@ -141,6 +145,8 @@ class EngineThread:
         """Time spent at work."""
         self._step_s = 0.0
         """Of it on the last picture."""
+        self.failure = ""
+        """Why it will never draw again, if so."""
         self._thread.start()
 
     @property
@@ -233,11 +239,11 @@ class EngineThread:
         for job in jobs:
             if isinstance(job, Run):
                 self._run(job, engine)
-            elif self._brought_up(job):
+            elif self._brought_up(job, engine):
                 batch.append(job)
         self._step(batch, engine)
 
-    def _brought_up(self, step: Step) -> bool:
+    def _brought_up(self, step: Step, engine: Engine) -> bool:
         """Takes the stream to where the step begins; False if that fails."""
         try:
             if step.forget:
@@ -245,7 +251,7 @@ class EngineThread:
             if step.skipped:
                 step.stream.skip(step.skipped)
         except Exception as error:  # the root of a session, and of no other
-            self._lose(step, error)
+            self._lose(step, error, engine)
             return False
         return True
 
@@ -270,22 +276,32 @@ class EngineThread:
         self._step_s = seconds / len(batch)
         for step, picture in zip(batch, pictures, strict=True):
             if isinstance(picture, Exception):
-                self._lose(step, picture)
+                self._lose(step, picture, engine)
             else:
                 self._post(step.done, picture, seconds)
 
     def _step_alone(self, batch: list[Step], engine: Engine, error: Exception) -> None:
         """After a batch failed: one by one, so that only the culprit ends."""
         if len(batch) == 1:
-            self._lose(batch[0], error)
+            self._lose(batch[0], error, engine)
             return
         for step in batch:
             self._step([step], engine)
 
-    def _lose(self, step: Step, error: Exception) -> None:
+    def _lose(self, step: Step, error: Exception, engine: Engine) -> None:
         if not isinstance(error, EngineLost):
             log.error("a session's engine stream failed", exc_info=error)
+            self._examine(engine)
         self._post(step.failed, error)
+
+    def _examine(self, engine: Engine) -> None:
+        """Whether it was the stream that failed, or all that draws."""
+        try:
+            engine.check()
+        except Exception as error:  # whatever a driver says
+            if not self.failure:
+                self.failure = str(error).partition("\n")[0] or type(error).__name__
+                log.critical("nothing can be drawn any more, start the server again: %s", self.failure)
 
     def _post(self, callback: Callable[..., object], *arguments: object) -> None:
         try:

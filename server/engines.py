@@ -37,6 +37,11 @@ class Engines:
         """Time that each has spent at work."""
         return [thread.busy_s for thread in self._threads]
 
+    @property
+    def failure(self) -> str:
+        """Why nothing is drawn any more, if so."""
+        return next((thread.failure for thread in self._threads if thread.failure), "")
+
     async def run_on_each(self, work: Callable[[Engine], Any]) -> list[Any]:
         """`work(engine)` in all threads at once."""
         return await asyncio.gather(*(thread.run(work) for thread in self._threads))

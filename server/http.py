@@ -50,7 +50,8 @@ Owned = Annotated[LiveSession, Depends(session)]
 
 
 @router.get("/healthz")
-async def healthz() -> dict[str, str]:
+async def healthz(place: AnyPlace) -> dict[str, str]:
+    check_engines(place)
     return {"status": "ok"}
 
 
@@ -80,7 +81,13 @@ async def vocabulary() -> dict[str, Any]:
     return {"axes": list(AXES), "descriptions": dict(DESCRIPTIONS), "emotions": emotions}
 
 
+def check_engines(place: Place) -> None:
+    if why := place.engines.failure:
+        raise HttpError(500, "failed", f"the server draws no more and has to be started again: {why}")
+
+
 def check_ready(place: Place) -> None:
+    check_engines(place)
     if place.problem:
         raise HttpError(500, "failed", f"the server can't take calls: {place.problem}")
     if not place.ready:

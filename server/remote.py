@@ -199,6 +199,9 @@ class RemoteEngine:
     def step(self, work: Sequence[tuple[RemoteStream, Samples]]) -> list[RemotePicture | Exception]:
         return [picture for part in parts(work) for picture in self._step(part)]
 
+    def check(self) -> None:
+        """A process that is lost gives way to a new one."""
+
     def close(self) -> None:
         self._worker.end()
 

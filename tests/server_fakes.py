@@ -95,6 +95,8 @@ class FakeEngine:
     def __init__(self, look_ahead: int = 1, fault: Callable[[FakeStream], None] | None = None) -> None:
         self.look_ahead, self.fault = look_ahead, fault
         self.streams: list[FakeStream] = []
+        self.broken = ""
+        """Why none of its steps succeeds any more."""
 
     def open(self, portrait: Portrait, *, seed: int = 0, size: int = 512, look_ahead: int | None = None) -> FakeStream:
         ahead = self.look_ahead if look_ahead is None else look_ahead
@@ -105,10 +107,15 @@ class FakeEngine:
     def resize(self, stream: FakeStream, size: int) -> None:
         stream.size = size
 
+    def check(self) -> None:
+        if self.broken:
+            raise RuntimeError(self.broken)
+
     def close(self) -> None:
         self.streams.clear()
 
     def step(self, work: Sequence[tuple[FakeStream, Samples]]) -> list[FakePicture]:
+        self.check()
         for stream, _ in work:
             if self.fault:
                 self.fault(stream)

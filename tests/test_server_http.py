@@ -71,6 +71,20 @@ class TestHealth:
         refused(await http.get("/v1/portraits"), 503, "starting")  # some of the defaults may not be there yet
         assert (await http.get("/healthz")).status_code == 200
 
+    async def test_ill_once_nothing_can_be_drawn_any_more(
+        self, server: Running, http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with Caller(server.url) as caller:
+            await caller.create()
+            await caller.call()
+            server.engine.broken = "CUDA error: an illegal memory access\nCompile with TORCH_USE_CUDA_DSA"
+            await until(lambda: bool(server.place.engines.failure))
+        for path in ("/healthz", "/readyz"):
+            said = refused(await http.get(path), 500, "failed")
+            assert said.endswith("has to be started again: CUDA error: an illegal memory access")
+        refused(await http.post("/v1/sessions", json=session()), 500, "failed")
+        assert sum(record.levelname == "CRITICAL" for record in caplog.records) == 1
+
     async def test_vocabulary(self, http: httpx.AsyncClient) -> None:
         body = (await http.get("/v1/les")).json()
         assert body["axes"] == list(AXES) and set(body["emotions"]["happiness"]) <= set(AXES)
